@@ -1,0 +1,132 @@
+# ordeal: one Makefile, no recursion. `make help` lists the targets.
+#
+# CC CFLAGS CPPFLAGS LDFLAGS PREFIX DESTDIR PKG_CONFIG are yours; what ordeal itself needs is in
+# ORDEAL_CFLAGS. SAN=address,undefined or SAN=thread builds a variant of its own under build/.
+
+CC ?= cc
+CFLAGS ?= -O2 -g
+PREFIX ?= /usr/local
+PKG_CONFIG ?= pkg-config
+WERROR ?= -Werror
+SAN ?=
+VERSION := 0.1.0
+
+# Packages are installed before anything else is read, so that pkg-config below finds them.
+NEEDS_DEPS := $(filter-out deps help clean dist,$(or $(MAKECMDGOALS),all))
+ifneq ($(NEEDS_DEPS),)
+ifneq ($(ORDEAL_DEPS_DONE),1)
+DEPS_RESULT := $(shell ./tools/deps.sh build 1>&2 && echo ok)
+ifneq ($(DEPS_RESULT),ok)
+$(error what ordeal needs is not installed; see the message above)
+endif
+export ORDEAL_DEPS_DONE := 1
+endif
+endif
+
+VARIANT := $(if $(SAN),san-$(subst $() $(),-,$(subst $(comma),-,$(SAN))),release)$(if $(filter-out cc gcc,$(CC)),-$(notdir $(CC)))
+comma := ,
+B := build/$(VARIANT)
+
+LIBS_PKG := libcurl libssh2 libcjson
+PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(LIBS_PKG) 2>/dev/null)
+PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(LIBS_PKG) 2>/dev/null)
+
+ORDEAL_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DORDEAL_VERSION='"$(VERSION)"' -DORDEAL_LIBEXEC='"$(PREFIX)/libexec/ordeal"' \
+	-Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings \
+	$(WERROR) -fno-common -fno-strict-aliasing -pthread -I. -MMD -MP $(PKG_CFLAGS)
+SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+# The agent must run on any node whatever its libraries; sanitizers cannot be linked statically.
+AGENT_LDFLAGS := $(if $(SAN),,-static)
+
+BASE_SRC := $(wildcard harness/base/*.c)
+AGENT_SRC := $(filter-out %/main.c,$(wildcard harness/agent/*.c))
+LIB_SRC := $(filter-out harness/cli/main.c,$(wildcard harness/*.c harness/cluster/*.c harness/cli/*.c nemeses/*.c \
+	checkers/*.c checkers/*/*.c workloads/*.c workloads/systems/*.c reports/*.c))
+TEST_SRC := $(wildcard tests/unit/*_test.c)
+INTEGRATION_SRC := $(wildcard tests/integration/*_test.c)
+TEST_LIB_SRC := $(wildcard tests/lib/*.c)
+FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
+BENCH_SRC := $(wildcard tests/bench/*.c)
+
+obj = $(patsubst %.c,$(B)/%.o,$(1))
+bin = $(patsubst %.c,$(B)/%,$(1))
+BASE_OBJ := $(call obj,$(BASE_SRC))
+# json.c needs cJSON, which the static agent does not carry.
+AGENT_BASE_OBJ := $(filter-out %/json.o,$(BASE_OBJ))
+AGENT_OBJ := $(call obj,$(AGENT_SRC))
+LIB_OBJ := $(call obj,$(LIB_SRC)) $(BASE_OBJ)
+TESTS := $(call bin,$(TEST_SRC))
+INTEGRATION := $(call bin,$(INTEGRATION_SRC))
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all check check-all check-root check-san deps demo fuzz tidy bench coverage install uninstall dist clean help programs tests format
+
+all: programs
+
+programs: $(B)/ordeal $(B)/ordeal-agent
+ifeq ($(VARIANT),release)
+	@ln -sf $(B)/ordeal ordeal; ln -sf $(B)/ordeal-agent ordeal-agent
+endif
+
+$(B)/libordeal.a: $(LIB_OBJ)
+	@rm -f $@; $(AR) rcs $@ $^
+$(B)/ordeal: $(B)/harness/cli/main.o $(B)/libordeal.a
+	$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -rdynamic -o $@ $^ $(PKG_LIBS) -lm -ldl
+$(B)/ordeal-agent: $(B)/harness/agent/main.o $(AGENT_OBJ) $(AGENT_BASE_OBJ)
+	$(CC) $(SAN_FLAGS) $(LDFLAGS) $(AGENT_LDFLAGS) -pthread -o $@ $^ -lm
+$(B)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ORDEAL_CFLAGS) $(CFLAGS) $(SAN_FLAGS) -c -o $@ $<
+
+$(B)/tests/%_test: $(B)/tests/%_test.o $(call obj,$(TEST_LIB_SRC)) $(AGENT_OBJ) $(B)/libordeal.a
+	$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ -lcmocka $(PKG_LIBS) -lm -ldl
+# A fuzz target is its LLVMFuzzerTestOneInput and this driver, which replays files given as arguments.
+$(B)/tests/fuzz/%_fuzz: $(B)/tests/fuzz/%_fuzz.o $(B)/tests/fuzz/driver.o $(AGENT_OBJ) $(B)/libordeal.a
+	$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ $(PKG_LIBS) -lm -ldl
+$(B)/tests/bench/%: $(B)/tests/bench/%.o $(call obj,$(filter-out tests/lib/test.c,$(TEST_LIB_SRC))) $(B)/libordeal.a
+	$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ $(PKG_LIBS) -lm -ldl
+
+tests: $(TESTS) $(call bin,$(FUZZ_SRC))
+
+deps:                ## install what building, testing and the demo need (Debian packages)
+	@./tools/deps.sh all
+demo: all            ## raise five local nodes, run the default test for a minute, print the verdict
+	@./tools/deps.sh demo
+	./ordeal run --local 5 --system etcd --workload register --nemesis partition,kill,pause --time-limit 60s --rate 500
+check: programs tests ## quick tests: no root, no network
+	@tests/run.sh --build $(B) unit fuzz
+check-san:           ## the quick tests under address, undefined and thread sanitizers
+	+$(MAKE) SAN=address,undefined check
+	+$(MAKE) SAN=thread check
+check-root: programs $(INTEGRATION) ## tests that need root: namespaces, sshd, a real etcd
+	@./tools/deps.sh demo
+	@tests/run.sh --build $(B) integration
+check-all: check check-san check-root ## everything that CI runs
+fuzz:                ## fuzz what parses: FUZZ_SECONDS each (clang, libFuzzer)
+	+tests/fuzz/run.sh $(or $(FUZZ_SECONDS),60)
+bench: programs $(call bin,$(BENCH_SRC)) ## measure what the documents promise, print the figures
+	@tests/bench/run.sh $(B)
+tidy:                ## style, dependencies between folders, man pages
+	@tools/tidy.sh
+format:              ## clang-format in place
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+coverage:            ## line coverage of the quick tests (gcov)
+	+$(MAKE) CFLAGS='-O0 -g --coverage' LDFLAGS=--coverage B=build/coverage check
+	@tools/coverage.sh build/coverage
+
+install: all
+	install -Dm755 $(B)/ordeal $(DESTDIR)$(PREFIX)/bin/ordeal
+	install -Dm755 $(B)/ordeal-agent $(DESTDIR)$(PREFIX)/libexec/ordeal/ordeal-agent
+	for page in docs/man/*.[1-8]; do install -Dm644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$$(basename $$page); done
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/ordeal $(DESTDIR)$(PREFIX)/libexec/ordeal/ordeal-agent
+	for page in docs/man/*.[1-8]; do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$$(basename $$page); done
+dist:                ## a source tarball of what git tracks
+	git archive --prefix=ordeal-$(VERSION)/ -o ordeal-$(VERSION).tar.gz HEAD
+clean:
+	rm -rf build ordeal ordeal-agent
+help:                ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

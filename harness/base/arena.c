@@ -1,0 +1,110 @@
+/* An arena: see arena.h. */
+#include "harness/base/arena.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ALIGNMENT = 16, BLOCK_MIN = 4096, BLOCK_MAX = 1 << 20 };
+
+struct arena_block {
+    struct arena_block *older;
+    size_t size; /* of the bytes after this header */
+};
+
+static char *block_bytes(struct arena_block *block)
+{
+    return (char *)block + ((sizeof *block + ALIGNMENT - 1) / ALIGNMENT) * ALIGNMENT;
+}
+
+static void new_block(struct arena *arena, size_t needed)
+{
+    size_t size = arena->blocks == NULL ? BLOCK_MIN : arena->blocks->size * 2;
+    if (size > BLOCK_MAX)
+        size = BLOCK_MAX;
+    if (size < needed)
+        size = needed;
+    struct arena_block *block = malloc(size + sizeof *block + ALIGNMENT);
+    if (block == NULL) {
+        fprintf(stderr, "ordeal: out of memory (%zu bytes more than the %zu of this arena)\n", size,
+                arena->used_bytes);
+        abort();
+    }
+    block->older = arena->blocks;
+    block->size = size;
+    arena->blocks = block;
+    arena->next = block_bytes(block);
+    arena->end = arena->next + size;
+}
+
+void *arena_alloc(struct arena *arena, size_t size)
+{
+    size = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    if ((size_t)(arena->end - arena->next) < size || arena->blocks == NULL)
+        new_block(arena, size);
+    void *memory = arena->next;
+    arena->next += size;
+    arena->used_bytes += size;
+    return memory;
+}
+
+void *arena_zalloc(struct arena *arena, size_t size)
+{
+    return memset(arena_alloc(arena, size), 0, size);
+}
+
+char *arena_strndup(struct arena *arena, const char *text, size_t length)
+{
+    char *copy = arena_alloc(arena, length + 1);
+    memcpy(copy, text, length);
+    copy[length] = '\0';
+    return copy;
+}
+
+char *arena_strdup(struct arena *arena, const char *text)
+{
+    return arena_strndup(arena, text, strlen(text));
+}
+
+char *arena_printf(struct arena *arena, const char *format, ...)
+{
+    va_list arguments, again;
+    va_start(arguments, format);
+    va_copy(again, arguments);
+    int length = vsnprintf(NULL, 0, format, arguments);
+    char *text = arena_alloc(arena, (size_t)(length < 0 ? 0 : length) + 1);
+    text[0] = '\0';
+    if (length >= 0)
+        vsnprintf(text, (size_t)length + 1, format, again);
+    va_end(again);
+    va_end(arguments);
+    return text;
+}
+
+void arena_reset(struct arena *arena)
+{
+    struct arena_block *newest = arena->blocks;
+    arena->used_bytes = 0;
+    if (newest == NULL)
+        return;
+    for (struct arena_block *block = newest->older; block != NULL;) {
+        struct arena_block *older = block->older;
+        free(block);
+        block = older;
+    }
+    newest->older = NULL;
+    arena->next = block_bytes(newest);
+    arena->end = arena->next + newest->size;
+}
+
+void arena_free(struct arena *arena)
+{
+    for (struct arena_block *block = arena->blocks; block != NULL;) {
+        struct arena_block *older = block->older;
+        free(block);
+        block = older;
+    }
+    *arena = ARENA_INIT;
+}
