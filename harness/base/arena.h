@@ -1,7 +1,7 @@
 /* An arena: memory handed out by moving a pointer, given back all at once.
  *
- * One arena per history, per plan, per checker partition; who passes an arena owns what comes out of
- * it. Not thread-safe: one arena, one thread at a time. Blocks grow up to 1 MiB, so that a small
+ * One arena per history, per plan, per checker partition; who passes an arena owns what comes out
+ * of it. Not thread-safe: one arena, one thread at a time. Blocks grow up to 1 MiB, so that a small
  * arena costs little and a large one few calls. */
 #ifndef ORDEAL_BASE_ARENA_H
 #define ORDEAL_BASE_ARENA_H

@@ -1,8 +1,8 @@
 /* A growing byte string. Always NUL-terminated once something was added, so `data` is also C text.
  *
  * Allocation failure ends the process with a message: the harness's texts are small, and a harness
- * that is out of memory for a log line has nothing better to do than say so. What holds user data in
- * bulk (arenas, history columns) reports ERR_NOMEM instead. */
+ * that is out of memory for a log line has nothing better to do than say so. What holds user data
+ * in bulk (arenas, history columns) reports ERR_NOMEM instead. */
 #ifndef ORDEAL_BASE_BUF_H
 #define ORDEAL_BASE_BUF_H
 

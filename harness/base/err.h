@@ -32,8 +32,8 @@ struct err {
     char message[ERR_MESSAGE_MAX];
 };
 
-/* Fills `err` (which may be NULL) and returns `code`. Newlines in the result become spaces: an error
- * is one line wherever its parts come from. */
+/* Fills `err` (which may be NULL) and returns `code`. Newlines in the result become spaces: an
+ * error is one line wherever its parts come from. */
 enum err_code err_set(struct err *err, enum err_code code, const char *format, ...) FORMAT(3, 4);
 
 /* As err_set, and appends ": " and strerror(errno_value). */

@@ -1,0 +1,70 @@
+#!/bin/bash
+# tests/run.sh --build DIR KIND...: runs the test programs of these kinds (unit, fuzz, integration), each in its
+# own process and temporary directory, and ends with "N passed, N failed, N skipped".
+#
+# A unit or integration program is a cmocka program; it prints TAP. A test that must skip says why with
+# "# SKIP reason" (test_skip in tests/lib/test.h). A fuzz program replays its corpus: one file, one test.
+# ORDEAL_EXPECT_NO_SKIP=1 makes any skip a failure, as CI wants it.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+build=build/release
+[ "${1:-}" = --build ] && { build=$2; shift 2; }
+kinds=${*:-unit fuzz}
+work=$(mktemp -d "${TMPDIR:-/tmp}/ordeal-tests.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+export ORDEAL_BUILD=$PWD/$build ORDEAL_SOURCE=$PWD CMOCKA_MESSAGE_OUTPUT=TAP
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=1} UBSAN_OPTIONS=print_stacktrace=1
+export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
+
+run_program() { # program: prints its TAP, then one line of counts
+    local program=$1 name limit=${ORDEAL_TEST_TIMEOUT:-300} status
+    name=$(echo "${program#"$build"/tests/}" | tr / _)
+    mkdir -p "$work/$name.d"
+    local started; started=$(date +%s.%N)
+    (cd "$work/$name.d" && TMPDIR=$work/$name.d timeout -k 5 "$limit" "$ORDEAL_SOURCE/$program" "${@:2}") \
+        >"$work/$name.out" 2>"$work/$name.err" </dev/null
+    status=$?
+    local passed failed skipped
+    skipped=$(grep -c '^ok.*# SKIP' "$work/$name.out")
+    passed=$(( $(grep -c '^ok' "$work/$name.out") - skipped ))
+    failed=$(grep -c '^not ok' "$work/$name.out")
+    if [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then failed=1; echo "not ok - $name ended with status $status" >>"$work/$name.out"; fi
+    if [ "$status" -eq 0 ] && [ $((passed + failed + skipped)) -eq 0 ]; then failed=1; echo "not ok - $name ran no test" >>"$work/$name.out"; fi
+    if [ "${ORDEAL_EXPECT_NO_SKIP:-}" = 1 ] && [ "$skipped" -gt 0 ]; then failed=$((failed + skipped)); skipped=0; fi
+    printf '%-44s %4d passed %3d failed %3d skipped  %5.1f s\n' "${program#"$build"/tests/}" "$passed" "$failed" "$skipped" \
+        "$(echo "$(date +%s.%N) - $started" | bc 2>/dev/null || echo 0)" >"$work/$name.line"
+    if [ "$failed" -gt 0 ]; then
+        grep -E '^not ok|^#|# SKIP' "$work/$name.out"; tail -n 60 "$work/$name.err"
+    else
+        grep -E '^ok.*# SKIP' "$work/$name.out"
+    fi
+    cat "$work/$name.line"
+    echo "$passed $failed $skipped" >"$work/$name.counts"
+}
+export -f run_program; export work build
+
+jobs=$(nproc); list=()
+for kind in $kinds; do
+    case $kind in
+    unit) for t in "$build"/tests/unit/*_test; do [ -x "$t" ] && list+=("$t"); done ;;
+    fuzz) for t in "$build"/tests/fuzz/*_fuzz; do [ -x "$t" ] && list+=("$t"); done ;;
+    integration) jobs=1; for t in "$build"/tests/integration/*_test; do [ -x "$t" ] && list+=("$t"); done ;;
+    esac
+done
+[ ${#list[@]} -gt 0 ] || { echo "no test programs of kind '$kinds' under $build"; exit 1; }
+for t in "${list[@]}"; do
+    case $t in
+    */fuzz/*) n=$(basename "$t" _fuzz); printf '%s\0%s\0' "$t" "$ORDEAL_SOURCE/tests/fuzz/corpus/$n" ;;
+    *) printf '%s\0\0' "$t" ;;
+    esac
+done | xargs -0 -n 2 -P "$jobs" bash -c '[ -n "$1" ] && run_program "$0" "$1" || run_program "$0"'
+
+total_passed=0; total_failed=0; total_skipped=0; programs=0
+for counts in "$work"/*.counts; do
+    read -r p f s <"$counts"; programs=$((programs + 1))
+    total_passed=$((total_passed + p)); total_failed=$((total_failed + f)); total_skipped=$((total_skipped + s))
+done
+if [ $programs -ne ${#list[@]} ]; then echo "only $programs of ${#list[@]} test programs reported"; total_failed=$((total_failed + 1)); fi
+echo "$total_passed passed, $total_failed failed, $total_skipped skipped"
+[ -n "${ORDEAL_COUNTS:-}" ] && echo "$total_passed $total_failed $total_skipped" >>"$ORDEAL_COUNTS"
+[ $total_failed -eq 0 ]
