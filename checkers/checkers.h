@@ -1,0 +1,15 @@
+/* The list of checkers. A new one is its file, one line here, and its test. */
+#ifndef ORDEAL_CHECKERS_H
+#define ORDEAL_CHECKERS_H
+
+#include "harness/checker.h"
+
+#define CHECKERS(X)                                                                                \
+    X(stats)                                                                                       \
+    X(noop)
+
+#define DECLARE_CHECKER(name) extern const struct checker checker_##name;
+CHECKERS(DECLARE_CHECKER)
+#undef DECLARE_CHECKER
+
+#endif

@@ -1,0 +1,13 @@
+/* The list of sequential models. A new one is its file, one line here, and its test. */
+#ifndef ORDEAL_MODELS_H
+#define ORDEAL_MODELS_H
+
+#include "harness/model.h"
+
+#define MODELS(X) X(noop)
+
+#define DECLARE_MODEL(name) extern const struct model model_##name;
+MODELS(DECLARE_MODEL)
+#undef DECLARE_MODEL
+
+#endif

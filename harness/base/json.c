@@ -1,0 +1,286 @@
+/* JSON documents: the one file that meets cJSON. See json.h. */
+#include "harness/base/json.h"
+
+#include <cJSON.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/base/text.h"
+
+enum { FILE_LIMIT = 1 << 30 };
+
+static cJSON *raw(const struct json *node)
+{
+    return (cJSON *)(uintptr_t)node;
+}
+
+static struct json *wrap(cJSON *node)
+{
+    if (node == NULL) {
+        fprintf(stderr, "ordeal: out of memory for a JSON document\n");
+        abort();
+    }
+    return (struct json *)node;
+}
+
+static struct json *maybe(cJSON *node)
+{
+    return (struct json *)node;
+}
+
+static void locate(const char *text, const char *at, int *line, int *column)
+{
+    *line = 1;
+    *column = 1;
+    for (; text < at && *text != '\0'; text++) {
+        if (*text == '\n') {
+            (*line)++;
+            *column = 0;
+        }
+        (*column)++;
+    }
+}
+
+enum err_code json_parse(const char *text, size_t length, const char *name, struct json **root,
+                         struct err *err)
+{
+    const char *end = NULL;
+    /* +1: the terminating NUL counts, so that trailing garbage is seen as such */
+    cJSON *parsed = cJSON_ParseWithLengthOpts(text, length + 1, &end, 1);
+    if (parsed == NULL) {
+        int line, column;
+        if (end == NULL)
+            end = text;
+        locate(text, end, &line, &column);
+        char near[24];
+        snprintf(near, sizeof near, "%.20s", end);
+        return err_set(err, ERR_PARSE, "%s:%d:%d: not JSON%s%s%s", name, line, column,
+                       *near ? " near '" : ": the text ends too early", near, *near ? "'" : "");
+    }
+    *root = wrap(parsed);
+    return ERR_NONE;
+}
+
+enum err_code json_read_file(const char *path, struct json **root, struct err *err)
+{
+    struct buf text = BUF_INIT;
+    enum err_code code = file_read(path, FILE_LIMIT, &text, err);
+    if (code == ERR_NONE)
+        code = json_parse(text.data, text.length, path, root, err);
+    buf_free(&text);
+    return code;
+}
+
+void json_free(struct json *root)
+{
+    cJSON_Delete(raw(root));
+}
+
+struct json *json_object(void)
+{
+    return wrap(cJSON_CreateObject());
+}
+
+struct json *json_array(void)
+{
+    return wrap(cJSON_CreateArray());
+}
+
+/* Text from nodes and databases need not be UTF-8; JSON must be. Wrong bytes become '?'. */
+static size_t utf8_sequence(const unsigned char *s)
+{
+    size_t length = s[0] < 0x80             ? 1
+                    : (s[0] & 0xe0) == 0xc0 ? 2
+                    : (s[0] & 0xf0) == 0xe0 ? 3
+                    : (s[0] & 0xf8) == 0xf0 ? 4
+                                            : 0;
+    for (size_t i = 1; i < length; i++)
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+    return length;
+}
+
+struct json *json_text(const char *text)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    while (*s != '\0' && utf8_sequence(s) > 0)
+        s += utf8_sequence(s);
+    if (*s == '\0')
+        return wrap(cJSON_CreateString(text));
+    char *clean = strdup(text);
+    if (clean == NULL)
+        return wrap(NULL);
+    for (unsigned char *c = (unsigned char *)clean; *c != '\0';) {
+        size_t length = utf8_sequence(c);
+        if (length == 0)
+            *c = '?';
+        c += length == 0 ? 1 : length;
+    }
+    struct json *node = wrap(cJSON_CreateString(clean));
+    free(clean);
+    return node;
+}
+
+struct json *json_int(int64_t value)
+{
+    return wrap(cJSON_CreateNumber((double)value));
+}
+
+struct json *json_real(double value)
+{
+    return isfinite(value) ? wrap(cJSON_CreateNumber(value)) : json_null();
+}
+
+struct json *json_bool(bool value)
+{
+    return wrap(cJSON_CreateBool(value));
+}
+
+struct json *json_null(void)
+{
+    return wrap(cJSON_CreateNull());
+}
+
+struct json *json_copy(const struct json *node)
+{
+    return wrap(cJSON_Duplicate(raw(node), 1));
+}
+
+struct json *json_set(struct json *object, const char *key, struct json *child)
+{
+    if (cJSON_GetObjectItemCaseSensitive(raw(object), key) != NULL)
+        cJSON_ReplaceItemInObjectCaseSensitive(raw(object), key, raw(child));
+    else
+        cJSON_AddItemToObject(raw(object), key, raw(child));
+    return child;
+}
+
+struct json *json_set_text(struct json *object, const char *key, const char *text)
+{
+    return json_set(object, key, json_text(text));
+}
+
+struct json *json_set_int(struct json *object, const char *key, int64_t value)
+{
+    return json_set(object, key, json_int(value));
+}
+
+struct json *json_set_real(struct json *object, const char *key, double value)
+{
+    return json_set(object, key, json_real(value));
+}
+
+struct json *json_set_bool(struct json *object, const char *key, bool value)
+{
+    return json_set(object, key, json_bool(value));
+}
+
+void json_remove(struct json *object, const char *key)
+{
+    cJSON_DeleteItemFromObjectCaseSensitive(raw(object), key);
+}
+
+struct json *json_add(struct json *array, struct json *child)
+{
+    cJSON_AddItemToArray(raw(array), raw(child));
+    return child;
+}
+
+enum json_kind json_kind(const struct json *node)
+{
+    const cJSON *item = raw(node);
+    if (cJSON_IsObject(item))
+        return JSON_OBJECT;
+    if (cJSON_IsArray(item))
+        return JSON_ARRAY;
+    if (cJSON_IsString(item))
+        return JSON_TEXT;
+    if (cJSON_IsNumber(item))
+        return JSON_NUMBER;
+    return cJSON_IsBool(item) ? JSON_BOOL : JSON_NULL;
+}
+
+struct json *json_get(const struct json *object, const char *key)
+{
+    return maybe(cJSON_GetObjectItemCaseSensitive(raw(object), key));
+}
+
+struct json *json_at(const struct json *array, size_t index)
+{
+    return maybe(cJSON_GetArrayItem(raw(array), (int)index));
+}
+
+size_t json_count(const struct json *node)
+{
+    return node == NULL ? 0 : (size_t)cJSON_GetArraySize(raw(node));
+}
+
+struct json *json_first(const struct json *node)
+{
+    return node == NULL ? NULL : maybe(raw(node)->child);
+}
+
+struct json *json_next(const struct json *child)
+{
+    return child == NULL ? NULL : maybe(raw(child)->next);
+}
+
+const char *json_key(const struct json *child)
+{
+    return child == NULL || raw(child)->string == NULL ? "" : raw(child)->string;
+}
+
+const char *json_as_text(const struct json *node, const char *absent)
+{
+    return json_kind(node) == JSON_TEXT ? raw(node)->valuestring : absent;
+}
+
+double json_as_real(const struct json *node, double absent)
+{
+    return json_kind(node) == JSON_NUMBER ? raw(node)->valuedouble : absent;
+}
+
+int64_t json_as_int(const struct json *node, int64_t absent)
+{
+    double value = json_as_real(node, NAN);
+    return value > -9e18 && value < 9e18 ? (int64_t)value : absent;
+}
+
+bool json_as_bool(const struct json *node, bool absent)
+{
+    return json_kind(node) == JSON_BOOL ? cJSON_IsTrue(raw(node)) : absent;
+}
+
+void json_print(const struct json *node, enum json_style style, struct buf *out)
+{
+    char *text = style == JSON_PRETTY ? cJSON_Print(raw(node)) : cJSON_PrintUnformatted(raw(node));
+    if (text == NULL) {
+        wrap(NULL);
+        return;
+    }
+    buf_add_text(out, text);
+    cJSON_free(text);
+}
+
+int json_line_of(const char *text, const char *key)
+{
+    int line = 1, depth = 0;
+    size_t length = strlen(key);
+    for (const char *c = text; *c != '\0'; c++) {
+        if (*c == '\n')
+            line++;
+        depth += (*c == '{' || *c == '[') - (*c == '}' || *c == ']');
+        if (*c != '"')
+            continue;
+        if (depth == 1 && strncmp(c + 1, key, length) == 0 && c[length + 1] == '"' &&
+            c[length + 2 + strspn(c + length + 2, " \t\r\n")] == ':')
+            return line;
+        for (c++; *c != '\0' && *c != '"'; c++)
+            c += *c == '\\' && c[1] != '\0';
+        if (*c == '\0')
+            break;
+    }
+    return 0;
+}

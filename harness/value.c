@@ -1,0 +1,467 @@
+/* Values of operations: see value.h. */
+#include "harness/value.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The low three bits tell the form. Arena memory is 16-byte aligned, so a box has them zero. */
+enum { TAG_BOX = 0, TAG_INT = 1, TAG_PAIR = 2, TAG_KEYED_PAIR = 3, TAG_BOOL = 4, TAG_MASK = 7 };
+enum { PAIR_BITS = 30, KEYED_BITS = 20 };
+
+struct box {
+    uint32_t kind;
+    uint32_t count; /* items, or bytes of text */
+    union {
+        int64_t integer;
+        double real;
+        struct value items[1];
+        char text[1];
+    } u;
+};
+
+static unsigned tag_of(struct value value)
+{
+    return (unsigned)(value.bits & TAG_MASK);
+}
+
+static struct box *box_of(struct value value)
+{
+    return (struct box *)(uintptr_t)value.bits; /* tag 0: the bits are the address */
+}
+
+static struct value from_box(struct box *box)
+{
+    return (struct value){.bits = (uint64_t)(uintptr_t)box};
+}
+
+/* Field `index` of `width` bits above the tag, sign-extended. */
+static int64_t field(struct value value, unsigned index, unsigned width)
+{
+    uint64_t up = value.bits << (64 - 3 - width * (index + 1));
+    return (int64_t)up >> (64 - width);
+}
+
+static uint64_t put(int64_t integer, unsigned index, unsigned width)
+{
+    return ((uint64_t)integer & ((UINT64_C(1) << width) - 1)) << (3 + width * index);
+}
+
+static bool fits(int64_t integer, unsigned width)
+{
+    return integer >= -(INT64_C(1) << (width - 1)) && integer < INT64_C(1) << (width - 1);
+}
+
+struct value value_nil(void)
+{
+    return VALUE_NIL_INIT;
+}
+
+struct value value_bool(bool truth)
+{
+    return (struct value){.bits = TAG_BOOL | (uint64_t)truth << 3};
+}
+
+struct value value_int(struct arena *arena, int64_t integer)
+{
+    if (fits(integer, 61))
+        return (struct value){.bits = TAG_INT | (uint64_t)integer << 3};
+    assert(arena != NULL);
+    struct box *box = arena_alloc(arena, sizeof *box);
+    box->kind = VALUE_INT;
+    box->count = 0;
+    box->u.integer = integer;
+    return from_box(box);
+}
+
+struct value value_double(struct arena *arena, double real)
+{
+    struct box *box = arena_alloc(arena, sizeof *box);
+    box->kind = VALUE_DOUBLE;
+    box->count = 0;
+    box->u.real = real;
+    return from_box(box);
+}
+
+struct value value_text(struct arena *arena, enum value_kind kind, const char *text, size_t length)
+{
+    assert(length < UINT32_MAX);
+    struct box *box = arena_alloc(arena, offsetof(struct box, u) + length + 1);
+    box->kind = kind;
+    box->count = (uint32_t)length;
+    memcpy(box->u.text, text, length);
+    box->u.text[length] = '\0';
+    return from_box(box);
+}
+
+struct value value_keyword(struct arena *arena, const char *name)
+{
+    return value_text(arena, VALUE_KEYWORD, name, strlen(name));
+}
+
+struct value value_string(struct arena *arena, const char *text)
+{
+    return value_text(arena, VALUE_STRING, text, strlen(text));
+}
+
+/* A small int read straight from its word. */
+static bool small_int(struct value value, unsigned width, int64_t *integer)
+{
+    if (tag_of(value) != TAG_INT)
+        return false;
+    *integer = (int64_t)value.bits >> 3;
+    return fits(*integer, width);
+}
+
+/* [int int] and [int [int int]] in the word itself; false when they do not fit. */
+static bool pack_pair(struct value first, struct value second, struct value *packed)
+{
+    int64_t a, b;
+    if (small_int(first, PAIR_BITS, &a) && small_int(second, PAIR_BITS, &b)) {
+        packed->bits = TAG_PAIR | put(a, 0, PAIR_BITS) | put(b, 1, PAIR_BITS);
+        return true;
+    }
+    if (!small_int(first, KEYED_BITS, &a) || tag_of(second) != TAG_PAIR)
+        return false;
+    int64_t old = field(second, 0, PAIR_BITS), new = field(second, 1, PAIR_BITS);
+    if (!fits(old, KEYED_BITS) || !fits(new, KEYED_BITS))
+        return false;
+    packed->bits =
+        TAG_KEYED_PAIR | put(a, 0, KEYED_BITS) | put(old, 1, KEYED_BITS) | put(new, 2, KEYED_BITS);
+    return true;
+}
+
+struct value value_items(struct arena *arena, enum value_kind kind, const struct value *items,
+                         size_t count)
+{
+    struct value packed;
+    if (kind == VALUE_VECTOR && count == 2 && pack_pair(items[0], items[1], &packed))
+        return packed;
+    assert(count < UINT32_MAX);
+    struct box *box = arena_alloc(arena, offsetof(struct box, u) + count * sizeof *items);
+    box->kind = kind;
+    box->count = (uint32_t)count;
+    if (count > 0)
+        memcpy(box->u.items, items, count * sizeof *items);
+    return from_box(box);
+}
+
+struct value value_pair(struct arena *arena, struct value first, struct value second)
+{
+    return value_items(arena, VALUE_VECTOR, (struct value[]){first, second}, 2);
+}
+
+static bool is_text_kind(enum value_kind kind)
+{
+    return kind == VALUE_NUMBER || kind == VALUE_STRING || kind == VALUE_KEYWORD ||
+           kind == VALUE_SYMBOL || kind == VALUE_CHAR;
+}
+
+struct value value_copy(struct arena *arena, struct value value)
+{
+    if (tag_of(value) != TAG_BOX || value.bits == 0)
+        return value;
+    const struct box *box = box_of(value);
+    if (is_text_kind(box->kind))
+        return value_text(arena, box->kind, box->u.text, box->count);
+    if (box->kind == VALUE_INT)
+        return value_int(arena, box->u.integer);
+    if (box->kind == VALUE_DOUBLE)
+        return value_double(arena, box->u.real);
+    struct box *copy = arena_alloc(arena, offsetof(struct box, u) + box->count * sizeof value);
+    copy->kind = box->kind;
+    copy->count = box->count;
+    for (uint32_t i = 0; i < box->count; i++)
+        copy->u.items[i] = value_copy(arena, box->u.items[i]);
+    return from_box(copy);
+}
+
+enum value_kind value_kind(struct value value)
+{
+    switch (tag_of(value)) {
+    case TAG_INT:
+        return VALUE_INT;
+    case TAG_PAIR:
+    case TAG_KEYED_PAIR:
+        return VALUE_VECTOR;
+    case TAG_BOOL:
+        return VALUE_BOOL;
+    default:
+        return value.bits == 0 ? VALUE_NIL : (enum value_kind)box_of(value)->kind;
+    }
+}
+
+bool value_is_nil(struct value value)
+{
+    return value.bits == 0;
+}
+
+bool value_as_bool(struct value value)
+{
+    return tag_of(value) == TAG_BOOL && value.bits >> 3 != 0;
+}
+
+bool value_is_int(struct value value)
+{
+    return value_kind(value) == VALUE_INT;
+}
+
+int64_t value_as_int(struct value value)
+{
+    if (tag_of(value) == TAG_INT)
+        return (int64_t)value.bits >> 3;
+    return value_kind(value) == VALUE_INT ? box_of(value)->u.integer : 0;
+}
+
+double value_as_double(struct value value)
+{
+    if (value_kind(value) == VALUE_DOUBLE)
+        return box_of(value)->u.real;
+    return (double)value_as_int(value);
+}
+
+const char *value_as_text(struct value value)
+{
+    return is_text_kind(value_kind(value)) ? box_of(value)->u.text : "";
+}
+
+size_t value_text_length(struct value value)
+{
+    return is_text_kind(value_kind(value)) ? box_of(value)->count : 0;
+}
+
+size_t value_count(struct value value)
+{
+    if (tag_of(value) == TAG_PAIR || tag_of(value) == TAG_KEYED_PAIR)
+        return 2;
+    return value_kind(value) >= VALUE_VECTOR ? box_of(value)->count : 0;
+}
+
+struct value value_at(struct value value, size_t index)
+{
+    assert(index < value_count(value));
+    if (tag_of(value) == TAG_PAIR)
+        return value_int(NULL, field(value, (unsigned)index, PAIR_BITS));
+    if (tag_of(value) == TAG_KEYED_PAIR) {
+        if (index == 0)
+            return value_int(NULL, field(value, 0, KEYED_BITS));
+        return (struct value){.bits = TAG_PAIR | put(field(value, 1, KEYED_BITS), 0, PAIR_BITS) |
+                                      put(field(value, 2, KEYED_BITS), 1, PAIR_BITS)};
+    }
+    return box_of(value)->u.items[index];
+}
+
+struct value value_get(struct value map, const char *name)
+{
+    if (value_kind(map) != VALUE_MAP)
+        return value_nil();
+    for (size_t i = 0; i + 1 < value_count(map); i += 2) {
+        struct value key = value_at(map, i);
+        if ((value_kind(key) == VALUE_KEYWORD || value_kind(key) == VALUE_STRING) &&
+            strcmp(value_as_text(key), name) == 0)
+            return value_at(map, i + 1);
+    }
+    return value_nil();
+}
+
+bool value_is_pair(struct value value)
+{
+    enum value_kind kind = value_kind(value);
+    return (kind == VALUE_VECTOR || kind == VALUE_LIST) && value_count(value) == 2;
+}
+
+static bool sequential(enum value_kind kind)
+{
+    return kind == VALUE_VECTOR || kind == VALUE_LIST;
+}
+
+/* Sets and maps: the same multiset of (key, value) steps. Quadratic; such values are small. */
+static bool equal_unordered(struct value a, struct value b, size_t step)
+{
+    size_t count = value_count(a);
+    bool *taken = calloc(count + 1, sizeof *taken);
+    bool equal = taken != NULL;
+    for (size_t i = 0; i < count && equal; i += step) {
+        size_t j = 0;
+        while (j < count && (taken[j] || !value_equal(value_at(a, i), value_at(b, j)) ||
+                             (step == 2 && !value_equal(value_at(a, i + 1), value_at(b, j + 1)))))
+            j += step;
+        equal = j < count;
+        if (equal)
+            taken[j] = true;
+    }
+    free(taken);
+    return equal;
+}
+
+bool value_equal(struct value a, struct value b)
+{
+    if (a.bits == b.bits)
+        return true;
+    enum value_kind kind = value_kind(a);
+    if (kind != value_kind(b) && !(sequential(kind) && sequential(value_kind(b))))
+        return false;
+    if (is_text_kind(kind))
+        return box_of(a)->count == box_of(b)->count &&
+               memcmp(box_of(a)->u.text, box_of(b)->u.text, box_of(a)->count) == 0;
+    if (kind == VALUE_INT)
+        return value_as_int(a) == value_as_int(b);
+    if (kind == VALUE_DOUBLE)
+        return value_as_double(a) == value_as_double(b);
+    if (kind < VALUE_VECTOR || value_count(a) != value_count(b))
+        return false;
+    if (kind == VALUE_SET || kind == VALUE_MAP)
+        return equal_unordered(a, b, kind == VALUE_MAP ? 2 : 1);
+    for (size_t i = 0; i < value_count(a); i++)
+        if (!value_equal(value_at(a, i), value_at(b, i)))
+            return false;
+    return true;
+}
+
+static uint64_t mix(uint64_t h)
+{
+    h = (h ^ (h >> 32)) * UINT64_C(0xd6e8feb86659fd93);
+    h = (h ^ (h >> 32)) * UINT64_C(0xd6e8feb86659fd93);
+    return h ^ (h >> 32);
+}
+
+static uint64_t hash_text(const char *text, size_t length)
+{
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < length; i++)
+        h = (h ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
+    return h;
+}
+
+uint64_t value_hash(struct value value)
+{
+    enum value_kind kind = value_kind(value);
+    if (kind == VALUE_INT)
+        return mix((uint64_t)value_as_int(value) + 1);
+    if (kind == VALUE_DOUBLE) {
+        double real = value_as_double(value);
+        uint64_t bits;
+        real = real == 0 ? 0 : real; /* -0.0 equals 0.0 */
+        memcpy(&bits, &real, sizeof bits);
+        return mix(bits + 2);
+    }
+    if (is_text_kind(kind))
+        return mix(hash_text(value_as_text(value), value_text_length(value)) + kind);
+    if (kind < VALUE_VECTOR)
+        return mix(value.bits + 3);
+    uint64_t h = mix(sequential(kind) ? VALUE_VECTOR : kind);
+    size_t count = value_count(value);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t item = value_hash(value_at(value, i));
+        if (kind == VALUE_MAP && i + 1 < count)
+            item = mix(item + 31 * value_hash(value_at(value, ++i)));
+        h = kind == VALUE_SET || kind == VALUE_MAP ? h + item : mix(h * 31 + item);
+    }
+    return h;
+}
+
+static void print_string(struct value value, struct buf *out)
+{
+    const char *text = value_as_text(value);
+    buf_add_char(out, '"');
+    for (size_t i = 0; i < value_text_length(value); i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c == '"' || c == '\\')
+            buf_printf(out, "\\%c", c);
+        else if (c == '\n')
+            buf_add_text(out, "\\n");
+        else if (c == '\t')
+            buf_add_text(out, "\\t");
+        else if (c == '\r')
+            buf_add_text(out, "\\r");
+        else if (c < 0x20 || c == 0x7f)
+            buf_printf(out, "\\u%04x", c);
+        else
+            buf_add_char(out, (char)c);
+    }
+    buf_add_char(out, '"');
+}
+
+static void print_items(struct value value, const char *open, const char *close, struct buf *out)
+{
+    bool map = value_kind(value) == VALUE_MAP;
+    buf_add_text(out, open);
+    for (size_t i = 0; i < value_count(value); i++) {
+        if (i > 0)
+            buf_add_text(out, map && i % 2 == 0 ? ", " : " ");
+        value_print(value_at(value, i), out);
+    }
+    buf_add_text(out, close);
+}
+
+static void print_double(double real, struct buf *out)
+{
+    char text[40];
+    if (isnan(real))
+        snprintf(text, sizeof text, "##NaN");
+    else if (isinf(real))
+        snprintf(text, sizeof text, real > 0 ? "##Inf" : "##-Inf");
+    else {
+        int digits = 15; /* the shortest form that reads back as the same number */
+        do
+            snprintf(text, sizeof text, "%.*g", digits, real);
+        while (strtod(text, NULL) != real && ++digits <= 17);
+        if (strpbrk(text, ".e") == NULL)
+            strcat(text, ".0");
+    }
+    buf_add_text(out, text);
+}
+
+void value_print(struct value value, struct buf *out)
+{
+    switch (value_kind(value)) {
+    case VALUE_NIL:
+        buf_add_text(out, "nil");
+        break;
+    case VALUE_BOOL:
+        buf_add_text(out, value_as_bool(value) ? "true" : "false");
+        break;
+    case VALUE_INT:
+        buf_printf(out, "%" PRId64, value_as_int(value));
+        break;
+    case VALUE_DOUBLE:
+        print_double(value_as_double(value), out);
+        break;
+    case VALUE_STRING:
+        print_string(value, out);
+        break;
+    case VALUE_KEYWORD:
+        buf_add_char(out, ':');
+        buf_add(out, value_as_text(value), value_text_length(value));
+        break;
+    case VALUE_CHAR:
+        buf_add_char(out, '\\');
+        buf_add(out, value_as_text(value), value_text_length(value));
+        break;
+    case VALUE_NUMBER:
+    case VALUE_SYMBOL:
+        buf_add(out, value_as_text(value), value_text_length(value));
+        break;
+    case VALUE_VECTOR:
+        print_items(value, "[", "]", out);
+        break;
+    case VALUE_LIST:
+        print_items(value, "(", ")", out);
+        break;
+    case VALUE_SET:
+        print_items(value, "#{", "}", out);
+        break;
+    case VALUE_MAP:
+        print_items(value, "{", "}", out);
+        break;
+    case VALUE_TAGGED:
+        buf_add_char(out, '#');
+        value_print(value_at(value, 0), out);
+        buf_add_char(out, ' ');
+        value_print(value_at(value, 1), out);
+        break;
+    }
+}

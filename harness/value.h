@@ -1,0 +1,84 @@
+/* Values of operations: EDN-shaped, immutable.
+ *
+ * A `struct value` is one 64-bit word, copied freely. The common ones live in the word itself and
+ * cost no allocation: nil, booleans, integers of up to 60 bits, pairs of small integers ([3 7]),
+ * and a small integer with such a pair ([key [old new]]). Everything else is a box in an arena, and
+ * lives as long as that arena. Constructors choose the form; readers need not know it: a pair is a
+ * vector whose value_count is 2 and whose value_at works, in whichever form it is kept.
+ *
+ * Equality is Clojure's, since histories come from there: 1 and 1.0 differ, :a and "a" differ,
+ * vectors and lists with equal elements are equal, sets and maps ignore order. */
+#ifndef ORDEAL_VALUE_H
+#define ORDEAL_VALUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "harness/base/arena.h"
+#include "harness/base/buf.h"
+
+struct value {
+    uint64_t bits; /* private to value.c */
+};
+
+enum value_kind {
+    VALUE_NIL,
+    VALUE_BOOL,
+    VALUE_INT,
+    VALUE_DOUBLE,
+    VALUE_NUMBER, /* kept as text: 12N, 1/3, 1.5M */
+    VALUE_STRING,
+    VALUE_KEYWORD, /* text without the colon */
+    VALUE_SYMBOL,
+    VALUE_CHAR, /* text after the backslash: "a", "newline" */
+    VALUE_VECTOR,
+    VALUE_LIST,
+    VALUE_SET,
+    VALUE_MAP,    /* 2 * n items: key, value, key, value ... in the order given */
+    VALUE_TAGGED, /* two items: the tag as a symbol, the value */
+};
+
+#define VALUE_NIL_INIT ((struct value){0})
+
+/* ---- Making. `arena` may be NULL where the word itself is known to be enough. ---- */
+struct value value_nil(void);
+struct value value_bool(bool truth);
+struct value value_int(struct arena *arena, int64_t integer);
+struct value value_double(struct arena *arena, double real);
+/* `kind` is a kind whose payload is text; the text is copied. */
+struct value value_text(struct arena *arena, enum value_kind kind, const char *text, size_t length);
+struct value value_keyword(struct arena *arena, const char *name);
+struct value value_string(struct arena *arena, const char *text);
+/* `kind` is VECTOR, LIST, SET, MAP or TAGGED; `count` counts items (for a map 2 per entry). */
+struct value value_items(struct arena *arena, enum value_kind kind, const struct value *items,
+                         size_t count);
+struct value value_pair(struct arena *arena, struct value first, struct value second);
+/* A deep copy into `arena`; words that hold no box come back as they are. */
+struct value value_copy(struct arena *arena, struct value value);
+
+/* ---- Reading ---- */
+enum value_kind value_kind(struct value value);
+bool value_is_nil(struct value value);
+bool value_as_bool(struct value value);
+bool value_is_int(struct value value);
+int64_t value_as_int(struct value value); /* 0 when it is none */
+double value_as_double(struct value value);
+/* Text of text kinds (NUL-terminated), "" otherwise. */
+const char *value_as_text(struct value value);
+size_t value_text_length(struct value value);
+/* Items of collections; 0 for anything else. */
+size_t value_count(struct value value);
+struct value value_at(struct value value, size_t index);
+/* The map's value under the keyword (or string) `name`; nil when there is none. */
+struct value value_get(struct value map, const char *name);
+/* True for a vector or list of exactly two items. */
+bool value_is_pair(struct value value);
+
+bool value_equal(struct value a, struct value b);
+uint64_t value_hash(struct value value); /* equal values have equal hashes */
+
+/* Adds the value as EDN, in the form that Clojure's printer gives it. */
+void value_print(struct value value, struct buf *out);
+
+#endif
