@@ -1,0 +1,49 @@
+/* Nemeses: faults. One file each under nemeses/.
+ *
+ * A fault has a beginning and an end. Each is an operation in the history (two events of the
+ * process nemesis: asked, done) and a line in schedule.jsonl. A fault counts only once it was
+ * *verified*: seen from outside to be in force; so does its undoing. What to break is drawn from
+ * the seed by `choose`, before it is known how the cluster fares; `begin` resolves targets such as
+ * primaries. */
+#ifndef ORDEAL_NEMESIS_H
+#define ORDEAL_NEMESIS_H
+
+#include "harness/system.h"
+
+enum verified { VERIFIED_NO, VERIFIED_YES };
+
+struct fault {
+    uint32_t id; /* 1, 2, ... in the run */
+    const struct nemesis *nemesis;
+    struct value asked; /* from choose; in an arena of the run */
+    struct value
+        done; /* what was done: who was cut from whom, which nodes were killed; set by begin */
+    node_set nodes; /* hit; set by begin */
+    enum verified begun_verified, ended_verified;
+    struct buf begun_evidence, ended_evidence; /* one line each */
+    void *state;                               /* nemesis->fault_state_size zeroed bytes */
+    struct arena *arena;                       /* of this fault, for values */
+};
+
+struct nemesis {
+    const char *name, *summary;
+    const struct option *options; /* NULL: none */
+    const char *begin_f, *end_f;  /* "start-partition", "stop-partition": names in the history */
+    size_t fault_state_size;
+    /* Whether it can work on these nodes with this system: called before the run, after the agents
+     * are up. */
+    enum err_code (*check)(struct test *test, struct err *err);
+    /* Draws what to do next, as a value that says it in words: {:shape :halves}, {:targets
+     * :minority}. */
+    struct value (*choose)(struct test *test, struct prng *prng, struct arena *arena);
+    /* Injects and verifies. On failure nothing of it is left in force; the fault is recorded as not
+     * having happened. */
+    enum err_code (*begin)(struct test *test, struct fault *fault, struct err *err);
+    /* Undoes and verifies. */
+    enum err_code (*end)(struct test *test, struct fault *fault, struct err *err);
+};
+
+extern const struct nemesis *const nemeses[]; /* NULL at the end */
+const struct nemesis *nemesis_find(const char *name);
+
+#endif

@@ -1,0 +1,73 @@
+/* The plan: everything a run was asked to do, with every default filled in.
+ *
+ * What a flag says a plan file can say, under the same name: `--time-limit 60s` is
+ * {"time-limit": "60s"}. plan.json in the run directory is the whole plan, and running it repeats
+ * the test. Bad plans are refused with file, line and field. */
+#ifndef ORDEAL_PLAN_H
+#define ORDEAL_PLAN_H
+
+#include "harness/base/arena.h"
+#include "harness/checker.h"
+#include "harness/option.h"
+
+struct system;
+struct workload;
+struct nemesis;
+
+enum { PLAN_NODES_MAX = 64, PLAN_NEMESES_MAX = 16 };
+
+struct plan {
+    struct arena arena;
+    struct json *values;    /* the plan as JSON, as plan.json will have it */
+    struct options options; /* "owner.name" of system, workload, nemeses and checkers */
+
+    const char *name;
+    const struct system *system;
+    const struct workload *workload;
+    const struct nemesis *nemeses[PLAN_NEMESES_MAX];
+    size_t nemesis_count;
+    const char *const *checkers; /* names; the workload's own unless the plan says others */
+    size_t checker_count;
+
+    const char **nodes; /* as written; empty for a local cluster */
+    size_t node_count;  /* of either */
+    bool local;
+    const char *cluster; /* name of the local cluster */
+
+    int64_t time_limit_ns;
+    double rate; /* operations a second over all workers; 0: as fast as they can */
+    int concurrency;
+    uint64_t seed;
+    int64_t op_timeout_ns;
+    int64_t nemesis_interval_ns, nemesis_duration_ns;
+    int64_t ready_timeout_ns;
+    struct check_limits check_limits;
+    enum keyed keyed;
+    const char *store;
+};
+
+/* One field, for help texts and for checking. */
+struct plan_field {
+    const char *name;
+    enum option_kind kind;
+    const char *fallback; /* NULL: none, or worked out */
+    const char *metavar;
+    const char *group; /* heading in the help */
+    const char *help;
+};
+extern const struct plan_field plan_fields[]; /* ends with .name == NULL */
+
+void plan_init(struct plan *plan);
+void plan_free(struct plan *plan);
+/* Sets one field from text, as a flag does; `where` names the source ("--rate", "plan.json:3"). A
+ * later setting replaces an earlier one; "set" adds owner.name=value. */
+enum err_code plan_set(struct plan *plan, const char *field, const char *value, const char *where,
+                       struct err *err);
+enum err_code plan_read_file(struct plan *plan, const char *path, struct err *err);
+/* Fills in the defaults, resolves names, checks that all fits together. After it `values` is
+ * complete. */
+enum err_code plan_resolve(struct plan *plan, struct err *err);
+
+const char *plan_text(const struct plan *plan, const char *field); /* NULL when absent */
+
+#endif

@@ -1,0 +1,28 @@
+/* Reporters: render a stored run. They read what the run directory holds and nothing else, so that
+ * any run can be rendered again, and drawing can never change a verdict. */
+#ifndef ORDEAL_REPORTER_H
+#define ORDEAL_REPORTER_H
+
+#include <stdio.h>
+
+#include "harness/base/json.h"
+#include "harness/history.h"
+
+struct run {
+    const char *directory;
+    const struct json *plan;       /* plan.json; NULL when a bare history was judged */
+    const struct json *results;    /* results.json: see docs/results.md */
+    const struct history *history; /* paired where it could be */
+    const struct json *schedule; /* array of the lines of schedule.jsonl; NULL when there is none */
+};
+
+struct reporter {
+    const char *name, *summary;
+    const char *file_name; /* in the run directory: "report.html" */
+    enum err_code (*write)(const struct run *run, FILE *out, struct err *err);
+};
+
+extern const struct reporter *const reporters[]; /* NULL at the end */
+const struct reporter *reporter_find(const char *name);
+
+#endif

@@ -1,0 +1,46 @@
+/* Systems: how to run the thing under test. One file each under workloads/systems/.
+ *
+ * Hooks act on a set of nodes at once (a cluster often needs an order of its own). The required
+ * ones are install, start, ready, wipe and client; a NULL optional hook means what its comment
+ * says. Hooks are called from one thread at a time, except that `start` may come from the nemesis
+ * while clients run. */
+#ifndef ORDEAL_SYSTEM_H
+#define ORDEAL_SYSTEM_H
+
+#include "harness/test.h"
+
+struct client;
+
+struct system {
+    const char *name, *summary;
+    const struct option *options; /* NULL: none */
+    const char *const
+        *daemons; /* names of what `start` starts, NULL at the end: what kill and pause hit */
+    const char *const *log_paths; /* fetched from every node after the run, NULL at the end */
+
+    /* Makes sure that it is installed on these nodes, or says what is missing and how to get it. */
+    enum err_code (*install)(struct test *test, node_set nodes, struct err *err);
+    /* Starts it on these nodes with daemon_start; also again after a kill. Returns once the
+     * processes run. */
+    enum err_code (*start)(struct test *test, node_set nodes, struct err *err);
+    /* True when the cluster serves; `why_not` says what it waits for. Polled until
+     * plan->ready_timeout_ns. */
+    bool (*ready)(struct test *test, struct buf *why_not);
+    /* Removes its data from these nodes; it does not run then. */
+    enum err_code (*wipe)(struct test *test, node_set nodes, struct err *err);
+
+    /* Optional. NULL: daemon_stop of all daemons with 5 s of grace. */
+    enum err_code (*stop)(struct test *test, node_set nodes, struct err *err);
+    /* Optional. The nodes that lead now; NULL: `primaries` targets are refused before the run. */
+    enum err_code (*primaries)(struct test *test, node_set *primaries, struct err *err);
+    /* Optional. "etcd 3.4.23", for the report. */
+    enum err_code (*version)(struct test *test, struct buf *version, struct err *err);
+
+    /* The client for a workload, NULL when it cannot run that workload. */
+    const struct client *(*client)(const char *workload);
+};
+
+extern const struct system *const systems[]; /* NULL at the end */
+const struct system *system_find(const char *name);
+
+#endif

@@ -1,0 +1,102 @@
+/* A test in progress: what plug-ins see of the run, and what they can do to its nodes.
+ *
+ * Everything here may be called from any thread unless it says otherwise. Sets of nodes are bit
+ * masks by node index. Calls over a set act on all its nodes at once and return when all are done;
+ * on failure the error names the first failing node in order and how many others failed. */
+#ifndef ORDEAL_TEST_H
+#define ORDEAL_TEST_H
+
+#include "harness/base/prng.h"
+#include "harness/history.h"
+#include "harness/node.h"
+#include "harness/plan.h"
+
+typedef uint64_t node_set;
+#define NODE_SET(index) (UINT64_C(1) << (index))
+
+struct test {
+    const struct plan *plan;
+    const struct node *nodes;
+    uint32_t node_count;
+    struct history *history; /* only to make f ids in set-up: history_f */
+    struct arena *arena;     /* lives as long as the test; set-up only, one thread */
+    int64_t epoch_ns;        /* monotonic time of the run's beginning */
+    struct control *control; /* how nodes are reached: harness/control.c */
+};
+
+static inline node_set test_all_nodes(const struct test *test)
+{
+    return test->node_count == 64 ? ~UINT64_C(0) : NODE_SET(test->node_count) - 1;
+}
+static inline bool node_in(node_set set, uint32_t index)
+{
+    return (set >> index & 1) != 0;
+}
+static inline uint32_t node_set_count(node_set set)
+{
+    return (uint32_t)__builtin_popcountll(set);
+}
+
+/* Nanoseconds since the run began. */
+int64_t test_now_ns(const struct test *test);
+/* "2 of n1..n5": adds "n1, n4" to a text. */
+void test_print_nodes(const struct test *test, node_set set, struct buf *out);
+/* Progress for people and ordeal.log: one line, whole sentences, no newline. */
+void test_log(const struct test *test, const char *format, ...) FORMAT(2, 3);
+/* True once the user has interrupted or the harness has failed: give up waiting. */
+bool test_cancelled(const struct test *test);
+
+/* ---- Commands and files on nodes, as root ---- */
+
+/* Runs a shell command; a non-zero exit is ERR_REMOTE with the command and its stderr. */
+enum err_code test_shell(struct test *test, node_set nodes, struct err *err, const char *format,
+                         ...) FORMAT(4, 5);
+/* As above on one node; adds its stdout to `out`. The exit status goes to *status when not NULL,
+ * and is then no error. */
+enum err_code test_shell_output(struct test *test, uint32_t node, struct buf *out, int *status,
+                                struct err *err, const char *format, ...) FORMAT(6, 7);
+enum err_code test_write_file(struct test *test, uint32_t node, const char *path, const char *text,
+                              unsigned mode, struct err *err);
+/* Fetches a file; ERR_REMOTE when it is absent. */
+enum err_code test_fetch_file(struct test *test, uint32_t node, const char *remote_path,
+                              const char *local_path, struct err *err);
+
+/* ---- Daemons: processes of the system under test, kept by the node's agent ---- */
+
+struct daemon_spec {
+    const char *name;        /* "etcd": unique on its node */
+    const char *const *argv; /* NULL at the end; argv[0] is a path or found in the node's PATH */
+    const char *const *env;  /* "NAME=value", NULL at the end; NULL: none added */
+    const char *cwd, *user;  /* NULL: / and root */
+    const char *log;         /* stdout and stderr are appended; NULL: /var/log/ordeal/<name>.log */
+};
+enum err_code daemon_start(struct test *test, uint32_t node, const struct daemon_spec *spec,
+                           struct err *err);
+/* SIGTERM, then SIGKILL after `grace_ns`. A daemon that does not run is no error. */
+enum err_code daemon_stop(struct test *test, node_set nodes, const char *name, int64_t grace_ns,
+                          struct err *err);
+enum daemon_state { DAEMON_NONE, DAEMON_RUNNING, DAEMON_PAUSED, DAEMON_EXITED };
+enum err_code daemon_status(struct test *test, uint32_t node, const char *name,
+                            enum daemon_state *state, struct err *err);
+/* Sends a signal to the daemon's whole process group and verifies the effect on every node: after
+ * KILL nothing of it is left, after STOP every thread is stopped, after CONT none is. STOP is
+ * journaled on the node, and undone there if ordeal dies. `evidence` (may be NULL) gets one line a
+ * node. */
+enum err_code daemon_signal(struct test *test, node_set nodes, const char *name, const char *signal,
+                            struct buf *evidence, struct err *err);
+
+/* ---- Network faults ---- */
+
+/* drops[i]: the nodes whose packets node i drops on arrival. In force on all nodes when it returns,
+ * or undone again if it fails. `id` names the fault for network_undo; ids are unique in a run.
+ * `in_force_ns` (may be NULL) gets how long it took. */
+enum err_code network_block(struct test *test, const char *id, const node_set *drops,
+                            int64_t *in_force_ns, struct err *err);
+enum err_code network_undo(struct test *test, const char *id, struct err *err);
+/* Sends probes between every ordered pair of nodes and compares what arrived with what `drops` says
+ * (NULL: all must arrive). ERR_NONE and evidence in one line ("20 pairs probed: 12 cut, 8 open")
+ * when as expected; ERR_REMOTE names the first pair that was not. */
+enum err_code network_verify(struct test *test, const node_set *drops, struct buf *evidence,
+                             struct err *err);
+
+#endif

@@ -1,0 +1,13 @@
+/* The list of nemeses. A new one is its file, one line here, and its test. */
+#ifndef ORDEAL_NEMESES_H
+#define ORDEAL_NEMESES_H
+
+#include "harness/nemesis.h"
+
+#define NEMESES(X) X(noop)
+
+#define DECLARE(name) extern const struct nemesis nemesis_##name;
+NEMESES(DECLARE)
+#undef DECLARE
+
+#endif

@@ -1,0 +1,19 @@
+/* The results as JSON: what results.json holds, for machines. */
+#include "reports/reports.h"
+
+static enum err_code write(const struct run *run, FILE *out, struct err *err)
+{
+    struct buf text = BUF_INIT;
+    json_print(run->results, JSON_PRETTY, &text);
+    buf_add_char(&text, '\n');
+    bool ok = fwrite(text.data, 1, text.length, out) == text.length;
+    buf_free(&text);
+    return ok ? ERR_NONE : err_set(err, ERR_IO, "write the results: the output is full or closed");
+}
+
+const struct reporter reporter_json = {
+    .name = "json",
+    .summary = "the results as one JSON object",
+    .file_name = "results.json",
+    .write = write,
+};

@@ -1,0 +1,16 @@
+/* The table of report formats: see reports.h. */
+#include "reports/reports.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#define ENTRY(name) &reporter_##name,
+const struct reporter *const reporters[] = {REPORTERS(ENTRY) NULL};
+
+const struct reporter *reporter_find(const char *name)
+{
+    for (const struct reporter *const *entry = reporters; *entry != NULL; entry++)
+        if (strcmp((*entry)->name, name) == 0)
+            return *entry;
+    return NULL;
+}

@@ -1,0 +1,13 @@
+/* The list of workloads. A new one is its file, one line here, and its test. */
+#ifndef ORDEAL_WORKLOADS_H
+#define ORDEAL_WORKLOADS_H
+
+#include "harness/workload.h"
+
+#define WORKLOADS(X) X(noop)
+
+#define DECLARE(name) extern const struct workload workload_##name;
+WORKLOADS(DECLARE)
+#undef DECLARE
+
+#endif
