@@ -23,11 +23,11 @@ static struct generator *generator(struct test *test, struct arena *arena)
     return generator_function(arena, fill, state, prng_stream(test->plan->seed, "workload"));
 }
 
-static const char *const checkers[] = {"stats", NULL};
+static const char *const judged_by[] = {"stats", NULL};
 
 const struct workload workload_noop = {
     .name = "noop",
     .summary = "operations that mean nothing (the template for a workload)",
-    .checkers = checkers,
+    .checkers = judged_by,
     .generator = generator,
 };
