@@ -1,0 +1,431 @@
+/* The plan: see plan.h. */
+#include "harness/plan.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "harness/base/clock.h"
+#include "harness/base/text.h"
+#include "harness/nemesis.h"
+#include "harness/plugin.h"
+#include "harness/system.h"
+#include "harness/workload.h"
+
+void plan_init(struct plan *plan)
+{
+    *plan = (struct plan){.arena = ARENA_INIT};
+    plan->values = json_object();
+}
+
+void plan_free(struct plan *plan)
+{
+    json_free(plan->values);
+    json_free(plan->options.values);
+    arena_free(&plan->arena);
+    *plan = (struct plan){.arena = ARENA_INIT};
+}
+
+const char *plan_text(const struct plan *plan, const char *field)
+{
+    return json_as_text(json_get(plan->values, field), NULL);
+}
+
+static const struct plan_field *field_find(const char *name)
+{
+    const struct plan_field *field = plan_fields;
+    while (field->name != NULL && strcmp(field->name, name) != 0)
+        field++;
+    return field->name == NULL ? NULL : field;
+}
+
+static enum err_code unknown_field(const char *name, const char *where, struct err *err)
+{
+    const char *names[64];
+    size_t count = 0;
+    for (const struct plan_field *field = plan_fields; field->name != NULL; field++)
+        names[count++] = field->name;
+    const char *near = text_nearest(name, names, count);
+    return err_set(err, ERR_CONFIG, "%s: a plan has no field '%s'%s%s%s", where, name,
+                   near == NULL ? "" : "; did you mean '", near == NULL ? "" : near,
+                   near == NULL ? "" : "'?");
+}
+
+/* {"set": {"owner.name": "value"}} from "owner.name=value" */
+static enum err_code set_option(struct plan *plan, const char *text, const char *where,
+                                struct err *err)
+{
+    const char *equals = strchr(text, '=');
+    const char *dot = strchr(text, '.');
+    if (equals == NULL || dot == NULL || dot > equals || dot == text || equals == dot + 1)
+        return err_set(err, ERR_CONFIG,
+                       "%s: '%s' is not OWNER.OPTION=VALUE, such as etcd.reads=serializable", where,
+                       text);
+    struct json *set = json_get(plan->values, "set");
+    if (set == NULL)
+        set = json_set(plan->values, "set", json_object());
+    json_set_text(set, arena_strndup(&plan->arena, text, (size_t)(equals - text)), equals + 1);
+    return ERR_NONE;
+}
+
+static enum err_code check_kind(const struct plan_field *field, const char *value,
+                                const char *where, struct err *err)
+{
+    struct option as_option = {.name = field->name, .kind = field->kind, .choices = field->metavar};
+    struct err why = ERR_INIT;
+    if (option_check(&as_option, "plan", value, &why) == ERR_NONE)
+        return ERR_NONE;
+    const char *message = strstr(why.message, ": "); /* without "plan.<field>" */
+    return err_set(err, ERR_CONFIG, "%s: %s%s", where, field->name,
+                   message == NULL ? why.message : message);
+}
+
+enum err_code plan_set(struct plan *plan, const char *name, const char *value, const char *where,
+                       struct err *err)
+{
+    const struct plan_field *field = field_find(name);
+    if (field == NULL)
+        return unknown_field(name, where, err);
+    if (strcmp(name, "set") == 0)
+        return set_option(plan, value, where, err);
+    if (check_kind(field, value, where, err) != ERR_NONE)
+        return err->code;
+    json_set_text(plan->values, name, value);
+    /* The later of "nodes" and "local" wins, so that a flag can replace what a plan file says. */
+    if (strcmp(name, "nodes") == 0)
+        json_remove(plan->values, "local");
+    if (strcmp(name, "local") == 0)
+        json_remove(plan->values, "nodes");
+    return ERR_NONE;
+}
+
+/* The text of a JSON scalar, or of an array of texts joined by commas; NULL for anything else. */
+static const char *scalar_text(struct arena *arena, const struct json *node)
+{
+    struct buf text = BUF_INIT;
+    switch (json_kind(node)) {
+    case JSON_TEXT:
+        return json_as_text(node, "");
+    case JSON_NUMBER:
+    case JSON_BOOL:
+        json_print(node, JSON_COMPACT, &text);
+        break;
+    case JSON_ARRAY:
+        for (const struct json *item = json_first(node); item != NULL; item = json_next(item)) {
+            if (json_kind(item) != JSON_TEXT) {
+                buf_free(&text);
+                return NULL;
+            }
+            buf_printf(&text, "%s%s", text.length > 0 ? "," : "", json_as_text(item, ""));
+        }
+        break;
+    default:
+        return NULL;
+    }
+    const char *copy = arena_strdup(arena, buf_text(&text));
+    buf_free(&text);
+    return copy;
+}
+
+static enum err_code read_member(struct plan *plan, const struct json *member, const char *where,
+                                 struct err *err)
+{
+    const char *name = json_key(member);
+    if (strcmp(name, "set") == 0 && json_kind(member) == JSON_OBJECT) {
+        for (const struct json *option = json_first(member); option != NULL;
+             option = json_next(option)) {
+            const char *value = scalar_text(&plan->arena, option);
+            if (value == NULL)
+                return err_set(err, ERR_CONFIG, "%s: set: %s must be a text, a number or a boolean",
+                               where, json_key(option));
+            if (set_option(plan, arena_printf(&plan->arena, "%s=%s", json_key(option), value),
+                           where, err) != ERR_NONE)
+                return err->code;
+        }
+        return ERR_NONE;
+    }
+    if (json_kind(member) == JSON_NULL && field_find(name) != NULL)
+        return ERR_NONE;
+    const char *value = scalar_text(&plan->arena, member);
+    if (value == NULL && field_find(name) != NULL)
+        return err_set(err, ERR_CONFIG,
+                       "%s: %s must be a text, a number, a boolean or a list of texts", where,
+                       name);
+    return plan_set(plan, name, value == NULL ? "" : value, where, err);
+}
+
+enum err_code plan_read_file(struct plan *plan, const char *path, struct err *err)
+{
+    struct buf text = BUF_INIT;
+    struct json *root = NULL;
+    enum err_code code = file_read(path, 1 << 20, &text, err);
+    if (code != ERR_NONE)
+        code = err_set(err, ERR_CONFIG, "%s", err->message);
+    if (code == ERR_NONE)
+        code = json_parse(text.data, text.length, path, &root, err);
+    if (code == ERR_NONE && json_kind(root) != JSON_OBJECT)
+        code = err_set(err, ERR_CONFIG, "%s:1: a plan is a JSON object", path);
+    for (const struct json *member = json_first(root); member != NULL && code == ERR_NONE;
+         member = json_next(member)) {
+        char where[512];
+        snprintf(where, sizeof where, "%.400s:%d", path, json_line_of(text.data, json_key(member)));
+        code = read_member(plan, member, where, err);
+    }
+    if (code == ERR_PARSE)
+        err->code = code = ERR_CONFIG;
+    json_free(root);
+    buf_free(&text);
+    return code;
+}
+
+/* ---- Resolving ---- */
+
+enum { NAMES_MAX = 64 };
+
+static void fill_default(struct plan *plan, const char *name, const char *value)
+{
+    if (json_get(plan->values, name) == NULL)
+        json_set_text(plan->values, name, value);
+}
+
+static enum err_code resolve_names(struct plan *plan, struct err *err)
+{
+    plan->system = plugin_resolve(systems, "system", "systems", plan_text(plan, "system"), err);
+    if (plan->system == NULL)
+        return err->code;
+    plan->workload =
+        plugin_resolve(workloads, "workload", "workloads", plan_text(plan, "workload"), err);
+    if (plan->workload == NULL)
+        return err->code;
+    if (plan->system->client(plan->workload->name) == NULL)
+        return err_set(err, ERR_CONFIG, "the system %s has no client for the workload %s",
+                       plan->system->name, plan->workload->name);
+    fill_default(plan, "nemesis",
+                 plan->system->daemons[0] != NULL ? "partition,kill,pause" : "none");
+    const char **names;
+    size_t count = text_split(&plan->arena, plan_text(plan, "nemesis"), ',', &names);
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(names[i], "none") == 0 && count == 1)
+            break;
+        if (plan->nemesis_count == PLAN_NEMESES_MAX)
+            return err_set(err, ERR_CONFIG, "more than %d nemeses", PLAN_NEMESES_MAX);
+        const struct nemesis *nemesis =
+            plugin_resolve(nemeses, "nemesis", "nemeses", names[i], err);
+        if (nemesis == NULL)
+            return err->code;
+        for (size_t j = 0; j < plan->nemesis_count; j++)
+            if (plan->nemeses[j] == nemesis)
+                return err_set(err, ERR_CONFIG, "the nemesis %s is named twice", names[i]);
+        plan->nemeses[plan->nemesis_count++] = nemesis;
+    }
+    return ERR_NONE;
+}
+
+static enum err_code resolve_checkers(struct plan *plan, struct err *err)
+{
+    const char *wanted = plan_text(plan, "checkers");
+    if (wanted != NULL) {
+        const char **names;
+        plan->checker_count = text_split(&plan->arena, wanted, ',', &names);
+        plan->checkers = names;
+    } else {
+        plan->checkers = plan->workload->checkers;
+        while (plan->checkers[plan->checker_count] != NULL)
+            plan->checker_count++;
+    }
+    struct buf joined = BUF_INIT;
+    for (size_t i = 0; i < plan->checker_count; i++) {
+        const struct checker *checker =
+            plugin_resolve(checkers, "checker", "checkers", plan->checkers[i], err);
+        if (checker == NULL) {
+            buf_free(&joined);
+            return err->code;
+        }
+        buf_printf(&joined, "%s%s", i > 0 ? "," : "", checker->name);
+    }
+    json_set_text(plan->values, "checkers", buf_text(&joined));
+    buf_free(&joined);
+    return ERR_NONE;
+}
+
+static enum err_code resolve_nodes(struct plan *plan, struct err *err)
+{
+    const char *nodes = plan_text(plan, "nodes");
+    if (nodes != NULL) {
+        plan->node_count = text_split(&plan->arena, nodes, ',', &plan->nodes);
+        if (plan->node_count == 0 || plan->node_count > PLAN_NODES_MAX)
+            return err_set(err, ERR_CONFIG, "nodes: %zu are named; 1 to %d are possible",
+                           plan->node_count, PLAN_NODES_MAX);
+        return ERR_NONE;
+    }
+    fill_default(plan, "local", "5");
+    long count = strtol(plan_text(plan, "local"), NULL, 10);
+    if (count < 1 || count > PLAN_NODES_MAX)
+        return err_set(err, ERR_CONFIG, "local: %ld nodes; 1 to %d are possible", count,
+                       PLAN_NODES_MAX);
+    plan->local = true;
+    plan->node_count = (size_t)count;
+    return ERR_NONE;
+}
+
+/* "10", or "2n" for two workers a node. */
+static enum err_code resolve_concurrency(struct plan *plan, struct err *err)
+{
+    const char *text = plan_text(plan, "concurrency");
+    char *end;
+    long number = strtol(text, &end, 10);
+    if (end != text && strcmp(end, "n") == 0)
+        number *= (long)plan->node_count;
+    else if (end == text || *end != '\0')
+        number = 0;
+    if (number < 1 || number > 4096)
+        return err_set(err, ERR_CONFIG,
+                       "concurrency: '%s' is not 1 to 4096 workers, nor a multiple such as 2n",
+                       text);
+    plan->concurrency = (int)number;
+    return ERR_NONE;
+}
+
+static int64_t duration_field(const struct plan *plan, const char *name)
+{
+    int64_t ns = 0;
+    (void)!clock_parse_duration(plan_text(plan, name), &ns, NULL); /* plan_set looked */
+    return ns;
+}
+
+static enum err_code resolve_numbers(struct plan *plan, struct err *err)
+{
+    plan->time_limit_ns = duration_field(plan, "time-limit");
+    plan->op_timeout_ns = duration_field(plan, "op-timeout");
+    plan->nemesis_interval_ns = duration_field(plan, "nemesis-interval");
+    plan->nemesis_duration_ns = duration_field(plan, "nemesis-duration");
+    plan->ready_timeout_ns = duration_field(plan, "ready-timeout");
+    plan->rate = strtod(plan_text(plan, "rate"), NULL);
+    if (plan->rate < 0 || plan->rate > 1e9)
+        return err_set(err, ERR_CONFIG, "rate: %s is not between 0 and 1e9",
+                       plan_text(plan, "rate"));
+    if (plan->op_timeout_ns < NS_PER_MS)
+        return err_set(err, ERR_CONFIG, "op-timeout: %s is less than 1ms",
+                       plan_text(plan, "op-timeout"));
+    if (plan->nemesis_count > 0 && plan->nemesis_duration_ns > plan->nemesis_interval_ns)
+        return err_set(err, ERR_CONFIG,
+                       "nemesis-duration: %s is longer than the nemesis-interval of %s",
+                       plan_text(plan, "nemesis-duration"), plan_text(plan, "nemesis-interval"));
+    if (plan_text(plan, "seed") == NULL) {
+        char seed[32];
+        snprintf(seed, sizeof seed, "%llu", (unsigned long long)prng_fresh_seed());
+        json_set_text(plan->values, "seed", seed);
+    }
+    plan->seed = strtoull(plan_text(plan, "seed"), NULL, 10);
+    const char *keyed = plan_text(plan, "keyed");
+    plan->keyed = strcmp(keyed, "yes") == 0  ? KEYED_YES
+                  : strcmp(keyed, "no") == 0 ? KEYED_NO
+                                             : KEYED_GUESS;
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    plan->check_limits = (struct check_limits){
+        .time_ns = duration_field(plan, "check-time"),
+        .memory_bytes = (size_t)strtoull(plan_text(plan, "check-memory"), NULL, 10) << 20,
+        .threads = processors < 1 ? 1 : (int)processors,
+    };
+    return ERR_NONE;
+}
+
+/* Who may own options in this plan. */
+struct owner {
+    const char *name;
+    const struct option *declared;
+};
+
+static size_t owners_of(const struct plan *plan, struct owner *owners)
+{
+    size_t count = 0;
+    owners[count++] = (struct owner){plan->system->name, plan->system->options};
+    owners[count++] = (struct owner){plan->workload->name, plan->workload->options};
+    for (size_t i = 0; i < plan->nemesis_count; i++)
+        owners[count++] = (struct owner){plan->nemeses[i]->name, plan->nemeses[i]->options};
+    for (size_t i = 0; i < plan->checker_count && count < NAMES_MAX; i++)
+        owners[count++] =
+            (struct owner){plan->checkers[i], checker_find(plan->checkers[i])->options};
+    return count;
+}
+
+static enum err_code check_option(const struct owner *owners, size_t count, const char *name,
+                                  const char *value, struct err *err)
+{
+    const char *dot = strchr(name, '.');
+    const char *known[NAMES_MAX * 4];
+    size_t known_count = 0;
+    bool owned = false;
+    for (size_t i = 0; i < count; i++) {
+        if (strlen(owners[i].name) != (size_t)(dot - name) ||
+            strncmp(owners[i].name, name, (size_t)(dot - name)) != 0)
+            continue;
+        owned = true;
+        for (const struct option *option = owners[i].declared;
+             option != NULL && option->name != NULL; option++) {
+            if (strcmp(option->name, dot + 1) == 0)
+                return option_check(option, owners[i].name, value, err);
+            if (known_count < NAMES_MAX * 4)
+                known[known_count++] = option->name;
+        }
+    }
+    if (!owned)
+        return err_set(err, ERR_CONFIG,
+                       "set: %s: '%.*s' is no system, workload, nemesis or checker of this plan",
+                       name, (int)(dot - name), name);
+    const char *near = text_nearest(dot + 1, known, known_count);
+    return err_set(err, ERR_CONFIG, "set: '%.*s' has no option '%s'%s%s%s", (int)(dot - name), name,
+                   dot + 1, near == NULL ? "" : "; did you mean '", near == NULL ? "" : near,
+                   near == NULL ? "" : "'?");
+}
+
+static enum err_code resolve_options(struct plan *plan, struct err *err)
+{
+    struct owner owners[NAMES_MAX + PLAN_NEMESES_MAX + 2];
+    size_t count = owners_of(plan, owners);
+    struct json *set = json_get(plan->values, "set");
+    if (set == NULL)
+        set = json_set(plan->values, "set", json_object());
+    for (const struct json *option = json_first(set); option != NULL; option = json_next(option))
+        if (check_option(owners, count, json_key(option), json_as_text(option, ""), err) !=
+            ERR_NONE)
+            return err->code;
+    json_free(plan->options.values);
+    plan->options.values = json_copy(set);
+    for (size_t i = 0; i < count; i++)
+        option_defaults(&plan->options, owners[i].name, owners[i].declared);
+    json_set(plan->values, "set", json_copy(plan->options.values));
+    return ERR_NONE;
+}
+
+static enum err_code check_name(const char *name, struct err *err)
+{
+    bool good = name[0] != '\0' && name[0] != '.' && strlen(name) <= 128;
+    for (const char *c = name; *c != '\0'; c++)
+        good = good && *c != '/' && (unsigned char)*c > ' ' && *c != 0x7f;
+    if (good)
+        return ERR_NONE;
+    return err_set(err, ERR_CONFIG,
+                   "name: '%s' cannot name a directory: use letters, digits, '-' and '_'", name);
+}
+
+enum err_code plan_resolve(struct plan *plan, struct err *err)
+{
+    for (const struct plan_field *field = plan_fields; field->name != NULL; field++)
+        if (field->fallback != NULL)
+            fill_default(plan, field->name, field->fallback);
+    plan->nemesis_count = 0;
+    plan->checker_count = 0;
+    if (resolve_names(plan, err) != ERR_NONE || resolve_checkers(plan, err) != ERR_NONE ||
+        resolve_nodes(plan, err) != ERR_NONE || resolve_concurrency(plan, err) != ERR_NONE ||
+        resolve_numbers(plan, err) != ERR_NONE || resolve_options(plan, err) != ERR_NONE)
+        return err->code;
+    fill_default(plan, "name",
+                 arena_printf(&plan->arena, "%s-%s", plan->system->name, plan->workload->name));
+    plan->name = plan_text(plan, "name");
+    plan->cluster = plan_text(plan, "cluster");
+    plan->store = plan_text(plan, "store");
+    return check_name(plan->name, err);
+}

@@ -1,0 +1,46 @@
+/* The fields of a plan, for flags, plan files and help texts alike. */
+#include "harness/plan.h"
+
+const struct plan_field plan_fields[] = {
+    {"system", OPTION_TEXT, "etcd", "NAME", "What", "the system under test (ordeal list systems)"},
+    {"workload", OPTION_TEXT, "register", "NAME", "What",
+     "what clients do (ordeal list workloads)"},
+    {"nemesis", OPTION_TEXT, NULL, "N,N..", "What",
+     "what breaks, or none; default: partition,kill,pause where the system has daemons"},
+    {"name", OPTION_TEXT, NULL, "NAME", "What", "name of the test; default: <system>-<workload>"},
+    {"set", OPTION_TEXT, NULL, "OWNER.OPTION=VALUE", "What",
+     "an option of a system, workload, nemesis or checker; may be repeated (ordeal list NAME)"},
+
+    {"nodes", OPTION_TEXT, NULL, "A,B..", "Where",
+     "machines to use, each [name=][user@]address[:port]; default: a local cluster"},
+    {"local", OPTION_INT, NULL, "N", "Where", "use a local cluster of N nodes (default 5)"},
+    {"cluster", OPTION_TEXT, "default", "NAME", "Where", "name of the local cluster"},
+    {"ssh-user", OPTION_TEXT, NULL, "USER", "Where", "who logs in where a node names nobody"},
+    {"ssh-key", OPTION_TEXT, NULL, "FILE,FILE..", "Where", "private keys to try"},
+    {"ssh-password-file", OPTION_TEXT, NULL, "FILE", "Where",
+     "a file that holds the password, tried last"},
+    {"known-hosts", OPTION_TEXT, NULL, "FILE", "Where", "host keys; default: ~/.ssh/known_hosts"},
+    {"accept-new-host-keys", OPTION_BOOL, "false", NULL, "Where",
+     "add unknown host keys to that file instead of refusing them"},
+    {"connect-timeout", OPTION_DURATION, "10s", "TIME", "Where", "for logging in to a node"},
+    {"ready-timeout", OPTION_DURATION, "60s", "TIME", "Where", "for the system to serve"},
+
+    {"time-limit", OPTION_DURATION, "60s", "TIME", "How much", "how long clients ask"},
+    {"rate", OPTION_REAL, "500", "N", "How much",
+     "operations a second over all workers; 0: as fast as they can"},
+    {"concurrency", OPTION_TEXT, "2n", "N|Nn", "How much", "workers; 2n is two for every node"},
+    {"seed", OPTION_INT, NULL, "N", "How much", "repeats a schedule; default: a fresh one"},
+    {"op-timeout", OPTION_DURATION, "1s", "TIME", "How much",
+     "after which an operation is indeterminate"},
+
+    {"nemesis-interval", OPTION_DURATION, "10s", "TIME", "Faults", "a fault about this often"},
+    {"nemesis-duration", OPTION_DURATION, "5s", "TIME", "Faults", "how long each lasts, about"},
+
+    {"checkers", OPTION_TEXT, NULL, "C,C..", "Checking", "judge by these; default: the workload's"},
+    {"keyed", OPTION_CHOICE, "guess", "guess|yes|no", "Checking", "whether values are [key value]"},
+    {"check-time", OPTION_DURATION, "60s", "TIME", "Checking", "budget of each checker"},
+    {"check-memory", OPTION_INT, "2048", "MIB", "Checking", "budget of each checker"},
+
+    {"store", OPTION_TEXT, "store", "DIR", "Output", "where runs are kept"},
+    {.name = NULL},
+};
