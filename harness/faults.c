@@ -1,0 +1,383 @@
+/* The faults of a run: see faults.h. */
+#include "harness/faults.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/base/clock.h"
+#include "harness/scheduler.h"
+
+struct entry {
+    struct fault fault;
+    struct arena arena;
+    bool in_force;
+    bool ended;
+    int64_t begin_asked_ns, begin_done_ns, end_asked_ns, end_done_ns;
+    struct err error; /* of the beginning, or else of the end */
+};
+
+struct faults {
+    struct test *test;
+    FILE *schedule;
+    pthread_mutex_t lock; /* for readers; one thread at a time does faults */
+    struct entry **entries;
+    uint32_t count;
+};
+
+enum err_code faults_open(struct test *test, const char *path, struct faults **out, struct err *err)
+{
+    struct faults *faults = calloc(1, sizeof *faults);
+    if (faults == NULL)
+        return err_set(err, ERR_NOMEM, "no memory for faults");
+    faults->test = test;
+    faults->schedule = fopen(path, "we");
+    if (faults->schedule == NULL) {
+        free(faults);
+        return err_errno(err, errno, "create %s", path);
+    }
+    pthread_mutex_init(&faults->lock, NULL);
+    *out = faults;
+    return ERR_NONE;
+}
+
+void faults_close(struct faults *faults)
+{
+    if (faults == NULL)
+        return;
+    for (uint32_t i = 0; i < faults->count; i++) {
+        struct entry *entry = faults->entries[i];
+        buf_free(&entry->fault.begun_evidence);
+        buf_free(&entry->fault.ended_evidence);
+        free(entry->fault.state);
+        arena_free(&entry->arena);
+        free(entry);
+    }
+    free(faults->entries);
+    fclose(faults->schedule);
+    pthread_mutex_destroy(&faults->lock);
+    free(faults);
+}
+
+/* ---- Writing down ---- */
+
+static struct json *value_text_json(struct value value)
+{
+    struct buf text = BUF_INIT;
+    value_print(value, &text);
+    struct json *json = json_text(buf_text(&text));
+    buf_free(&text);
+    return json;
+}
+
+static struct json *nodes_json(const struct test *test, node_set nodes)
+{
+    struct json *list = json_array();
+    for (uint32_t i = 0; i < test->node_count; i++)
+        if (node_in(nodes, i))
+            json_add(list, json_text(test->nodes[i].name));
+    return list;
+}
+
+static struct json *phase_json(const struct entry *entry, bool begin)
+{
+    const struct fault *fault = &entry->fault;
+    struct json *phase = json_object();
+    json_set_int(phase, "asked-ns", begin ? entry->begin_asked_ns : entry->end_asked_ns);
+    json_set_int(phase, "done-ns", begin ? entry->begin_done_ns : entry->end_done_ns);
+    json_set_bool(phase, "verified",
+                  (begin ? fault->begun_verified : fault->ended_verified) == VERIFIED_YES);
+    json_set_text(phase, "evidence",
+                  buf_text(begin ? &fault->begun_evidence : &fault->ended_evidence));
+    return phase;
+}
+
+static void write_line(struct faults *faults, const struct entry *entry, bool begin)
+{
+    const struct fault *fault = &entry->fault;
+    struct json *line = phase_json(entry, begin);
+    json_set_int(line, "fault", fault->id);
+    json_set_text(line, "phase", begin ? "begin" : "end");
+    json_set_text(line, "nemesis", fault->nemesis->name);
+    json_set_text(line, "f", begin ? fault->nemesis->begin_f : fault->nemesis->end_f);
+    json_set(line, "asked", value_text_json(fault->asked));
+    json_set(line, "value", value_text_json(fault->done));
+    json_set(line, "nodes", nodes_json(faults->test, fault->nodes));
+    if (entry->error.code != ERR_NONE)
+        json_set_text(line, "error", entry->error.message);
+    struct buf text = BUF_INIT;
+    json_print(line, JSON_COMPACT, &text);
+    fprintf(faults->schedule, "%s\n", text.data);
+    fflush(faults->schedule);
+    buf_free(&text);
+    json_free(line);
+}
+
+struct json *faults_json(struct faults *faults)
+{
+    struct json *list = json_array();
+    pthread_mutex_lock(&faults->lock);
+    for (uint32_t i = 0; i < faults->count; i++) {
+        const struct entry *entry = faults->entries[i];
+        struct json *object = json_add(list, json_object());
+        json_set_int(object, "id", entry->fault.id);
+        json_set_text(object, "nemesis", entry->fault.nemesis->name);
+        json_set(object, "asked", value_text_json(entry->fault.asked));
+        json_set(object, "done", value_text_json(entry->fault.done));
+        json_set(object, "nodes", nodes_json(faults->test, entry->fault.nodes));
+        json_set(object, "begin", phase_json(entry, true));
+        if (entry->ended)
+            json_set(object, "end", phase_json(entry, false));
+        if (entry->error.code != ERR_NONE)
+            json_set_text(object, "error", entry->error.message);
+    }
+    pthread_mutex_unlock(&faults->lock);
+    return list;
+}
+
+void faults_print_in_force(struct faults *faults, struct buf *out)
+{
+    pthread_mutex_lock(&faults->lock);
+    for (uint32_t i = 0; i < faults->count; i++) {
+        const struct entry *entry = faults->entries[i];
+        if (!entry->in_force)
+            continue;
+        buf_printf(out, "%s%s of ", out->length > 0 ? ", " : "", entry->fault.nemesis->name);
+        test_print_nodes(faults->test, entry->fault.nodes, out);
+    }
+    pthread_mutex_unlock(&faults->lock);
+}
+
+/* ---- Doing ---- */
+
+static struct entry *entry_new(struct faults *faults, const struct nemesis *nemesis,
+                               struct value asked)
+{
+    struct entry *entry = calloc(1, sizeof *entry);
+    struct entry **entries = realloc(faults->entries, (faults->count + 1) * sizeof *entries);
+    if (entry == NULL || entries == NULL)
+        abort();
+    entry->arena = ARENA_INIT;
+    entry->fault = (struct fault){.id = faults->count + 1, .nemesis = nemesis};
+    entry->fault.arena = &entry->arena;
+    entry->fault.asked = value_copy(&entry->arena, asked);
+    entry->fault.state = calloc(1, nemesis->fault_state_size + 1);
+    if (entry->fault.state == NULL)
+        abort();
+    pthread_mutex_lock(&faults->lock);
+    faults->entries = entries;
+    faults->entries[faults->count++] = entry;
+    pthread_mutex_unlock(&faults->lock);
+    return entry;
+}
+
+static void set_error(struct op *op, struct arena *arena, const char *keyword, const char *why)
+{
+    op->error = value_pair(arena, value_keyword(arena, keyword), value_string(arena, why));
+}
+
+static void begin_fault(struct faults *faults, const struct nemesis *nemesis, struct op *op)
+{
+    struct entry *entry = entry_new(faults, nemesis, op->value);
+    entry->begin_asked_ns = test_now_ns(faults->test);
+    struct err err = ERR_INIT;
+    enum err_code code = nemesis->begin(faults->test, &entry->fault, &err);
+    pthread_mutex_lock(&faults->lock);
+    entry->begin_done_ns = test_now_ns(faults->test);
+    entry->error = err;
+    entry->in_force = code == ERR_NONE;
+    pthread_mutex_unlock(&faults->lock);
+    op->value = entry->fault.done;
+    if (code != ERR_NONE)
+        set_error(op, &entry->arena, "failed", err.message);
+    else if (entry->fault.begun_verified != VERIFIED_YES)
+        set_error(op, &entry->arena, "not-verified", buf_text(&entry->fault.begun_evidence));
+    write_line(faults, entry, true);
+    struct buf text = BUF_INIT;
+    test_print_nodes(faults->test, entry->fault.nodes, &text);
+    if (code != ERR_NONE)
+        test_log(faults->test, "fault %u: %s failed: %s", entry->fault.id, nemesis->name,
+                 err.message);
+    else
+        test_log(faults->test, "fault %u: %s of %s: %s", entry->fault.id, nemesis->name,
+                 buf_text(&text), buf_text(&entry->fault.begun_evidence));
+    buf_free(&text);
+}
+
+static enum err_code end_fault(struct faults *faults, struct entry *entry, struct op *op,
+                               struct err *err)
+{
+    const struct nemesis *nemesis = entry->fault.nemesis;
+    struct err why = ERR_INIT;
+    entry->end_asked_ns = test_now_ns(faults->test);
+    enum err_code code = nemesis->end(faults->test, &entry->fault, &why);
+    pthread_mutex_lock(&faults->lock);
+    entry->end_done_ns = test_now_ns(faults->test);
+    entry->in_force = false;
+    entry->ended = true;
+    if (code != ERR_NONE)
+        entry->error = why;
+    pthread_mutex_unlock(&faults->lock);
+    op->value = value_keyword(&entry->arena, code == ERR_NONE ? "healed" : "not-healed");
+    if (code != ERR_NONE)
+        set_error(op, &entry->arena, "failed", why.message);
+    else if (entry->fault.ended_verified != VERIFIED_YES)
+        set_error(op, &entry->arena, "not-verified", buf_text(&entry->fault.ended_evidence));
+    write_line(faults, entry, false);
+    if (code != ERR_NONE) {
+        test_log(faults->test, "fault %u: undoing %s failed: %s", entry->fault.id, nemesis->name,
+                 why.message);
+        return err_set(err, code, "undo fault %u (%s): %s", entry->fault.id, nemesis->name,
+                       why.message);
+    }
+    test_log(faults->test, "fault %u: %s undone: %s", entry->fault.id, nemesis->name,
+             buf_text(&entry->fault.ended_evidence));
+    return ERR_NONE;
+}
+
+void faults_do(struct faults *faults, struct op *op)
+{
+    const struct plan *plan = faults->test->plan;
+    const char *f = faults->test->history->f_names[op->f];
+    for (size_t i = 0; i < plan->nemesis_count; i++) {
+        const struct nemesis *nemesis = plan->nemeses[i];
+        if (strcmp(nemesis->begin_f, f) == 0) {
+            begin_fault(faults, nemesis, op);
+            return;
+        }
+        if (strcmp(nemesis->end_f, f) != 0)
+            continue;
+        op->value = value_nil();
+        for (uint32_t j = faults->count; j-- > 0;)
+            if (faults->entries[j]->in_force && faults->entries[j]->fault.nemesis == nemesis)
+                (void)!end_fault(faults, faults->entries[j], op, NULL);
+        return;
+    }
+    abort(); /* only the schedule makes such operations */
+}
+
+enum err_code faults_end_all(struct faults *faults, struct scheduler *scheduler, struct err *err)
+{
+    enum err_code first = ERR_NONE;
+    for (uint32_t i = faults->count; i-- > 0;) {
+        struct entry *entry = faults->entries[i];
+        if (!entry->in_force)
+            continue;
+        struct op op = {.type = OP_INFO, .process = PROCESS_NEMESIS};
+        op.f = history_f(faults->test->history, entry->fault.nemesis->end_f);
+        scheduler_record(scheduler, &op);
+        enum err_code code = end_fault(faults, entry, &op, first == ERR_NONE ? err : NULL);
+        op.type = OP_INFO;
+        scheduler_record(scheduler, &op);
+        if (first == ERR_NONE)
+            first = code;
+    }
+    return first;
+}
+
+/* ---- The default schedule ---- */
+
+struct schedule {
+    struct generator generator;
+    struct test *test;
+    struct prng prng;
+    uint16_t begin_f[PLAN_NEMESES_MAX], end_f[PLAN_NEMESES_MAX];
+    size_t round[PLAN_NEMESES_MAX]; /* order of the nemeses in this round */
+    size_t turn;                    /* place in the round */
+    bool begun;                     /* the fault of this turn was asked for */
+    bool given;                     /* an operation was given out and has not completed */
+    bool asked;                     /* ... and its first event, the asking, has been seen */
+    int64_t next_ns;                /* when the next one is due */
+};
+
+/* A quarter more or less, so that faults do not keep step with what the system does periodically.
+ */
+static int64_t about(struct prng *prng, int64_t ns)
+{
+    return prng_between(prng, ns - ns / 4, ns + ns / 4);
+}
+
+static int64_t pause_between(struct schedule *schedule)
+{
+    const struct plan *plan = schedule->test->plan;
+    int64_t pause = plan->nemesis_interval_ns - plan->nemesis_duration_ns;
+    return about(&schedule->prng, pause);
+}
+
+static enum generator_answer schedule_next(struct generator *generator,
+                                           const struct generator_context *context,
+                                           struct generator_op *op)
+{
+    struct schedule *schedule = (struct schedule *)generator;
+    const struct plan *plan = schedule->test->plan;
+    if (context->thread != GENERATOR_NEMESIS || plan->nemesis_count == 0)
+        return GENERATOR_DONE;
+    if (schedule->given) {
+        op->not_before_ns = GENERATOR_NEVER;
+        return GENERATOR_PENDING;
+    }
+    if (schedule->next_ns < 0)
+        schedule->next_ns = context->now_ns + pause_between(schedule);
+    if (!schedule->begun && schedule->turn % plan->nemesis_count == 0)
+        prng_shuffle(&schedule->prng, schedule->round, plan->nemesis_count,
+                     sizeof schedule->round[0]);
+    size_t which = schedule->round[schedule->turn % plan->nemesis_count];
+    op->not_before_ns = schedule->next_ns > context->now_ns ? schedule->next_ns : context->now_ns;
+    if (schedule->begun) {
+        op->f = schedule->end_f[which];
+        op->value = value_nil();
+    } else {
+        op->f = schedule->begin_f[which];
+        op->value = plan->nemeses[which]->choose(schedule->test, &schedule->prng, context->scratch);
+    }
+    schedule->given = true;
+    return GENERATOR_OP;
+}
+
+static void schedule_update(struct generator *generator, const struct generator_context *context,
+                            const struct op *event)
+{
+    struct schedule *schedule = (struct schedule *)generator;
+    if (context->thread != GENERATOR_NEMESIS)
+        return;
+    /* Two events an operation, both INFO: first the asking, then what came of it. */
+    schedule->asked = !schedule->asked;
+    if (schedule->asked)
+        return;
+    schedule->given = false;
+    bool failed = value_is_pair(event->error) &&
+                  strcmp(value_as_text(value_at(event->error, 0)), "failed") == 0;
+    if (!schedule->begun && !failed) {
+        schedule->begun = true;
+        schedule->next_ns =
+            event->time_ns + about(&schedule->prng, schedule->test->plan->nemesis_duration_ns);
+        return;
+    }
+    schedule->begun = false;
+    schedule->turn++;
+    schedule->next_ns = event->time_ns + pause_between(schedule);
+}
+
+static const struct generator_class schedule_class = {
+    .name = "fault-schedule",
+    .next = schedule_next,
+    .update = schedule_update,
+};
+
+struct generator *faults_generator(struct test *test, struct arena *arena)
+{
+    struct schedule *schedule = arena_zalloc(arena, sizeof *schedule);
+    schedule->generator.class = &schedule_class;
+    schedule->test = test;
+    schedule->prng = prng_stream(test->plan->seed, "nemesis");
+    schedule->next_ns = -1;
+    for (size_t i = 0; i < test->plan->nemesis_count; i++) {
+        schedule->begin_f[i] = history_f(test->history, test->plan->nemeses[i]->begin_f);
+        schedule->end_f[i] = history_f(test->history, test->plan->nemeses[i]->end_f);
+        schedule->round[i] = i;
+    }
+    return &schedule->generator;
+}
