@@ -1,2 +1,79 @@
 #!/bin/bash
-exit 0
+# tools/deps.sh WHAT: installs the Debian packages that are missing for WHAT:
+#   build   compile ordeal and its tests          demo   raise a local cluster of etcd nodes
+#   dev     what CI and contributors use beyond    all    build and demo
+# It says what it installs and why before it does; when nothing is missing it says nothing and touches no network.
+set -u
+what=${1:-all}
+PATH=$PATH:/usr/sbin:/sbin
+
+missing=() reasons=()
+need() { # PACKAGE WHY TEST...: the package is needed unless TEST succeeds
+    local package=$1 why=$2; shift 2
+    "$@" >/dev/null 2>&1 && return
+    missing+=("$package"); reasons+=("$package: $why")
+}
+pkg() { command -v pkg-config >/dev/null && pkg-config --exists "$1"; }
+header() { echo "#include <$1>" | ${CC:-cc} -E -x c - ; }
+# clang's sanitizer and fuzzer runtimes are a package of their own; the link tells whether it is there.
+fuzzer() { local out; out=$(mktemp) && echo 'int LLVMFuzzerTestOneInput(const char *d, long n) { (void)d; (void)n; return 0; }' |
+    clang -fsanitize=fuzzer -x c - -o "$out"; local status=$?; rm -f "$out"; return $status; }
+
+build() {
+    need pkg-config "finds the libraries below" command -v pkg-config
+    need libc6-dev "C headers and the static C library for the node agent" header stdio.h
+    need libcurl4-openssl-dev "HTTP clients of systems under test" pkg libcurl
+    need libssh2-1-dev "SSH to the nodes" pkg libssh2
+    need libcjson-dev "JSON: plans, results, databases' answers" pkg libcjson
+    need libcmocka-dev "unit tests" pkg cmocka
+}
+demo() {
+    need openssh-server "every local node runs a real sshd" command -v sshd
+    need openssh-client "keys for the local cluster" command -v ssh-keygen
+    need iproute2 "links between local nodes" command -v ip
+    need iptables "the fallback where the kernel has no nf_tables, and tests of it" command -v iptables
+    need etcd-server "the system under test of the demo" command -v etcd
+}
+dev() {
+    need clang "the second compiler, and the fuzzers" command -v clang
+    need "libclang-rt-$(clang_version)-dev" "sanitizer and fuzzer runtimes of clang" fuzzer
+    need clang-format "the style that make tidy checks" command -v clang-format
+    need mandoc "man pages that make tidy checks" command -v mandoc
+    need bc "times in the test runner" command -v bc
+}
+clang_version() { (clang --version 2>/dev/null || apt-cache policy clang 2>/dev/null | sed -n 's/.*Candidate: 1:\([0-9]*\).*/version \1./p') |
+    sed -n 's/.*version \([0-9]*\)\..*/\1/p' | head -1; }
+
+case $what in
+build) build ;; demo) demo ;; dev) build; demo; dev ;; all) build; demo ;;
+*) echo "tools/deps.sh: '$what' is none of build, demo, dev, all" >&2; exit 1 ;;
+esac
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+printf 'ordeal needs %d Debian package(s) that are not installed:\n' ${#missing[@]} >&2
+printf '  %s\n' "${reasons[@]}" >&2
+if ! command -v apt-get >/dev/null; then
+    echo "This system has no apt-get: install their equivalents by hand, then run make again." >&2
+    exit 1
+fi
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || { echo "Run as root: apt-get install ${missing[*]}" >&2; exit 1; }
+    as_root=(sudo)
+fi
+echo "installing: ${as_root[*]} apt-get install ${missing[*]}" >&2
+
+# Servers among them (sshd, etcd) are for the nodes: none may start on this machine because of us.
+policy=/usr/sbin/policy-rc.d
+made_policy=no
+if [ ! -e $policy ]; then
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee $policy >/dev/null && "${as_root[@]}" chmod 755 $policy && made_policy=yes
+fi
+undo() { [ $made_policy = yes ] && "${as_root[@]}" rm -f $policy; }
+trap undo EXIT
+apt() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q "$@" >&2; }
+log=$(mktemp)
+apt install -y --no-install-recommends "${missing[@]}" >"$log" 2>&1 ||
+    { apt update >"$log" 2>&1 && apt install -y --no-install-recommends "${missing[@]}" >>"$log" 2>&1; } ||
+    { tail -n 20 "$log" >&2; echo "installing failed; the end of apt-get's output is above" >&2; rm -f "$log"; exit 1; }
+rm -f "$log"

@@ -1,0 +1,241 @@
+/* ordeal check: judge a recorded history. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "harness/base/clock.h"
+#include "harness/base/text.h"
+#include "harness/cli/cli.h"
+#include "harness/history_io.h"
+#include "harness/model.h"
+#include "harness/plan.h"
+#include "harness/plugin.h"
+#include "harness/run.h"
+#include "harness/store.h"
+
+struct request {
+    struct arena arena;
+    const char *path, *format, *checkers, *model;
+    struct json *set;
+    enum keyed keyed;
+    bool keyed_given, json;
+    int64_t time_ns, memory_mib;
+};
+
+static const struct cli_option options[] = {
+    {"checker", "C,C..",
+     "judge by these; default: what the run was judged by, else stats,linearizable"},
+    {"model", "M", "the sequential model of `linearizable` (ordeal list models)"},
+    {"keyed", "guess|yes|no", "whether client values are [key value]; default guess"},
+    {"from", "FORMAT", "format of the history; default: by its name"},
+    {"set", "CHECKER.OPTION=VALUE", "an option of a checker (ordeal list checkers)"},
+    {"time", "TIME", "budget of each checker; default 60s"},
+    {"memory", "MIB", "budget of each checker's search; default 2048"},
+    {"json", NULL, "print the results as one JSON object, and nothing else, there"},
+    {.name = NULL},
+};
+
+static enum err_code take_set(struct request *request, const char *value, struct err *err)
+{
+    const char *equals = strchr(value, '='), *dot = strchr(value, '.');
+    if (equals == NULL || dot == NULL || dot > equals)
+        return err_set(err, ERR_CONFIG, "--set: '%s' is not CHECKER.OPTION=VALUE", value);
+    const char *name = arena_strndup(&request->arena, value, (size_t)(equals - value));
+    const char *owner = arena_strndup(&request->arena, value, (size_t)(dot - value));
+    const struct checker *checker = plugin_resolve(checkers, "checker", "checkers", owner, err);
+    if (checker == NULL)
+        return err_wrap(err, "--set");
+    for (const struct option *option = checker->options; option != NULL && option->name != NULL;
+         option++)
+        if (strcmp(option->name, name + strlen(owner) + 1) == 0) {
+            json_set_text(request->set, name, equals + 1);
+            return option_check(option, owner, equals + 1, err);
+        }
+    return err_set(err, ERR_CONFIG, "--set: the checker %s has no option '%s'", owner,
+                   name + strlen(owner) + 1);
+}
+
+static enum err_code take(void *state, const char *name, const char *value, struct err *err)
+{
+    struct request *request = state;
+    if (name == NULL) {
+        if (request->path != NULL)
+            return err_set(err, ERR_CONFIG,
+                           "two histories are named, '%s' and '%s'; check takes one", request->path,
+                           value);
+        request->path = value;
+    } else if (strcmp(name, "checker") == 0) {
+        request->checkers = value;
+    } else if (strcmp(name, "model") == 0) {
+        if (plugin_resolve(models, "model", "models", value, err) == NULL)
+            return err->code;
+        json_set_text(request->set, "linearizable.model", value);
+    } else if (strcmp(name, "keyed") == 0) {
+        request->keyed_given = true;
+        request->keyed = strcmp(value, "yes") == 0  ? KEYED_YES
+                         : strcmp(value, "no") == 0 ? KEYED_NO
+                                                    : KEYED_GUESS;
+        if (request->keyed == KEYED_GUESS && strcmp(value, "guess") != 0)
+            return err_set(err, ERR_CONFIG, "--keyed: '%s' is none of guess, yes, no", value);
+    } else if (strcmp(name, "from") == 0) {
+        request->format = value;
+    } else if (strcmp(name, "set") == 0) {
+        return take_set(request, value, err);
+    } else if (strcmp(name, "time") == 0) {
+        if (clock_parse_duration(value, &request->time_ns, err) != ERR_NONE)
+            return err_wrap(err, "--time");
+    } else if (strcmp(name, "memory") == 0) {
+        char *end;
+        request->memory_mib = strtoll(value, &end, 10);
+        if (end == value || *end != '\0' || request->memory_mib < 1)
+            return err_set(err, ERR_CONFIG, "--memory: '%s' is no number of MiB", value);
+    } else {
+        request->json = true;
+    }
+    return ERR_NONE;
+}
+
+static int print_help(void)
+{
+    struct buf out = BUF_INIT;
+    buf_add_text(&out, "usage: ordeal check FILE|RUN [OPTION..]\n\n"
+                       "Judges a recorded history: a file (.ordeal .edn .json .jsonl) or the\n"
+                       "directory of a run (such as store/latest).\n\n");
+    cli_print_options(options, &out);
+    buf_add_text(&out, "\nExit status: 0 valid, 1 invalid, 2 unknown, 254 bad arguments, 255 the "
+                       "history cannot be read.\n");
+    int status = cli_output(&out, 0);
+    buf_free(&out);
+    return status;
+}
+
+static bool is_directory(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+/* Fills in what the run's own plan says, where the command line says nothing. */
+static void follow_plan(struct request *request, const struct json *plan)
+{
+    if (request->checkers == NULL)
+        request->checkers = json_as_text(json_get(plan, "checkers"), NULL);
+    const char *keyed = json_as_text(json_get(plan, "keyed"), "guess");
+    if (!request->keyed_given)
+        request->keyed = strcmp(keyed, "yes") == 0  ? KEYED_YES
+                         : strcmp(keyed, "no") == 0 ? KEYED_NO
+                                                    : KEYED_GUESS;
+    for (const struct json *option = json_first(json_get(plan, "set")); option != NULL;
+         option = json_next(option))
+        if (json_get(request->set, json_key(option)) == NULL && json_kind(option) == JSON_TEXT)
+            json_set_text(request->set, json_key(option), json_as_text(option, ""));
+}
+
+static enum err_code resolve_names(struct request *request, const char ***names, size_t *count,
+                                   struct err *err)
+{
+    *count = text_split(&request->arena,
+                        request->checkers == NULL ? "stats,linearizable" : request->checkers, ',',
+                        names);
+    for (size_t i = 0; i < *count; i++)
+        if (plugin_resolve(checkers, "checker", "checkers", (*names)[i], err) == NULL)
+            return err->code;
+    return *count > 0 ? ERR_NONE : err_set(err, ERR_CONFIG, "--checker names none");
+}
+
+static int judge(struct request *request, struct stored_run *stored, struct err *err)
+{
+    const char **names;
+    size_t count;
+    if (resolve_names(request, &names, &count, err) != ERR_NONE)
+        return cli_fail(err);
+    struct check_input input = {
+        .limits = {.time_ns = request->time_ns,
+                   .memory_bytes = (size_t)request->memory_mib << 20,
+                   .threads = 2},
+        .options = {request->set},
+        .keyed = request->keyed,
+        .plan = stored->plan,
+        .run_directory = stored->run.directory,
+    };
+    enum verdict verdict;
+    struct json *results = run_check(&stored->history, names, count, &input, &verdict);
+    struct json *notes = json_set(results, "notes", json_array());
+    const char **lines;
+    size_t line_count = text_split(&request->arena, buf_text(&stored->notes), '\n', &lines);
+    for (size_t i = 0; i < line_count; i++)
+        json_add(notes, json_text(lines[i]));
+    /* What the run itself knew stays true: faults, what was run. */
+    for (const char *const *kept = (const char *const[]){"test", "faults", "problems", NULL};
+         *kept != NULL; kept++)
+        if (json_get(stored->results, *kept) != NULL)
+            json_set(results, *kept, json_copy(json_get(stored->results, *kept)));
+    int status = exit_status_of(verdict);
+    if (request->json) {
+        struct buf out = BUF_INIT;
+        json_print(results, JSON_PRETTY, &out);
+        buf_add_char(&out, '\n');
+        status = cli_output(&out, status);
+        buf_free(&out);
+    } else {
+        for (size_t i = 0; i < line_count; i++)
+            fprintf(stderr, "ordeal: note: %s\n", lines[i]);
+        struct run run = stored->run;
+        run.results = results;
+        if (reporter_find("text")->write(&run, stdout, err) != ERR_NONE)
+            status = cli_fail(err);
+    }
+    json_free(results);
+    return status;
+}
+
+/* A bare file, dressed as a run. */
+static enum err_code read_file(const struct request *request, struct stored_run *stored,
+                               struct err *err)
+{
+    *stored = (struct stored_run){.arena = ARENA_INIT, .notes = BUF_INIT};
+    history_init(&stored->history);
+    stored->run.history = &stored->history;
+    enum err_code code =
+        history_load(request->path, request->format, &stored->history, &stored->notes, err);
+    if (code == ERR_NONE && stored->history.cut != NULL)
+        buf_printf(&stored->notes, "%s\n", stored->history.cut);
+    if (code == ERR_NONE && history_pair(&stored->history, err) != ERR_NONE)
+        code = err_wrap(err, "%s", request->path);
+    if (code != ERR_NONE)
+        store_free(stored);
+    return code;
+}
+
+int cmd_check(int argc, char **argv)
+{
+    struct request request = {
+        .arena = ARENA_INIT, .time_ns = 60 * NS_PER_SECOND, .memory_mib = 2048};
+    struct err err = ERR_INIT;
+    struct stored_run stored;
+    bool help;
+    int status;
+    request.set = json_object();
+    enum err_code code = cli_parse(argc, argv, options, take, &request, &help, &err);
+    if (code == ERR_NONE && !help && request.path == NULL)
+        code = err_set(&err, ERR_CONFIG, "check needs a history: ordeal check FILE|RUN");
+    if (help) {
+        status = print_help();
+    } else if (code != ERR_NONE) {
+        status = cli_fail(&err);
+    } else {
+        code = is_directory(request.path) ? store_read(request.path, &stored, &err)
+                                          : read_file(&request, &stored, &err);
+        if (code != ERR_NONE) {
+            status = cli_fail(&err);
+        } else {
+            follow_plan(&request, stored.plan);
+            status = judge(&request, &stored, &err);
+            store_free(&stored);
+        }
+    }
+    json_free(request.set);
+    arena_free(&request.arena);
+    return status;
+}

@@ -1,0 +1,107 @@
+/* ordeal list: what there is. */
+#include <stdio.h>
+#include <string.h>
+
+#include "harness/checker.h"
+#include "harness/cli/cli.h"
+#include "harness/model.h"
+#include "harness/nemesis.h"
+#include "harness/plugin.h"
+#include "harness/reporter.h"
+#include "harness/run.h"
+#include "harness/workload.h"
+
+static const struct option *system_options(const void *entry)
+{
+    return ((const struct system *)entry)->options;
+}
+static const struct option *workload_options(const void *entry)
+{
+    return ((const struct workload *)entry)->options;
+}
+static const struct option *nemesis_options(const void *entry)
+{
+    return ((const struct nemesis *)entry)->options;
+}
+static const struct option *checker_options(const void *entry)
+{
+    return ((const struct checker *)entry)->options;
+}
+
+/* What `ordeal list` calls it, the table, and where an entry keeps its options (NULL: it has none).
+ */
+struct listed {
+    const char *name;
+    const void *table;
+    const struct option *(*options)(const void *entry);
+};
+
+static const struct listed lists[] = {
+    {"systems", systems, system_options},
+    {"workloads", workloads, workload_options},
+    {"nemeses", nemeses, nemesis_options},
+    {"checkers", checkers, checker_options},
+    {"models", models, NULL},
+    {"reports", reporters, NULL},
+};
+enum { LIST_COUNT = sizeof lists / sizeof lists[0] };
+
+static void print_entry(const struct listed *list, const struct plugin *entry, struct buf *out)
+{
+    buf_printf(out, "  %-14s %s\n", entry->name, entry->summary);
+    if (list->options == NULL)
+        return;
+    for (const struct option *option = list->options(entry); option != NULL && option->name != NULL;
+         option++)
+        buf_printf(out, "  %-14s   --set %s.%s=%s  %s\n", "", entry->name, option->name,
+                   option->choices != NULL ? option->choices : option->fallback, option->help);
+}
+
+static void print_list(const struct listed *list, struct buf *out)
+{
+    for (const struct plugin *const *entry = list->table; *entry != NULL; entry++)
+        print_entry(list, *entry, out);
+}
+
+static enum err_code take(void *state, const char *name, const char *value, struct err *err)
+{
+    const char **wanted = state;
+    (void)name;
+    if (*wanted != NULL)
+        return err_set(err, ERR_CONFIG, "list takes one name, not '%s' and '%s'", *wanted, value);
+    *wanted = value;
+    return ERR_NONE;
+}
+
+int cmd_list(int argc, char **argv)
+{
+    static const struct cli_option options[] = {{.name = NULL}};
+    const char *wanted = NULL;
+    bool help, found = false;
+    struct err err = ERR_INIT;
+    struct buf out = BUF_INIT;
+    if (cli_parse(argc, argv, options, take, &wanted, &help, &err) != ERR_NONE)
+        return cli_fail(&err);
+    if (help)
+        buf_add_text(&out, "usage: ordeal list "
+                           "[systems|workloads|nemeses|checkers|models|reports]\n\n"
+                           "Lists what there is, each with its options and their defaults.\n");
+    for (size_t i = 0; i < LIST_COUNT && !help; i++) {
+        if (wanted != NULL && strcmp(wanted, lists[i].name) != 0)
+            continue;
+        if (wanted == NULL)
+            buf_printf(&out, "%s%s\n", i > 0 ? "\n" : "", lists[i].name);
+        print_list(&lists[i], &out);
+        found = true;
+    }
+    if (!found && !help) {
+        buf_free(&out);
+        err_set(&err, ERR_CONFIG,
+                "there is no list of '%s': systems, workloads, nemeses, checkers, models, reports",
+                wanted);
+        return cli_fail(&err);
+    }
+    int status = cli_output(&out, 0);
+    buf_free(&out);
+    return status;
+}

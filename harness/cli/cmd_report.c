@@ -1,0 +1,89 @@
+/* ordeal report: render a stored run again. */
+#include <stdio.h>
+#include <string.h>
+
+#include "harness/cli/cli.h"
+#include "harness/plugin.h"
+#include "harness/run.h"
+#include "harness/store.h"
+
+struct request {
+    const char *directory, *format, *output;
+};
+
+static const struct cli_option options[] = {
+    {"format", "html|junit|json|text", "what to render; default text"},
+    {"output", "FILE", "where to; default: standard output (-o FILE is the same)"},
+    {.name = NULL},
+};
+
+static enum err_code take(void *state, const char *name, const char *value, struct err *err)
+{
+    struct request *request = state;
+    if (name == NULL && request->directory != NULL)
+        return err_set(err, ERR_CONFIG, "two runs are named, '%s' and '%s'; report takes one",
+                       request->directory, value);
+    if (name == NULL)
+        request->directory = value;
+    else if (strcmp(name, "format") == 0)
+        request->format = value;
+    else
+        request->output = value;
+    return ERR_NONE;
+}
+
+static int print_help(void)
+{
+    struct buf out = BUF_INIT;
+    buf_add_text(&out, "usage: ordeal report RUN [--format html|junit|json|text] [-o FILE]\n\n"
+                       "Renders a stored run (a directory such as store/latest) again.\n\n");
+    cli_print_options(options, &out);
+    int status = cli_output(&out, 0);
+    buf_free(&out);
+    return status;
+}
+
+static int render(const struct request *request, struct err *err)
+{
+    const struct reporter *reporter =
+        plugin_resolve(reporters, "report", "reports", request->format, err);
+    struct stored_run stored;
+    if (reporter == NULL)
+        return cli_fail(err);
+    if (store_read(request->directory, &stored, err) != ERR_NONE)
+        return cli_fail(err);
+    enum err_code code = ERR_NONE;
+    if (stored.results == NULL)
+        code = err_set(err, ERR_CONFIG,
+                       "%s has no results.json: the run did not end; ordeal check %s judges what "
+                       "there is",
+                       request->directory, request->directory);
+    else if (request->output != NULL)
+        code = store_render_to(&stored.run, reporter, request->output, err);
+    else
+        code = reporter->write(&stored.run, stdout, err);
+    if (code == ERR_NONE && fflush(stdout) != 0)
+        code = err_set(err, ERR_IO, "standard output is closed or full");
+    store_free(&stored);
+    return code == ERR_NONE ? 0 : cli_fail(err);
+}
+
+int cmd_report(int argc, char **argv)
+{
+    struct request request = {.format = "text"};
+    struct err err = ERR_INIT;
+    static char long_output[] = "--output";
+    bool help;
+    for (int i = 1; i < argc; i++) /* the one short option that the command line promises */
+        if (strcmp(argv[i], "-o") == 0)
+            argv[i] = long_output;
+    if (cli_parse(argc, argv, options, take, &request, &help, &err) != ERR_NONE)
+        return cli_fail(&err);
+    if (help)
+        return print_help();
+    if (request.directory == NULL) {
+        err_set(&err, ERR_CONFIG, "report needs a run: ordeal report store/latest");
+        return cli_fail(&err);
+    }
+    return render(&request, &err);
+}

@@ -1,0 +1,48 @@
+/* How a test reaches its nodes: the SSH fleet, the agents on the nodes, and the log. What plug-ins
+ * may call of it is in test.h. */
+#ifndef ORDEAL_CONTROL_H
+#define ORDEAL_CONTROL_H
+
+#include <stdatomic.h>
+
+#include "harness/agent_link.h"
+#include "harness/fleet.h"
+#include "harness/log.h"
+#include "harness/test.h"
+
+/* A daemon that ended; texts live during the call only. */
+struct daemon_exit {
+    uint32_t node;
+    const char *name;
+    int status; /* exit status, or -1 when a signal ended it */
+    int signal; /* 0 when it exited */
+    bool asked; /* ordeal ended it */
+    bool core, oom;
+};
+
+struct control_hooks {
+    void *state;
+    /* On the fleet's I/O thread: be quick. */
+    void (*on_daemon_exit)(void *state, const struct daemon_exit *exit);
+    void (*on_agent_lost)(void *state, uint32_t node, const char *why);
+};
+
+struct control {
+    struct test *test;
+    struct log *log;
+    atomic_bool cancelled;
+    struct control_hooks hooks;
+    struct fleet *fleet;
+    struct agents *agents;
+    uint16_t probe_ports[PLAN_NODES_MAX]; /* 0: this node does not listen for probes yet */
+    atomic_uint next_probe;
+};
+
+/* Connects to the test's nodes and starts an agent on each. test->control must point to `control`,
+ * whose test, log and hooks are set. `owner` tells others who uses the nodes. */
+enum err_code control_open(struct control *control, const struct fleet_options *options,
+                           const char *owner, struct err *err);
+/* Shuts the agents down (they undo what is left, and end the daemons) and disconnects. */
+void control_close(struct control *control);
+
+#endif

@@ -1,0 +1,37 @@
+/* The store: one directory a run, store/<test name>/<UTC time>/. Every file appears whole (written
+ * aside, synced, renamed), but for the history, the schedule and the log, which grow. */
+#ifndef ORDEAL_STORE_H
+#define ORDEAL_STORE_H
+
+#include "harness/base/arena.h"
+#include "harness/reporter.h"
+
+/* Makes the run's directory, which lives in the arena, and points store/latest and
+ * store/<name>/latest at it. */
+enum err_code store_create(const char *store, const char *test_name, struct arena *arena,
+                           const char **directory, struct err *err);
+/* "<directory>/<name>" */
+const char *store_path(struct arena *arena, const char *directory, const char *name);
+enum err_code store_write_json(const char *directory, const char *name, const struct json *json,
+                               struct err *err);
+
+/* A stored run, read back. Parts that are missing are NULL or empty; parts that are damaged are
+ * errors. */
+struct stored_run {
+    struct arena arena;
+    struct run run; /* for reporters; its parts are owned here */
+    struct json *plan, *results, *schedule;
+    struct history history;
+    struct buf notes; /* what was odd about it, one sentence a line: a history cut short, ... */
+};
+enum err_code store_read(const char *directory, struct stored_run *stored, struct err *err);
+void store_free(struct stored_run *stored);
+
+/* Renders with every reporter that has a file name, into the run's directory. All are tried; the
+ * first error is returned. */
+enum err_code store_render(const struct run *run, struct err *err);
+/* Renders with one into a file, written aside. */
+enum err_code store_render_to(const struct run *run, const struct reporter *reporter,
+                              const char *path, struct err *err);
+
+#endif
