@@ -83,8 +83,30 @@ char *arena_printf(struct arena *arena, const char *format, ...)
     return text;
 }
 
+struct arena_child {
+    struct arena arena;
+    struct arena_child *sibling;
+};
+
+struct arena *arena_child(struct arena *parent)
+{
+    struct arena_child *child = arena_zalloc(parent, sizeof *child);
+    child->sibling = parent->children;
+    parent->children = child;
+    return &child->arena;
+}
+
+/* Before the blocks, since the children's own structs are in them. */
+static void free_children(struct arena *arena)
+{
+    for (struct arena_child *child = arena->children; child != NULL; child = child->sibling)
+        arena_free(&child->arena);
+    arena->children = NULL;
+}
+
 void arena_reset(struct arena *arena)
 {
+    free_children(arena);
     struct arena_block *newest = arena->blocks;
     arena->used_bytes = 0;
     if (newest == NULL)
@@ -101,6 +123,7 @@ void arena_reset(struct arena *arena)
 
 void arena_free(struct arena *arena)
 {
+    free_children(arena);
     for (struct arena_block *block = arena->blocks; block != NULL;) {
         struct arena_block *older = block->older;
         free(block);

@@ -11,8 +11,10 @@
 #include "harness/base/err.h"
 
 struct arena_block;
+struct arena_child;
 struct arena {
-    struct arena_block *blocks; /* newest first */
+    struct arena_block *blocks;   /* newest first */
+    struct arena_child *children; /* freed with this one */
     char *next, *end;
     size_t used_bytes; /* handed out since the last reset, for budgets */
 };
@@ -25,6 +27,10 @@ void *arena_zalloc(struct arena *arena, size_t size);
 char *arena_strdup(struct arena *arena, const char *text);
 char *arena_strndup(struct arena *arena, const char *text, size_t length);
 char *arena_printf(struct arena *arena, const char *format, ...) FORMAT(2, 3);
+/* An arena of its own that lives in `parent` and ends with it, at the parent's reset or free: for
+ * state inside a long-lived arena that is made anew again and again. Reset it as any other; never
+ * free it. Its bytes are not counted in the parent's used_bytes. */
+struct arena *arena_child(struct arena *parent);
 /* Forgets everything handed out; keeps the newest block for what comes next. */
 void arena_reset(struct arena *arena);
 void arena_free(struct arena *arena);
