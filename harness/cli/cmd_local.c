@@ -262,56 +262,50 @@ static int verb_up(const struct options *options)
     return 0;
 }
 
-static bool find_info(const struct cluster_info *infos, size_t count, const char *name)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(infos[i].name, name) == 0)
-            return true;
-    return false;
-}
-
 static int take_down(const char *name, const struct options *options)
 {
     struct err err = ERR_INIT;
     int64_t started_ns = clock_monotonic_ns();
+    bool exists = cluster_exists(name);
     if (cluster_down(name, options->force ? CLUSTER_DOWN_FORCE : CLUSTER_DOWN_IF_FREE, &err) !=
         ERR_NONE)
         return failure(&err);
     char took[32];
     clock_format_human(clock_monotonic_ns() - started_ns, took, sizeof took);
-    printf("cluster %s is down (%s)\n", name, took);
+    if (exists)
+        printf("cluster %s is down (%s)\n", name, took);
+    else
+        printf("no cluster %s is up\n", name);
     return 0;
 }
 
-static int verb_down(const struct options *options)
+static int take_all_down(const struct options *options)
 {
     struct err err = ERR_INIT;
     struct cluster_info *infos;
     size_t count;
-    if (options->all && options->cluster != NULL) {
-        err_set(&err, ERR_CONFIG, "give --cluster or --all, not both");
-        return failure(&err);
-    }
     if (cluster_list(&infos, &count, &err) != ERR_NONE)
         return failure(&err);
-    const char *name = options->cluster != NULL ? options->cluster : "default";
-    int worst = 0;
-    if (!options->all && !find_info(infos, count, name)) {
-        /* Also says what is wrong with the name. */
-        worst = cluster_down(name, CLUSTER_DOWN_IF_FREE, &err) != ERR_NONE ? failure(&err) : 0;
-        if (worst == 0)
-            printf("no cluster %s is up\n", name);
-    } else if (!options->all) {
-        worst = take_down(name, options);
-    } else if (count == 0) {
+    if (count == 0)
         printf("no cluster is up\n");
-    }
-    for (size_t i = 0; options->all && i < count; i++) {
+    int worst = 0;
+    for (size_t i = 0; i < count; i++) {
         int status = take_down(infos[i].name, options);
         worst = status > worst ? status : worst;
     }
     free(infos);
     return worst;
+}
+
+static int verb_down(const struct options *options)
+{
+    struct err err = ERR_INIT;
+    if (!options->all)
+        return take_down(options->cluster != NULL ? options->cluster : "default", options);
+    if (options->cluster == NULL)
+        return take_all_down(options);
+    err_set(&err, ERR_CONFIG, "give --cluster or --all, not both");
+    return failure(&err);
 }
 
 /* ---- status ---- */
@@ -403,6 +397,14 @@ static void print_json(const struct cluster_info *infos, size_t count, const cha
     }
     printf("%s]}\n", buf_text(&out));
     buf_free(&out);
+}
+
+static bool find_info(const struct cluster_info *infos, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(infos[i].name, name) == 0)
+            return true;
+    return false;
 }
 
 static int verb_status(const struct options *options)

@@ -226,6 +226,12 @@ enum err_code cluster_down(const char *name, enum cluster_down_mode mode, struct
     return code;
 }
 
+bool cluster_exists(const char *name)
+{
+    struct place place;
+    return place_init(&place, name, NULL) == ERR_NONE && place_exists(&place);
+}
+
 void cluster_close(struct cluster *cluster)
 {
     if (cluster == NULL)

@@ -52,6 +52,9 @@ enum cluster_down_mode {
 enum err_code cluster_down(const char *name, enum cluster_down_mode mode,
                            struct err *err) MUST_CHECK;
 
+/* Whether there is anything of this name: up, or left by a crash. */
+bool cluster_exists(const char *name);
+
 /* Releases the claim; takes the cluster down when this process made it ephemeral. NULL is fine. */
 void cluster_close(struct cluster *cluster);
 
