@@ -1,0 +1,126 @@
+/* What the fleet's own files share: the I/O thread's state, and the operations on it. */
+#ifndef ORDEAL_FLEET_INTERNAL_H
+#define ORDEAL_FLEET_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "harness/fleet.h"
+
+struct fleet_member;
+
+/* Callers of one blocking call wait here until all of its operations are done. */
+struct batch {
+    pthread_mutex_t mutex;
+    pthread_cond_t done;
+    size_t pending;
+};
+void batch_init(struct batch *batch, size_t pending);
+void batch_wait(struct batch *batch); /* and destroys it */
+void batch_done(struct batch *batch); /* one operation less; nothing of the caller's may be touched
+                                         afterwards */
+
+enum op_kind {
+    OP_CONNECT, /* done when the session is ready */
+    OP_COMMAND,
+    OP_STREAM,
+};
+
+/* One thing under way on one node. Owned by the I/O thread from submission until batch_done; a
+ * stream's operation lives in its stream. */
+struct op {
+    TAILQ_ENTRY(op) entry;
+    enum op_kind kind;
+    struct fleet *fleet;
+    struct fleet_member *member;
+    struct buf line; /* what the node's login shell is given */
+    char label[72];  /* what errors call it: "`mkdir /x`", "upload to /x" */
+    bool sudo;       /* it goes through sudo, whose refusals are told apart */
+    bool running;    /* in member->running, else in member->queued */
+    int64_t timeout_ns;
+    int64_t begun_ns, deadline_ns, retry_until_ns;
+    struct remote_channel *channel;
+    /* input: memory, or a file read at its own place */
+    const char *input;
+    int input_fd;
+    off_t input_offset;
+    size_t input_left;
+    bool input_finished;
+    /* output: memory, or a file */
+    struct output output;
+    size_t output_bytes_max;
+    int output_fd; /* -1: memory */
+    struct stream *stream;
+    struct err err;
+    struct batch *batch; /* NULL once done */
+};
+TAILQ_HEAD(op_list, op);
+
+struct stream {
+    struct op op;
+    const struct stream_events *events;
+    void *context;
+    atomic_bool open; /* events may still come */
+};
+
+struct fleet_member {
+    struct fleet *fleet;
+    const struct node *node;
+    void *address;
+    struct remote_session *session; /* NULL: not connected */
+    bool ready;
+    bool dirty; /* something was written or opened since its last step */
+    uint32_t failures;
+    int64_t retry_at_ns;
+    struct err last_failure;
+    uint32_t channels, channels_max; /* the latter is learnt from refusals */
+    struct op_list queued, running;
+};
+
+struct fleet {
+    const struct remote *remote;
+    struct fleet_options options;
+    struct fleet_member *members;
+    size_t count;
+    pthread_t thread;
+    int wake_fd;
+    struct pollfd *pollfds;
+    struct fleet_timer *timers;
+    pthread_mutex_t mutex; /* guards the two below */
+    struct fleet_task *first_task, **last_task;
+    bool stopping;
+};
+
+/* On the I/O thread. */
+void op_submit(struct op *op);
+void op_fail(struct op *op, enum err_code code, const char *format, ...) FORMAT(3, 4);
+void op_started(struct op *op);
+void op_ended(struct op *op, const struct channel_end *end);
+/* Takes the operation off its node, and aborts its channel if it has one. */
+void op_detach(struct op *op);
+void op_feed(struct op *op);
+extern const struct channel_events op_events;
+void stream_lost(struct stream *stream, const struct channel_end *end, const struct err *err);
+
+void op_init(struct op *op, struct fleet *fleet, uint32_t node, enum op_kind kind);
+void op_destroy(struct op *op);
+/* Puts all on the I/O thread with one wake-up and waits until they are done. */
+void ops_run(struct fleet *fleet, struct op *ops, size_t count);
+
+/* ---- Texts (fleet_text.c) ---- */
+/* The line for the node's login shell: "exec [sudo -n ][env ...]sh -c '...'". */
+enum err_code command_line(const struct node *node, const char *user, const struct command *command,
+                           struct buf *line, bool *sudo, struct err *err);
+/* At most `size` - 1 bytes of a command on one line. */
+void command_label(const char *text, char *label, size_t size);
+/* ERR_REMOTE with the status and the end of stderr. */
+enum err_code command_failed(const struct node *node, const char *label,
+                             const struct output *output, struct err *err);
+/* Whether sudo itself refused, in words that say what to do. */
+bool sudo_refused(const struct node *node, const char *user, const struct output *output,
+                  struct err *err);
+const char *member_user(const struct fleet *fleet, const struct node *node);
+
+#endif
