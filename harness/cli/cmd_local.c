@@ -1,7 +1,6 @@
 /* `ordeal local`: see cmd_local.h and the help text below. */
 #include "harness/cli/cmd_local.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,8 @@
 
 #include "harness/base/buf.h"
 #include "harness/base/clock.h"
+#include "harness/base/json.h"
+#include "harness/base/text.h"
 #include "harness/cluster/cluster.h"
 
 enum { EXIT_ARGUMENTS = 254, EXIT_HARNESS = 255 };
@@ -95,31 +96,17 @@ enum { VERB_COUNT = sizeof verbs / sizeof *verbs };
 
 /* ---- Arguments ---- */
 
-static int distance(const char *a, const char *b)
-{
-    if (*a == '\0' || *b == '\0')
-        return (int)(strlen(a) + strlen(b));
-    if (*a == *b)
-        return distance(a + 1, b + 1);
-    int skip_a = distance(a + 1, b), skip_b = distance(a, b + 1), change = distance(a + 1, b + 1);
-    int least = skip_a < skip_b ? skip_a : skip_b;
-    return 1 + (change < least ? change : least);
-}
-
 static int refuse_verb(const char *name)
 {
-    const char *nearest = NULL;
-    int least = 3; /* farther away, it was not a slip of the finger */
-    for (size_t i = 0; i < VERB_COUNT && strlen(name) < 12; i++)
-        if (distance(name, verbs[i].name) < least) {
-            least = distance(name, verbs[i].name);
-            nearest = verbs[i].name;
-        }
-    fprintf(stderr, "ordeal local: no verb '%s'", name);
+    const char *names[VERB_COUNT];
+    for (size_t i = 0; i < VERB_COUNT; i++)
+        names[i] = verbs[i].name;
+    const char *nearest = text_nearest(name, names, VERB_COUNT);
+    fprintf(stderr, "ordeal local: no verb '%s'; ", name);
     if (nearest != NULL)
-        fprintf(stderr, "; did you mean %s?\n", nearest);
+        fprintf(stderr, "did you mean %s?\n", nearest);
     else
-        fprintf(stderr, "; there are up, down, status, ssh, exec, stop, start\n");
+        fprintf(stderr, "there are up, down, status, ssh, exec, stop, start\n");
     return EXIT_ARGUMENTS;
 }
 
@@ -335,68 +322,50 @@ static void print_cluster(const struct cluster_info *info)
     }
 }
 
-/* What is printed here is plain but for the holder of a claim, who named itself. */
-static void add_json_text(struct buf *out, const char *text)
+static struct json *json_of_node(const struct cluster_info *info, int index)
 {
-    buf_add_char(out, '"');
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c == '"' || c == '\\')
-            buf_printf(out, "\\%c", c);
-        else if (c < 0x20)
-            buf_printf(out, "\\u%04x", c);
-        else
-            buf_add_char(out, (char)c);
-    }
-    buf_add_char(out, '"');
-}
-
-static void add_json_node(struct buf *out, const struct cluster_info *info, int index)
-{
-    char address[48], address6[48];
+    char name[16], address[48];
+    struct json *node = json_object();
+    snprintf(name, sizeof name, "n%d", index + 1);
+    json_set_text(node, "name", name);
     cluster_format_address(index, address, sizeof address);
-    cluster_format_address6(index, address6, sizeof address6);
-    buf_printf(out, "%s{\"name\":\"n%d\",\"address\":\"%s\",", index > 0 ? "," : "", index + 1,
-               address);
+    json_set_text(node, "address", address);
+    cluster_format_address6(index, address, sizeof address);
     if (info->ipv6)
-        buf_printf(out, "\"address6\":\"%s\",", address6);
+        json_set_text(node, "address6", address);
+    json_set_bool(node, "running", info->node_pids[index] != 0);
     if (info->node_pids[index] != 0)
-        buf_printf(out, "\"running\":true,\"pid\":%d}", (int)info->node_pids[index]);
-    else
-        buf_add_text(out, "\"running\":false}");
+        json_set_int(node, "pid", info->node_pids[index]);
+    return node;
 }
 
-static void add_json_cluster(struct buf *out, const struct cluster_info *info)
+static struct json *json_of_cluster(const struct cluster_info *info)
 {
-    buf_printf(out, "{\"name\":\"%s\",\"up\":%s,\"ephemeral\":%s,\"keeper_pid\":%d,", info->name,
-               info->alive ? "true" : "false", info->ephemeral ? "true" : "false",
-               (int)info->keeper_pid);
-    buf_printf(out, "\"since\":%.3f,\"in_use_by\":", (double)info->since_wall_ns / 1e9);
-    if (info->in_use_by[0] != '\0')
-        add_json_text(out, info->in_use_by);
-    else
-        buf_add_text(out, "null");
-    buf_add_text(out, ",\"nodes\":[");
+    struct json *cluster = json_object();
+    json_set_text(cluster, "name", info->name);
+    json_set_bool(cluster, "up", info->alive);
+    json_set_bool(cluster, "ephemeral", info->ephemeral);
+    json_set_int(cluster, "keeper_pid", info->keeper_pid);
+    json_set_real(cluster, "since", (double)(info->since_wall_ns / NS_PER_MS) / 1e3);
+    json_set(cluster, "in_use_by",
+             info->in_use_by[0] != '\0' ? json_text(info->in_use_by) : json_null());
+    struct json *nodes = json_set(cluster, "nodes", json_array());
     for (int i = 0; info->alive && i < info->node_count; i++)
-        add_json_node(out, info, i);
-    buf_add_text(out, "]}");
+        json_add(nodes, json_of_node(info, i));
+    return cluster;
 }
 
 static void print_json(const struct cluster_info *infos, size_t count, const char *only)
 {
     struct buf out = BUF_INIT;
-    bool first = true;
-    buf_add_text(&out, "{\"clusters\":[");
-    for (size_t i = 0; i < count; i++) {
-        if (only != NULL && strcmp(only, infos[i].name) != 0)
-            continue;
-        if (!first)
-            buf_add_char(&out, ',');
-        first = false;
-        add_json_cluster(&out, &infos[i]);
-    }
-    printf("%s]}\n", buf_text(&out));
+    struct json *root = json_object(), *clusters = json_set(root, "clusters", json_array());
+    for (size_t i = 0; i < count; i++)
+        if (only == NULL || strcmp(only, infos[i].name) == 0)
+            json_add(clusters, json_of_cluster(&infos[i]));
+    json_print(root, JSON_COMPACT, &out);
+    printf("%s\n", buf_text(&out));
     buf_free(&out);
+    json_free(root);
 }
 
 static bool find_info(const struct cluster_info *infos, size_t count, const char *name)

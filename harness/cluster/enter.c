@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "harness/cluster/cluster.h"
-#include "harness/cluster/node.h"
+#include "harness/cluster/init.h"
 #include "harness/cluster/process.h"
 #include "harness/cluster/tool.h"
 
@@ -56,7 +56,7 @@ static void __attribute__((noreturn)) exec_on_node(char *const command[])
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     process_reset_signals();
-    node_limit_self();
+    init_limit_self();
     if (chdir("/root") != 0 && chdir("/") != 0)
         _exit(127);
     environ = environment;

@@ -20,9 +20,10 @@
 
 #include "harness/base/clock.h"
 #include "harness/base/line.h"
+#include "harness/base/text.h"
+#include "harness/cluster/init.h"
 #include "harness/cluster/keeper.h"
 #include "harness/cluster/network.h"
-#include "harness/cluster/node.h"
 #include "harness/cluster/state.h"
 #include "harness/cluster/tool.h"
 
@@ -33,7 +34,7 @@ enum {
     ASK_WAIT_MS = 1000,
 };
 
-struct node {
+struct keeper_node {
     int pidfd;   /* -1: stopped */
     int channel; /* -1 once it is up */
     int probe;   /* a connection to its sshd under way, or -1 */
@@ -44,7 +45,7 @@ struct node {
 struct keeper {
     const struct place *place;
     struct state state;
-    struct node nodes[CLUSTER_NODES_MAX];
+    struct keeper_node nodes[CLUSTER_NODES_MAX];
     struct buf host_key, authorized_keys;
     int control_fd, signal_fd, creator_pidfd;
 };
@@ -61,7 +62,7 @@ static void log_line(const char *format, ...)
     dprintf(STDERR_FILENO, "%s %s\n", when, text);
 }
 
-static bool node_waits(const struct node *node)
+static bool is_waiting(const struct keeper_node *node)
 {
     return node->channel >= 0;
 }
@@ -88,18 +89,18 @@ static pid_t clone_process(int *pidfd)
 
 static enum err_code clone_node(struct keeper *keeper, int index, struct err *err)
 {
-    struct node *node = &keeper->nodes[index];
+    struct keeper_node *node = &keeper->nodes[index];
     int channel[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) != 0)
         return err_errno(err, errno, "make a socket pair");
-    const struct node_spec spec = {.place = keeper->place,
+    const struct init_spec spec = {.place = keeper->place,
                                    .index = index,
                                    .node_count = keeper->state.node_count,
                                    .ipv6 = keeper->state.ipv6,
                                    .fresh = node->fresh};
     pid_t pid = clone_process(&node->pidfd);
     if (pid == 0)
-        node_main(&spec, channel[1]);
+        init_main(&spec, channel[1]);
     int error = errno;
     close(channel[1]);
     if (pid < 0) {
@@ -152,7 +153,7 @@ static int open_probe(int index)
 }
 
 /* True when sshd has sent its banner. */
-static bool probe_answers(struct node *node)
+static bool probe_answers(struct keeper_node *node)
 {
     char banner[256];
     ssize_t got = recv(node->probe, banner, sizeof banner, 0);
@@ -164,8 +165,8 @@ static bool probe_answers(struct node *node)
 
 static enum err_code read_channel(struct keeper *keeper, int index, struct err *err)
 {
-    struct node *node = &keeper->nodes[index];
-    char message[NODE_MESSAGE_MAX];
+    struct keeper_node *node = &keeper->nodes[index];
+    char message[INIT_MESSAGE_MAX];
     ssize_t length = recv(node->channel, message, sizeof message, MSG_DONTWAIT);
     if (length < 0 && (errno == EAGAIN || errno == EINTR))
         return ERR_NONE;
@@ -188,10 +189,10 @@ static int poll_nodes(struct keeper *keeper, struct pollfd *fds, int64_t left_ms
 {
     int wait_ms = left_ms > 0 ? (int)left_ms : 0;
     for (int i = 0; i < keeper->state.node_count; i++) {
-        struct node *node = &keeper->nodes[i];
-        if (node_waits(node) && node->sshd_started && node->probe < 0)
+        struct keeper_node *node = &keeper->nodes[i];
+        if (is_waiting(node) && node->sshd_started && node->probe < 0)
             node->probe = open_probe(i);
-        if (node_waits(node) && node->sshd_started && node->probe < 0 && wait_ms > PROBE_PAUSE_MS)
+        if (is_waiting(node) && node->sshd_started && node->probe < 0 && wait_ms > PROBE_PAUSE_MS)
             wait_ms = PROBE_PAUSE_MS;
         fds[2 * i] = (struct pollfd){.fd = node->channel, .events = POLLIN};
         fds[2 * i + 1] = (struct pollfd){.fd = node->probe, .events = POLLIN};
@@ -203,7 +204,7 @@ static int count_waiting(const struct keeper *keeper, int *first)
 {
     int waiting = 0;
     for (int i = keeper->state.node_count - 1; i >= 0; i--)
-        if (node_waits(&keeper->nodes[i])) {
+        if (is_waiting(&keeper->nodes[i])) {
             waiting++;
             *first = i;
         }
@@ -225,7 +226,7 @@ static enum err_code await_nodes(struct keeper *keeper, struct err *err)
             return err_errno(err, errno, "wait for the nodes");
         bool refused = false;
         for (int i = 0; i < keeper->state.node_count; i++) {
-            struct node *node = &keeper->nodes[i];
+            struct keeper_node *node = &keeper->nodes[i];
             enum err_code code = ERR_NONE;
             if (fds[2 * i].revents != 0)
                 code = read_channel(keeper, i, err);
@@ -255,7 +256,7 @@ static void kill_node(struct keeper *keeper, int index)
 /* The rest of what a node was to the keeper; its process 1 is dead. Tells how it ended. */
 static siginfo_t bury_node(struct keeper *keeper, int index)
 {
-    struct node *node = &keeper->nodes[index];
+    struct keeper_node *node = &keeper->nodes[index];
     siginfo_t end = {.si_pid = 0};
     waitid(P_PIDFD, (id_t)node->pidfd, &end, WEXITED);
     close_fd(&node->pidfd);
@@ -323,7 +324,7 @@ static enum err_code read_key(const struct place *place, const char *name, struc
 {
     char path[PLACE_PATH_MAX];
     place_join(place->state_dir, name, path);
-    return place_read_file(path, key, err);
+    return file_read(path, 1 << 20, key, err);
 }
 
 static enum err_code write_known_hosts(const struct keeper *keeper, struct err *err)
@@ -380,7 +381,7 @@ static enum err_code finish_keys(struct keeper *keeper, struct keys *keys, struc
 static enum err_code clone_nodes(struct keeper *keeper, struct err *err)
 {
     for (int i = 0; i < keeper->state.node_count; i++) {
-        enum err_code code = node_make_disk(keeper->place, i, err);
+        enum err_code code = init_make_disk(keeper->place, i, err);
         if (code == ERR_NONE)
             code = clone_node(keeper, i, err);
         if (code != ERR_NONE) {
@@ -443,7 +444,7 @@ static enum err_code start_node(struct keeper *keeper, int index, struct err *er
 {
     if (keeper->nodes[index].pidfd >= 0)
         return ERR_NONE;
-    enum err_code code = node_make_disk(keeper->place, index, err);
+    enum err_code code = init_make_disk(keeper->place, index, err);
     if (code == ERR_NONE)
         code = clone_node(keeper, index, err);
     if (code != ERR_NONE)
@@ -604,7 +605,8 @@ static enum err_code prepare(struct keeper *keeper, const struct keeper_start *s
     keeper->state.ephemeral = start->options.ephemeral;
     keeper->state.ipv6 = network_has_ipv6();
     for (int i = 0; i < CLUSTER_NODES_MAX; i++)
-        keeper->nodes[i] = (struct node){.pidfd = -1, .channel = -1, .probe = -1, .fresh = true};
+        keeper->nodes[i] =
+            (struct keeper_node){.pidfd = -1, .channel = -1, .probe = -1, .fresh = true};
     sigset_t ends;
     sigemptyset(&ends);
     sigaddset(&ends, SIGTERM);

@@ -133,22 +133,6 @@ enum err_code place_write_file(const char *path, const char *text, unsigned mode
     return err_errno(err, error, "write %s", path);
 }
 
-enum err_code place_read_file(const char *path, struct buf *text, struct err *err)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return err_errno(err, errno, "read %s", path);
-    char chunk[4096];
-    ssize_t got;
-    while ((got = read(fd, chunk, sizeof chunk)) > 0)
-        buf_add(text, chunk, (size_t)got);
-    int error = errno;
-    close(fd);
-    if (got < 0)
-        return err_errno(err, error, "read %s", path);
-    return ERR_NONE;
-}
-
 /* ---- Removal ---- */
 
 static enum err_code remove_entry(int parent, const char *name, struct err *err);

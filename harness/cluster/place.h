@@ -38,11 +38,9 @@ enum err_code place_sweep(const struct place *place, enum place_sweep_mode mode,
 
 /* Makes a directory and its parents; fine when it is there. */
 enum err_code place_make_directory(const char *path, unsigned mode, struct err *err) MUST_CHECK;
-/* Makes or replaces a file, whole or not at all. */
+/* Makes or replaces a file, whole or not at all; not synced, as nothing here outlives a reboot. */
 enum err_code place_write_file(const char *path, const char *text, unsigned mode,
                                struct err *err) MUST_CHECK;
-struct buf;
-enum err_code place_read_file(const char *path, struct buf *text, struct err *err) MUST_CHECK;
 /* Removes a directory with all in it, never following links. No error when there is none. */
 enum err_code place_remove_tree(const char *path, struct err *err) MUST_CHECK;
 

@@ -15,6 +15,7 @@
 
 #include "harness/base/buf.h"
 #include "harness/base/clock.h"
+#include "harness/base/text.h"
 #include "harness/cluster/place.h"
 
 /* Fields 3 (state) and 22 (start time) of /proc/PID/stat; the name in field 2 may hold anything,
@@ -25,7 +26,7 @@ static bool read_stat(pid_t pid, char *run_state, uint64_t *start_ticks)
     struct buf text = BUF_INIT;
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     bool found = false;
-    if (pid > 0 && place_read_file(path, &text, NULL) == ERR_NONE) {
+    if (pid > 0 && file_read(path, 1 << 20, &text, NULL) == ERR_NONE) {
         const char *after_name = strrchr(buf_text(&text), ')');
         found = after_name != NULL &&
                 sscanf(after_name,
@@ -99,7 +100,7 @@ static bool find_title_area(char **start, char **end)
     unsigned long arg_start, arg_end, env_start, env_end;
     struct buf text = BUF_INIT;
     bool found = false;
-    if (place_read_file("/proc/self/stat", &text, NULL) == ERR_NONE) {
+    if (file_read("/proc/self/stat", 1 << 20, &text, NULL) == ERR_NONE) {
         const char *field = strrchr(buf_text(&text), ')');
         for (int number = 2; field != NULL && number < 48; number++)
             field = strchr(field + 1, ' ');

@@ -7,6 +7,7 @@
 
 #include "harness/base/clock.h"
 #include "harness/base/line.h"
+#include "harness/base/text.h"
 
 static const char state_name[] = "state";
 enum { STATE_VERSION = 1 };
@@ -14,7 +15,7 @@ enum { STATE_VERSION = 1 };
 static void read_boot(char *boot, size_t size)
 {
     struct buf text = BUF_INIT;
-    if (place_read_file("/proc/sys/kernel/random/boot_id", &text, NULL) != ERR_NONE)
+    if (file_read("/proc/sys/kernel/random/boot_id", 1 << 20, &text, NULL) != ERR_NONE)
         buf_clear(&text);
     snprintf(boot, size, "%.*s", (int)strcspn(buf_text(&text), "\n"), buf_text(&text));
     buf_free(&text);
@@ -140,7 +141,7 @@ enum err_code state_read(const struct place *place, struct state *state, struct 
     char path[PLACE_PATH_MAX];
     place_join(place->state_dir, state_name, path);
     struct buf text = BUF_INIT;
-    enum err_code code = place_read_file(path, &text, err);
+    enum err_code code = file_read(path, 1 << 20, &text, err);
     if (code == ERR_NONE) {
         code = state_parse(buf_text(&text), text.length, state, err);
         if (code != ERR_NONE)

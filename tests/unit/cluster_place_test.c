@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "harness/base/buf.h"
+#include "harness/base/text.h"
 #include "harness/cluster/place.h"
 #include "tests/lib/test.h"
 
@@ -192,13 +193,13 @@ static void files_are_replaced_whole(void **state)
     place_join(directory, "file", path);
     assert_ok(place_write_file(path, "one", 0644, &err));
     assert_ok(place_write_file(path, "two", 0600, &err));
-    assert_ok(place_read_file(path, &text, &err));
+    assert_ok(file_read(path, 1 << 20, &text, &err));
     assert_string_equal(buf_text(&text), "two");
     assert_int_equal(stat(path, &status), 0);
     assert_int_equal(status.st_mode & 07777, 0600);
     buf_clear(&text);
-    assert_int_equal(place_read_file("/nonexistent/file", &text, &err), ERR_IO);
-    assert_contains(err.message, "read /nonexistent/file: No such file");
+    assert_int_equal(file_read("/nonexistent/file", 1 << 20, &text, &err), ERR_IO);
+    assert_contains(err.message, "/nonexistent/file: No such file");
     assert_int_equal(place_write_file("/nonexistent/file", "", 0600, &err), ERR_IO);
     buf_free(&text);
 }

@@ -2,15 +2,15 @@
  *
  * It is a clone of the keeper in namespaces of its own; it makes the node's file system its root,
  * then keeps sshd running and reaps. The keeper speaks to it over a socket until it is up. */
-#ifndef ORDEAL_CLUSTER_NODE_H
-#define ORDEAL_CLUSTER_NODE_H
+#ifndef ORDEAL_CLUSTER_INIT_H
+#define ORDEAL_CLUSTER_INIT_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "harness/cluster/place.h"
 
-struct node_spec {
+struct init_spec {
     const struct place *place;
     int index, node_count;
     bool ipv6;
@@ -20,18 +20,18 @@ struct node_spec {
 /* ---- What is said over the channel, a SOCK_SEQPACKET of lines of fields ---- */
 /* keeper to node: "go", when eth0 is there; host_key= and authorized_keys= hold the files */
 /* node to keeper: "sshd", it was started; "fail" and a message, also after "sshd" */
-enum { NODE_MESSAGE_MAX = 8192 };
+enum { INIT_MESSAGE_MAX = 8192 };
 
 /* The life of process 1. Closes every other descriptor. */
-void node_main(const struct node_spec *spec, int channel) __attribute__((noreturn));
+void init_main(const struct init_spec *spec, int channel) __attribute__((noreturn));
 
 /* Makes the directories of a node's disk. */
-enum err_code node_make_disk(const struct place *place, int index, struct err *err) MUST_CHECK;
+enum err_code init_make_disk(const struct place *place, int index, struct err *err) MUST_CHECK;
 
 /* In process 1, and whatever else enters a node: what a node must not do to the host. */
-void node_limit_self(void);
+void init_limit_self(void);
 
-/* node_mount.c: makes the node's file system and becomes its root. */
-enum err_code node_mount(const struct node_spec *spec, struct err *err) MUST_CHECK;
+/* init_mount.c: makes the node's file system and becomes its root. */
+enum err_code init_mount(const struct init_spec *spec, struct err *err) MUST_CHECK;
 
 #endif

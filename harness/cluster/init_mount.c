@@ -12,7 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "harness/cluster/node.h"
+#include "harness/cluster/init.h"
 
 static enum err_code mount_at(const char *source, const char *target, const char *type,
                               unsigned long flags, const char *options, struct err *err)
@@ -242,7 +242,7 @@ static enum err_code become_root(struct err *err)
     return ERR_NONE;
 }
 
-enum err_code node_mount(const struct node_spec *spec, struct err *err)
+enum err_code init_mount(const struct init_spec *spec, struct err *err)
 {
     const struct place *place = spec->place;
     char disk[PLACE_PATH_MAX], name[16];

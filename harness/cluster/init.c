@@ -1,5 +1,5 @@
-/* A node from the inside: see node.h. */
-#include "harness/cluster/node.h"
+/* A node from the inside: see init.h. */
+#include "harness/cluster/init.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +19,7 @@
 
 #include "harness/base/clock.h"
 #include "harness/base/line.h"
+#include "harness/base/text.h"
 #include "harness/cluster/network.h"
 #include "harness/cluster/process.h"
 #include "harness/cluster/tool.h"
@@ -27,7 +28,7 @@ static const char sshd_log[] = "/var/log/ordeal-sshd.log";
 static const char sshd_config[] = "/run/ordeal/sshd_config";
 enum { RESPAWN_PAUSE_MS = 100 };
 
-enum err_code node_make_disk(const struct place *place, int index, struct err *err)
+enum err_code init_make_disk(const struct place *place, int index, struct err *err)
 {
     static const struct {
         const char *name;
@@ -48,7 +49,7 @@ enum err_code node_make_disk(const struct place *place, int index, struct err *e
 }
 
 /* Time is one for all nodes and the host: namespaces cannot part it. */
-void node_limit_self(void)
+void init_limit_self(void)
 {
     prctl(PR_CAPBSET_DROP, CAP_SYS_TIME, 0, 0, 0);
 }
@@ -125,7 +126,7 @@ static enum err_code write_ssh_files(const struct line *go, struct err *err)
 }
 
 /* Once per disk: what a test does to these files afterwards, a boot must not undo. */
-static enum err_code write_names(const struct node_spec *spec, const char *name, struct err *err)
+static enum err_code write_names(const struct init_spec *spec, const char *name, struct err *err)
 {
     struct buf text = BUF_INIT;
     network_format_hosts(&text, spec->node_count, spec->ipv6);
@@ -143,7 +144,7 @@ static enum err_code write_names(const struct node_spec *spec, const char *name,
 /* Waits for the keeper to say that eth0 is there. Its end of the channel closes when it dies. */
 static enum err_code receive_go(int channel, struct arena *arena, struct line *go, struct err *err)
 {
-    char message[NODE_MESSAGE_MAX];
+    char message[INIT_MESSAGE_MAX];
     ssize_t length;
     do
         length = recv(channel, message, sizeof message, 0);
@@ -163,12 +164,12 @@ static void raise_file_limit(void)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static enum err_code get_up(const struct node_spec *spec, const char *name, int channel,
+static enum err_code get_up(const struct init_spec *spec, const char *name, int channel,
                             struct err *err)
 {
     struct arena arena = ARENA_INIT;
     struct line go;
-    enum err_code code = node_mount(spec, err);
+    enum err_code code = init_mount(spec, err);
     if (code == ERR_NONE && sethostname(name, strlen(name)) != 0)
         code = err_errno(err, errno, "set the host name");
     if (code == ERR_NONE && spec->fresh)
@@ -180,7 +181,7 @@ static enum err_code get_up(const struct node_spec *spec, const char *name, int 
     if (code == ERR_NONE)
         code = write_ssh_files(&go, err);
     arena_free(&arena);
-    node_limit_self();
+    init_limit_self();
     raise_file_limit();
     return code;
 }
@@ -212,7 +213,7 @@ static void explain_end(int channel, int status)
 {
     char message[600], why[512] = "";
     struct buf log = BUF_INIT;
-    if (place_read_file(sshd_log, &log, NULL) == ERR_NONE) {
+    if (file_read(sshd_log, 1 << 20, &log, NULL) == ERR_NONE) {
         size_t skip = log.length > sizeof why - 1 ? log.length - (sizeof why - 1) : 0;
         snprintf(why, sizeof why, "%s", buf_text(&log) + skip);
     }
@@ -251,7 +252,7 @@ static void __attribute__((noreturn)) supervise(int channel)
     }
 }
 
-void node_main(const struct node_spec *spec, int channel)
+void init_main(const struct init_spec *spec, int channel)
 {
     char name[16], title[80];
     snprintf(name, sizeof name, "n%d", spec->index + 1);
