@@ -135,7 +135,7 @@ static uint32_t error_id(struct history *history, struct value error)
     return history->error_count++;
 }
 
-uint32_t history_append(struct history *history, const struct op *op, enum err_code *code)
+uint32_t history_append_own(struct history *history, const struct op *op, enum err_code *code)
 {
     if (history->count == history->capacity && !grow(history)) {
         *code = ERR_NOMEM;
@@ -145,10 +145,18 @@ uint32_t history_append(struct history *history, const struct op *op, enum err_c
     history->type[index] = (uint8_t)op->type;
     history->f[index] = op->f;
     history->process[index] = op->process;
-    history->value[index] = value_copy(&history->arena, op->value);
+    history->value[index] = op->value;
     history->time_ns[index] = op->time_ns;
     history->error[index] = error_id(history, op->error);
     *code = ERR_NONE;
+    return index;
+}
+
+uint32_t history_append(struct history *history, const struct op *op, enum err_code *code)
+{
+    uint32_t index = history_append_own(history, op, code);
+    if (index != HISTORY_NONE)
+        history->value[index] = value_copy(&history->arena, op->value);
     return index;
 }
 

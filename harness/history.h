@@ -87,6 +87,10 @@ const char *history_process_name(const struct history *history, int32_t process)
  */
 uint32_t history_append(struct history *history, const struct op *op, enum err_code *code);
 
+/* As history_append for readers of files: the value was made in the history's own arena and is kept
+ * as it is (the error is still copied, since errors repeat). */
+uint32_t history_append_own(struct history *history, const struct op *op, enum err_code *code);
+
 /* The event at an index, gathered from the columns. */
 struct op history_op(const struct history *history, uint32_t index);
 const char *history_f_name(const struct history *history, uint32_t index);
