@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/edn.h"
+
 enum { CAPACITY_MIN = 1024 };
 
 void history_init(struct history *history)
@@ -281,16 +283,62 @@ const char *op_type_name(enum op_type type)
     return names[type];
 }
 
+static void print_text(const char *name, struct buf *out)
+{
+    struct arena scratch = ARENA_INIT;
+    value_print(value_string(&scratch, name), out);
+    arena_free(&scratch);
+}
+
+/* A function may be any value in other people's histories ([:foo :start]); its name is then the
+ * printed value, which goes out again as it came in. */
+static bool prints_as_value(const char *name)
+{
+    struct arena scratch = ARENA_INIT;
+    struct value value;
+    bool good = strchr("[({#", name[0]) != NULL && name[0] != '\0' &&
+                edn_parse_all(&scratch, name, strlen(name), &value, NULL) == ERR_NONE &&
+                value_kind(value) != VALUE_SYMBOL;
+    arena_free(&scratch);
+    return good;
+}
+
+void history_print_f(const char *name, struct buf *out)
+{
+    if (edn_is_name(name, strlen(name)) && name[0] != '#') {
+        buf_add_char(out, ':');
+        buf_add_text(out, name);
+    } else if (prints_as_value(name)) {
+        buf_add_text(out, name);
+    } else {
+        print_text(name, out);
+    }
+}
+
+void history_print_process(const struct history *history, int32_t process, struct buf *out)
+{
+    if (process >= 0) {
+        buf_printf(out, "%" PRId32, process);
+        return;
+    }
+    const char *name = history_process_name(history, process);
+    if (edn_is_name(name, strlen(name))) {
+        buf_add_char(out, ':');
+        buf_add_text(out, name);
+    } else {
+        print_text(name, out);
+    }
+}
+
 void history_print_op(const struct history *history, uint32_t index, struct buf *out)
 {
     struct op op = history_op(history, index);
     buf_printf(out, "{:index %u, :time %" PRId64 ", :type :%s, :process ", index, op.time_ns,
                op_type_name(op.type));
-    if (op.process >= 0)
-        buf_printf(out, "%d", op.process);
-    else
-        buf_printf(out, ":%s", history_process_name(history, op.process));
-    buf_printf(out, ", :f :%s, :value ", history->f_names[op.f]);
+    history_print_process(history, op.process, out);
+    buf_add_text(out, ", :f ");
+    history_print_f(history->f_names[op.f], out);
+    buf_add_text(out, ", :value ");
     value_print(op.value, out);
     if (!value_is_nil(op.error)) {
         buf_add_text(out, ", :error ");

@@ -112,6 +112,10 @@ enum op_type history_outcome(const struct history *history, uint32_t invocation)
 /* "ok" and so on. */
 const char *op_type_name(enum op_type type);
 
+/* Add a function's or a process's name as EDN: a keyword where it can be one, else as it was. */
+void history_print_f(const char *name, struct buf *out);
+void history_print_process(const struct history *history, int32_t process, struct buf *out);
+
 /* Adds the event as one EDN map, in Jepsen's key order, without a newline. */
 void history_print_op(const struct history *history, uint32_t index, struct buf *out);
 

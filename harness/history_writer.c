@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "harness/base/clock.h"
+#include "harness/base/text.h"
 #include "harness/history_file.h"
 #include "harness/history_record.h"
 
@@ -145,22 +146,8 @@ void history_writer_append(struct history_writer *writer, const struct op *op)
     pthread_mutex_unlock(&writer->lock);
 }
 
-/* 0, or an errno. */
-static int write_all(int fd, const unsigned char *bytes, size_t length)
-{
-    while (length > 0) {
-        ssize_t wrote = write(fd, bytes, length);
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote < 0)
-            return errno;
-        bytes += wrote;
-        length -= (size_t)wrote;
-    }
-    return 0;
-}
-
-static int write_block(int fd, struct block *block)
+static enum err_code write_block(const struct history_writer *writer, struct block *block,
+                                 struct err *err)
 {
     const unsigned char *payload = block->bytes.data + HISTORY_BLOCK_BYTES;
     struct history_block_head head = {
@@ -170,7 +157,7 @@ static int write_block(int fd, struct block *block)
         .first = (uint32_t)block->first,
     };
     history_block_seal(&head, payload, block->bytes.data);
-    return write_all(fd, block->bytes.data, block->bytes.length);
+    return file_write_fd(writer->fd, writer->name, block->bytes.data, block->bytes.length, err);
 }
 
 /* Under the lock, which it leaves for the writing. */
@@ -183,15 +170,14 @@ static void write_queue(struct history_writer *writer)
             writer->queue_tail = &writer->queue;
         if (!writer->broken) {
             pthread_mutex_unlock(&writer->lock);
-            int problem = write_block(writer->fd, block);
-            pthread_mutex_lock(&writer->lock);
             struct err err;
-            if (problem != 0) {
-                err_errno(&err, problem, "%s", writer->name);
+            enum err_code code = write_block(writer, block, &err);
+            pthread_mutex_lock(&writer->lock);
+            if (code != ERR_NONE) {
                 writer->broken = true;
                 fail(writer, &err);
             }
-            writer->data_blocks += problem == 0;
+            writer->data_blocks += code == ERR_NONE;
         }
         writer->queued_bytes -= block->bytes.length;
         writer->written_count += block->count;
@@ -234,12 +220,13 @@ static enum err_code write_start(int fd, const char *name, const char *header, s
     history_block_seal(&(struct history_block_head){.type = HISTORY_BLOCK_HEADER,
                                                     .payload_bytes = (uint32_t)length},
                        header, head);
-    int problem = write_all(fd, history_file_magic, sizeof history_file_magic);
-    if (problem == 0)
-        problem = write_all(fd, head, sizeof head);
-    if (problem == 0)
-        problem = write_all(fd, (const unsigned char *)header, length);
-    return problem == 0 ? ERR_NONE : err_errno(err, problem, "%s", name);
+    enum err_code code =
+        file_write_fd(fd, name, history_file_magic, sizeof history_file_magic, err);
+    if (code == ERR_NONE)
+        code = file_write_fd(fd, name, head, sizeof head, err);
+    if (code == ERR_NONE)
+        code = file_write_fd(fd, name, header, length, err);
+    return code;
 }
 
 static void writer_free(struct history_writer *writer)
@@ -342,7 +329,7 @@ enum err_code history_writer_problem(struct history_writer *writer, struct err *
 }
 
 /* The mark of a clean end: how many events and data blocks the file holds. */
-static int write_end(const struct history_writer *writer)
+static enum err_code write_end(const struct history_writer *writer, struct err *err)
 {
     unsigned char bytes[HISTORY_BLOCK_BYTES + 16], *payload = bytes + HISTORY_BLOCK_BYTES;
     for (int i = 0; i < 8; i++) {
@@ -353,11 +340,11 @@ static int write_end(const struct history_writer *writer)
                                                     .payload_bytes = 16,
                                                     .first = (uint32_t)writer->appended_count},
                        payload, bytes);
-    int problem = write_all(writer->fd, bytes, sizeof bytes);
+    enum err_code code = file_write_fd(writer->fd, writer->name, bytes, sizeof bytes, err);
     /* pipes and some file systems cannot sync, which is no failure of theirs */
-    if (problem == 0 && fdatasync(writer->fd) != 0 && errno != EINVAL && errno != EROFS)
-        problem = errno;
-    return problem;
+    if (code == ERR_NONE && fdatasync(writer->fd) != 0 && errno != EINVAL && errno != EROFS)
+        code = err_errno(err, errno, "sync %s", writer->name);
+    return code;
 }
 
 enum err_code history_writer_close(struct history_writer *writer, struct err *err)
@@ -369,12 +356,11 @@ enum err_code history_writer_close(struct history_writer *writer, struct err *er
     pthread_cond_signal(&writer->work);
     pthread_mutex_unlock(&writer->lock);
     pthread_join(writer->thread, NULL);
-    int problem = writer->failed ? 0 : write_end(writer);
-    if (close(writer->fd) != 0 && problem == 0 && errno != EINTR)
-        problem = errno;
     enum err_code code = tell_problem(writer, err);
-    if (code == ERR_NONE && problem != 0)
-        code = err_errno(err, problem, "%s", writer->name);
+    if (code == ERR_NONE)
+        code = write_end(writer, err);
+    if (close(writer->fd) != 0 && errno != EINTR && code == ERR_NONE)
+        code = err_errno(err, errno, "close %s", writer->name);
     writer_free(writer);
     return code;
 }

@@ -89,34 +89,22 @@ struct json *json_array(void)
 }
 
 /* Text from nodes and databases need not be UTF-8; JSON must be. Wrong bytes become '?'. */
-static size_t utf8_sequence(const unsigned char *s)
-{
-    size_t length = s[0] < 0x80             ? 1
-                    : (s[0] & 0xe0) == 0xc0 ? 2
-                    : (s[0] & 0xf0) == 0xe0 ? 3
-                    : (s[0] & 0xf8) == 0xf0 ? 4
-                                            : 0;
-    for (size_t i = 1; i < length; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    return length;
-}
-
 struct json *json_text(const char *text)
 {
-    const unsigned char *s = (const unsigned char *)text;
-    while (*s != '\0' && utf8_sequence(s) > 0)
-        s += utf8_sequence(s);
-    if (*s == '\0')
+    size_t length = strlen(text), at = 0, size;
+    while (at < length && (size = text_utf8(text + at, length - at)) > 0)
+        at += size;
+    if (at == length)
         return wrap(cJSON_CreateString(text));
     char *clean = strdup(text);
     if (clean == NULL)
         return wrap(NULL);
-    for (unsigned char *c = (unsigned char *)clean; *c != '\0';) {
-        size_t length = utf8_sequence(c);
-        if (length == 0)
-            *c = '?';
-        c += length == 0 ? 1 : length;
+    for (; at < length; at += size) {
+        size = text_utf8(clean + at, length - at);
+        if (size == 0) {
+            clean[at] = '?';
+            size = 1;
+        }
     }
     struct json *node = wrap(cJSON_CreateString(clean));
     free(clean);

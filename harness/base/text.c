@@ -80,6 +80,25 @@ bool text_starts(const char *text, const char *prefix)
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
+size_t text_utf8(const char *text, size_t length)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    if (length == 0)
+        return 0;
+    if (s[0] < 0x80)
+        return 1;
+    size_t size = s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
+    if (size == 0 || size > length)
+        return 0;
+    for (size_t i = 1; i < size; i++)
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+    bool overlong = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90);
+    bool surrogate = s[0] == 0xed && s[1] >= 0xa0;
+    bool beyond = s[0] == 0xf4 && s[1] >= 0x90;
+    return overlong || surrogate || beyond ? 0 : size;
+}
+
 enum err_code file_read(const char *path, size_t limit, struct buf *out, struct err *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -122,6 +141,13 @@ static int write_all(int fd, const char *data, size_t length)
         length -= (size_t)wrote;
     }
     return 0;
+}
+
+enum err_code file_write_fd(int fd, const char *name, const void *data, size_t length,
+                            struct err *err)
+{
+    int problem = write_all(fd, data, length);
+    return problem == 0 ? ERR_NONE : err_errno(err, problem, "write %s", name);
 }
 
 enum err_code file_write(const char *path, const void *data, size_t length, struct err *err)

@@ -15,10 +15,17 @@ const char *text_nearest(const char *name, const char *const *candidates, size_t
 size_t text_split(struct arena *arena, const char *text, char separator, const char ***parts);
 bool text_starts(const char *text, const char *prefix);
 
+/* Bytes of the UTF-8 sequence at `text`: 0 when there is none (malformed, overlong, a surrogate, or
+ * longer than `length`). */
+size_t text_utf8(const char *text, size_t length);
+
 /* Reads a whole file (at most `limit` bytes) behind what `out` holds. */
 enum err_code file_read(const char *path, size_t limit, struct buf *out, struct err *err);
 /* Writes aside, syncs, renames into place. */
 enum err_code file_write(const char *path, const void *data, size_t length, struct err *err);
+/* Writes all of it to a descriptor, in as many pieces as it takes; `name` is for the message. */
+enum err_code file_write_fd(int fd, const char *name, const void *data, size_t length,
+                            struct err *err);
 /* mkdir -p */
 enum err_code file_make_dirs(const char *path, struct err *err);
 
