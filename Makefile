@@ -44,7 +44,10 @@ LIB_SRC := $(filter-out harness/cli/main.c,$(wildcard harness/*.c harness/cluste
 	checkers/*.c checkers/*/*.c workloads/*.c workloads/systems/*.c reports/*.c))
 TEST_SRC := $(wildcard tests/unit/*_test.c)
 INTEGRATION_SRC := $(wildcard tests/integration/*_test.c)
-TEST_LIB_SRC := $(wildcard tests/lib/*.c)
+# A fake defines all that a file of the harness does, so only tests that include its header get it:
+# linked in front of the archive it keeps the real file out, and a name that it lacks is a link error.
+FAKE_SRC := $(wildcard tests/lib/fake_*.c)
+TEST_LIB_SRC := $(filter-out $(FAKE_SRC),$(wildcard tests/lib/*.c))
 FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
 BENCH_SRC := $(wildcard tests/bench/*.c)
 
@@ -80,7 +83,13 @@ $(B)/%.o: %.c Makefile
 	$(CC) $(CPPFLAGS) $(ORDEAL_CFLAGS) $(CFLAGS) $(SAN_FLAGS) -c -o $@ $<
 
 $(B)/tests/%_test: $(B)/tests/%_test.o $(call obj,$(TEST_LIB_SRC)) $(AGENT_OBJ) $(B)/libordeal.a
-	$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ -lcmocka $(PKG_LIBS) -lm -ldl
+	$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $(FAKES) $(filter-out $(FAKES),$^) -lcmocka $(PKG_LIBS) -lm -ldl
+define FAKED
+$(1): FAKES += $(2)
+$(1): $(2)
+endef
+$(foreach fake,$(FAKE_SRC),$(foreach test,$(shell grep -l '"$(fake:.c=.h)"' $(TEST_SRC) /dev/null),\
+	$(eval $(call FAKED,$(call bin,$(test)),$(call obj,$(fake))))))
 # A fuzz target is its LLVMFuzzerTestOneInput and this driver, which replays files given as arguments.
 $(B)/tests/fuzz/%_fuzz: $(B)/tests/fuzz/%_fuzz.o $(B)/tests/fuzz/driver.o $(AGENT_OBJ) $(B)/libordeal.a
 	$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ $(PKG_LIBS) -lm -ldl

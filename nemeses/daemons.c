@@ -1,0 +1,189 @@
+/* Daemons as targets of faults: see daemons.h. */
+#include "nemeses/daemons.h"
+
+#include <string.h>
+
+#include "harness/base/clock.h"
+
+static const int64_t poll_ns = 20 * NS_PER_MS;
+
+static const char *const state_names[] = {"unknown to its agent", "running", "paused", "exited"};
+
+static uint32_t daemon_count(const struct test *test)
+{
+    const char *const *names = test->plan->system->daemons;
+    uint32_t count = 0;
+    while (names != NULL && names[count] != NULL)
+        count++;
+    return count;
+}
+
+enum err_code daemons_check(const struct test *test, const char *nemesis, struct err *err)
+{
+    const struct system *system = test->plan->system;
+    uint32_t count = daemon_count(test);
+    if (count == 0)
+        return err_set(err, ERR_UNSUPPORTED, "nemesis %s needs a system with daemons; %s has none",
+                       nemesis, system->name);
+    if (count > DAEMONS_MAX)
+        return err_set(err, ERR_UNSUPPORTED, "nemesis %s can hit %d daemons a node; %s has %u",
+                       nemesis, DAEMONS_MAX, system->name, count);
+    return ERR_NONE;
+}
+
+/* Looks at one daemon on one node. */
+static enum err_code look(struct test *test, uint32_t node, uint32_t daemon,
+                          enum daemon_state *state, struct err *err)
+{
+    const char *name = test->plan->system->daemons[daemon];
+    if (daemon_status(test, node, name, state, err) != ERR_NONE)
+        return err_wrap(err, "looking at %s on %s", name, test->nodes[node].name);
+    return ERR_NONE;
+}
+
+enum err_code daemons_in(struct test *test, node_set nodes, const struct daemons *within,
+                         unsigned states, struct daemons *found, struct err *err)
+{
+    struct daemons set = {.on = {0}};
+    for (uint32_t d = 0; d < daemon_count(test); d++)
+        for (uint32_t i = 0; i < test->node_count; i++) {
+            if (!node_in(nodes, i) || (within != NULL && !node_in(within->on[d], i)))
+                continue;
+            enum daemon_state state;
+            enum err_code code = look(test, i, d, &state, err);
+            if (code != ERR_NONE)
+                return code;
+            if ((states & DAEMON_BIT(state)) != 0)
+                set.on[d] |= NODE_SET(i);
+        }
+    *found = set;
+    return ERR_NONE;
+}
+
+node_set daemons_nodes(const struct test *test, const struct daemons *daemons)
+{
+    node_set nodes = 0;
+    for (uint32_t d = 0; d < daemon_count(test); d++)
+        nodes |= daemons->on[d];
+    return nodes;
+}
+
+/* The evidence of several calls, each with lines of its own, as one line. */
+static void add_one_line(struct buf *out, const char *lines)
+{
+    for (const char *c = lines; *c != '\0'; c++) {
+        if (*c != '\n')
+            buf_add_char(out, *c);
+        else if (c[1] != '\0')
+            buf_add_text(out, "; ");
+    }
+}
+
+enum err_code daemons_signal(struct test *test, const struct daemons *daemons, const char *signal,
+                             struct buf *evidence, struct err *err)
+{
+    enum err_code first = ERR_NONE;
+    for (uint32_t d = 0; d < daemon_count(test); d++) {
+        if (daemons->on[d] == 0)
+            continue;
+        struct err one = ERR_INIT;
+        struct buf lines = BUF_INIT;
+        const char *name = test->plan->system->daemons[d];
+        enum err_code code = daemon_signal(test, daemons->on[d], name, signal, &lines, &one);
+        if (code != ERR_NONE && first == ERR_NONE)
+            first = err_set(err, code, "SIG%s to %s: %s", signal, name, one.message);
+        if (evidence != NULL && lines.length > 0) {
+            if (evidence->length > 0)
+                buf_add_text(evidence, "; ");
+            add_one_line(evidence, lines.data);
+        }
+        buf_free(&lines);
+    }
+    return first;
+}
+
+/* ERR_REMOTE names the first daemon that is in none of the states; *strayed tells that from a look
+ * that failed. */
+static enum err_code look_at_all(struct test *test, const struct daemons *daemons, unsigned states,
+                                 bool *strayed, struct err *err)
+{
+    *strayed = false;
+    for (uint32_t d = 0; d < daemon_count(test); d++)
+        for (uint32_t i = 0; i < test->node_count; i++) {
+            if (!node_in(daemons->on[d], i))
+                continue;
+            enum daemon_state state;
+            enum err_code code = look(test, i, d, &state, err);
+            if (code != ERR_NONE)
+                return code;
+            *strayed = (states & DAEMON_BIT(state)) == 0;
+            if (*strayed)
+                return err_set(err, ERR_REMOTE, "%s on %s is %s", test->plan->system->daemons[d],
+                               test->nodes[i].name, state_names[state]);
+        }
+    return ERR_NONE;
+}
+
+enum err_code daemons_await(struct test *test, const struct daemons *daemons, unsigned states,
+                            int64_t timeout_ns, struct err *err)
+{
+    int64_t deadline_ns = test_now_ns(test) + timeout_ns;
+    for (;;) {
+        bool strayed;
+        struct err one = ERR_INIT;
+        if (look_at_all(test, daemons, states, &strayed, &one) == ERR_NONE)
+            return ERR_NONE;
+        char waited[32];
+        clock_format_human(timeout_ns, waited, sizeof waited);
+        if (test_now_ns(test) >= deadline_ns)
+            return err_set(err, ERR_TIMEOUT, "%s, after waiting %s", one.message, waited);
+        if (test_cancelled(test))
+            return err_set(err, ERR_CANCELLED, "%s, and the run was interrupted", one.message);
+        clock_sleep_ns(poll_ns);
+    }
+}
+
+enum err_code daemons_stay(struct test *test, const struct daemons *daemons, unsigned states,
+                           int64_t duration_ns, struct err *err)
+{
+    int64_t began_ns = test_now_ns(test);
+    for (;;) {
+        bool strayed;
+        struct err one = ERR_INIT;
+        enum err_code code = look_at_all(test, daemons, states, &strayed, &one);
+        int64_t elapsed_ns = test_now_ns(test) - began_ns;
+        if (strayed) {
+            char after[32];
+            clock_format_human(elapsed_ns, after, sizeof after);
+            return err_set(err, code, "%s, %s after it was seen running", one.message, after);
+        }
+        /* A look that failed says nothing about the daemon, unless the last one did too. */
+        if (elapsed_ns >= duration_ns || test_cancelled(test))
+            return code == ERR_NONE ? code : err_set(err, code, "%s", one.message);
+        clock_sleep_ns(poll_ns);
+    }
+}
+
+enum err_code daemons_wrap(const struct test *test, const char *what, node_set nodes,
+                           struct err *err)
+{
+    struct buf names = BUF_INIT;
+    test_print_nodes(test, nodes, &names);
+    enum err_code code = err_wrap(err, "%s %s", what, buf_text(&names));
+    buf_free(&names);
+    return code;
+}
+
+struct value daemons_outcome(const struct test *test, node_set asked, node_set hit,
+                             const char *word, const char *other, struct arena *arena)
+{
+    struct value items[2 * PLAN_NODES_MAX];
+    size_t count = 0;
+    for (uint32_t i = 0; i < test->node_count; i++) {
+        if (!node_in(asked, i))
+            continue;
+        items[count++] = value_string(arena, test->nodes[i].name);
+        items[count++] = value_keyword(arena, node_in(hit, i) ? word : other);
+    }
+    return value_items(arena, VALUE_MAP, items, count);
+}

@@ -1,0 +1,135 @@
+/* Kills daemons with SIGKILL, and starts them again.
+ *
+ * A daemon that does not run when the fault begins (the system under test may have died of its own)
+ * is left alone, and the outcome says so; when none of the targets runs, the fault did not happen.
+ */
+#include "harness/base/clock.h"
+#include "nemeses/daemons.h"
+#include "nemeses/nemeses.h"
+#include "nemeses/targets.h"
+
+static const int64_t start_timeout_ns = 5 * NS_PER_SECOND;
+static const int64_t settle_ns = NS_PER_SECOND; /* one that exits sooner has not really started */
+
+struct state {
+    struct daemons killed;
+};
+
+static enum err_code check(struct test *test, struct err *err)
+{
+    enum err_code code = daemons_check(test, "kill", err);
+    return code != ERR_NONE ? code : targets_check(test, "kill.targets", err);
+}
+
+static struct value choose(struct test *test, struct prng *prng, struct arena *arena)
+{
+    return targets_choose(test, "kill.targets", prng, arena);
+}
+
+/* Starts the system on the nodes where one of `killed` does not run. A daemon that still runs there
+ * is stopped first: systems start all their daemons of a node together. */
+static enum err_code start_missing(struct test *test, const struct daemons *killed, struct err *err)
+{
+    struct daemons alive;
+    enum err_code code =
+        daemons_in(test, daemons_nodes(test, killed), killed, DAEMON_ALIVE, &alive, err);
+    if (code != ERR_NONE)
+        return code;
+    node_set missing = 0;
+    for (int d = 0; d < DAEMONS_MAX; d++)
+        missing |= killed->on[d] & ~alive.on[d];
+    if (missing == 0)
+        return ERR_NONE;
+    for (int d = 0; d < DAEMONS_MAX && code == ERR_NONE; d++)
+        if ((alive.on[d] & missing) != 0)
+            code = daemon_stop(test, alive.on[d] & missing, test->plan->system->daemons[d],
+                               start_timeout_ns, err);
+    if (code == ERR_NONE)
+        code = test->plan->system->start(test, missing, err);
+    return code;
+}
+
+/* Brings the killed back, with a few tries: what stays down would spoil the rest of the run. */
+static enum err_code bring_back(struct test *test, const struct daemons *killed, struct err *err)
+{
+    enum { TRIES = 3 };
+    enum err_code code = ERR_NONE;
+    for (int i = 0; i < TRIES; i++) {
+        if (i > 0)
+            clock_sleep_ns(100 * NS_PER_MS);
+        code = start_missing(test, killed, err);
+        if (code == ERR_NONE)
+            code = daemons_await(test, killed, DAEMON_ALIVE, start_timeout_ns, err);
+        if (code == ERR_NONE || code == ERR_CANCELLED)
+            break;
+    }
+    return code == ERR_NONE
+               ? code
+               : daemons_wrap(test, "starting again", daemons_nodes(test, killed), err);
+}
+
+static enum err_code begin(struct test *test, struct fault *fault, struct err *err)
+{
+    struct state *state = fault->state;
+    node_set asked = 0;
+    enum err_code code = targets_resolve(test, fault->asked, &asked, err);
+    if (code == ERR_NONE)
+        code = daemons_in(test, asked, NULL, DAEMON_ALIVE, &state->killed, err);
+    if (code != ERR_NONE)
+        return err_wrap(err, "kill");
+    node_set hit = daemons_nodes(test, &state->killed);
+    if (hit == 0) {
+        err_set(err, ERR_REMOTE, "no daemon of %s runs there", test->plan->system->name);
+        return daemons_wrap(test, "kill", asked, err);
+    }
+    struct err cause = ERR_INIT, back = ERR_INIT;
+    code = daemons_signal(test, &state->killed, "KILL", &fault->begun_evidence, &cause);
+    if (code != ERR_NONE) {
+        daemons_wrap(test, "kill", hit, &cause);
+        buf_clear(&fault->begun_evidence);
+        if (bring_back(test, &state->killed, &back) != ERR_NONE)
+            return err_set(err, code, "%s; and some stay dead: %s", cause.message, back.message);
+        return err_set(err, code, "%s", cause.message);
+    }
+    fault->nodes = hit;
+    fault->done = daemons_outcome(test, asked, hit, "killed", "was-not-running", fault->arena);
+    fault->begun_verified = VERIFIED_YES;
+    return ERR_NONE;
+}
+
+static enum err_code end(struct test *test, struct fault *fault, struct err *err)
+{
+    struct state *state = fault->state;
+    enum err_code code = bring_back(test, &state->killed, err);
+    if (code != ERR_NONE)
+        return code;
+    code = daemons_stay(test, &state->killed, DAEMON_ALIVE, settle_ns, err);
+    if (code != ERR_NONE)
+        return err_wrap(err, "started again, but it did not stay");
+    fault->done =
+        daemons_outcome(test, fault->nodes, fault->nodes, "started", "started", fault->arena);
+    fault->ended_verified = VERIFIED_YES;
+    buf_add_text(&fault->ended_evidence, "running again on ");
+    test_print_nodes(test, fault->nodes, &fault->ended_evidence);
+    if (!test_cancelled(test)) /* or the watching was cut short */
+        buf_add_text(&fault->ended_evidence, ", and still so a second later");
+    return ERR_NONE;
+}
+
+static const struct option options[] = {
+    {"targets", OPTION_TEXT, "random", NULL, TARGETS_HELP},
+    {.name = NULL},
+};
+
+const struct nemesis nemesis_kill = {
+    .name = "kill",
+    .summary = "kills the system's daemons with SIGKILL, and starts them again",
+    .options = options,
+    .begin_f = "kill",
+    .end_f = "start",
+    .fault_state_size = sizeof(struct state),
+    .check = check,
+    .choose = choose,
+    .begin = begin,
+    .end = end,
+};

@@ -1,0 +1,207 @@
+/* Partitions: nodes that no longer hear each other. Who is cut from whom: grudge.h. */
+#include <stdio.h>
+#include <string.h>
+
+#include "harness/base/clock.h"
+#include "nemeses/grudge.h"
+#include "nemeses/nemeses.h"
+#include "nemeses/targets.h"
+
+static const char option_shape[] = "partition.shape", option_map[] = "partition.map";
+static const int64_t begin_timeout_ns = NS_PER_SECOND;   /* for the probes to agree */
+static const int64_t end_timeout_ns = 2 * NS_PER_SECOND; /* also for the undoing itself */
+static const int64_t retry_ns = 50 * NS_PER_MS;
+
+/* SHAPE_COUNT: random. */
+static enum shape wanted_shape(const struct test *test)
+{
+    const char *name = option_text(&test->plan->options, option_shape);
+    enum shape shape = 0;
+    while (shape < SHAPE_COUNT && strcmp(shape_name(shape), name) != 0)
+        shape++;
+    return shape;
+}
+
+static bool fits(const struct test *test, enum shape shape)
+{
+    if (shape == SHAPE_PRIMARIES && test->plan->system->primaries == NULL)
+        return false;
+    return shape != SHAPE_MAP && test->node_count >= shape_nodes_min(shape);
+}
+
+static enum err_code check_map(struct test *test, enum shape shape, struct err *err)
+{
+    const char *map = option_text(&test->plan->options, option_map);
+    struct grudge grudge;
+    if (shape == SHAPE_MAP)
+        return grudge_parse_map(test, option_map, map, &grudge, err);
+    if (*map != '\0')
+        return err_set(err, ERR_CONFIG, "%s is given but %s is %s; set it to map", option_map,
+                       option_shape, option_text(&test->plan->options, option_shape));
+    return ERR_NONE;
+}
+
+static enum err_code check(struct test *test, struct err *err)
+{
+    if (test->node_count < 2)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "nemesis partition needs 2 nodes or more; there is only %u",
+                       test->node_count);
+    enum shape shape = wanted_shape(test);
+    if (shape == SHAPE_PRIMARIES && test->plan->system->primaries == NULL)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "%s=primaries: the system %s cannot tell which nodes lead; choose another "
+                       "shape",
+                       option_shape, test->plan->system->name);
+    if (shape != SHAPE_COUNT && test->node_count < shape_nodes_min(shape))
+        return err_set(err, ERR_UNSUPPORTED, "%s=%s needs %u nodes or more; there are %u",
+                       option_shape, shape_name(shape), shape_nodes_min(shape), test->node_count);
+    return check_map(test, shape, err);
+}
+
+static enum shape draw_shape(const struct test *test, struct prng *prng)
+{
+    enum shape fitting[SHAPE_COUNT];
+    uint32_t count = 0;
+    for (enum shape shape = 0; shape < SHAPE_COUNT; shape++)
+        if (fits(test, shape))
+            fitting[count++] = shape;
+    return fitting[prng_below(prng, count)];
+}
+
+static struct value choose(struct test *test, struct prng *prng, struct arena *arena)
+{
+    enum shape shape = wanted_shape(test);
+    struct grudge grudge = {.shape = SHAPE_MAP};
+    if (shape == SHAPE_COUNT)
+        shape = draw_shape(test, prng);
+    if (shape != SHAPE_MAP)
+        grudge_draw(test, shape, prng, &grudge);
+    else if (grudge_parse_map(test, option_map, option_text(&test->plan->options, option_map),
+                              &grudge, NULL) != ERR_NONE)
+        grudge = (struct grudge){.shape = SHAPE_MAP}; /* not checked: begin refuses it */
+    return grudge_value(test, &grudge, arena);
+}
+
+static void fault_name(const struct fault *fault, char *name, size_t size)
+{
+    snprintf(name, size, "partition-%u", fault->id);
+}
+
+/* Probes until they agree with `drops`: packets that were on their way when the rules changed, and
+ * a busy node's late answers, can make the first probes disagree. */
+static enum err_code verify(struct test *test, const node_set *drops, int64_t timeout_ns,
+                            struct buf *evidence, struct err *err)
+{
+    int64_t deadline_ns = test_now_ns(test) + timeout_ns;
+    for (;;) {
+        struct buf line = BUF_INIT;
+        enum err_code code = network_verify(test, drops, &line, err);
+        if (code == ERR_NONE)
+            buf_add_text(evidence, buf_text(&line));
+        buf_free(&line);
+        if (code == ERR_NONE || test_now_ns(test) >= deadline_ns || test_cancelled(test))
+            return code;
+        clock_sleep_ns(retry_ns);
+    }
+}
+
+/* Tried again and again, also after an interruption: a network that stays cut spoils more than this
+ * fault. */
+static enum err_code undo(struct test *test, const struct fault *fault, struct err *err)
+{
+    char name[32];
+    fault_name(fault, name, sizeof name);
+    int64_t deadline_ns = test_now_ns(test) + end_timeout_ns;
+    for (;;) {
+        enum err_code code = network_undo(test, name, err);
+        if (code == ERR_NONE || test_now_ns(test) >= deadline_ns)
+            return code;
+        clock_sleep_ns(retry_ns);
+    }
+}
+
+static enum err_code resolve(struct test *test, const struct fault *fault, struct grudge *grudge,
+                             struct err *err)
+{
+    enum err_code code = grudge_read(test, fault->asked, grudge, err);
+    if (code != ERR_NONE || grudge->shape != SHAPE_PRIMARIES || grudge->parts[0] != 0)
+        return code;
+    node_set primaries;
+    code = targets_primaries(test, &primaries, err);
+    return code != ERR_NONE ? code : grudge_isolate(test, primaries, grudge, err);
+}
+
+/* All who are cut from anyone, whichever way. */
+static node_set nodes_hit(const struct test *test, const struct grudge *grudge)
+{
+    node_set nodes = 0;
+    for (uint32_t i = 0; i < test->node_count; i++)
+        nodes |= grudge->drops[i] | (grudge->drops[i] != 0 ? NODE_SET(i) : 0);
+    return nodes;
+}
+
+static enum err_code begin(struct test *test, struct fault *fault, struct err *err)
+{
+    struct grudge grudge;
+    char name[32], took[32];
+    int64_t in_force_ns = 0;
+    fault_name(fault, name, sizeof name);
+    enum err_code code = resolve(test, fault, &grudge, err);
+    if (code == ERR_NONE)
+        code = network_block(test, name, grudge.drops, &in_force_ns, err);
+    if (code != ERR_NONE)
+        return err_wrap(err, "partition");
+    struct err cause = ERR_INIT, back = ERR_INIT;
+    struct buf probes = BUF_INIT;
+    code = verify(test, grudge.drops, begin_timeout_ns, &probes, &cause);
+    if (code == ERR_NONE) {
+        clock_format_human(in_force_ns, took, sizeof took);
+        buf_printf(&fault->begun_evidence, "in force in %s; %s", took, buf_text(&probes));
+        fault->begun_verified = VERIFIED_YES;
+        fault->nodes = nodes_hit(test, &grudge);
+        fault->done = value_pair(fault->arena, value_keyword(fault->arena, "isolated"),
+                                 grudge_drops_value(test, &grudge, fault->arena));
+    } else if (undo(test, fault, &back) != ERR_NONE) {
+        err_set(err, code, "partition: made but not in force: %s; and it could not be undone: %s",
+                cause.message, back.message);
+    } else {
+        err_set(err, code, "partition: made but not in force, and undone: %s", cause.message);
+    }
+    buf_free(&probes);
+    return code;
+}
+
+static enum err_code end(struct test *test, struct fault *fault, struct err *err)
+{
+    enum err_code code = undo(test, fault, err);
+    if (code != ERR_NONE)
+        return err_wrap(err, "healing the network");
+    code = verify(test, NULL, end_timeout_ns, &fault->ended_evidence, err);
+    if (code != ERR_NONE)
+        return err_wrap(err, "the partition was undone, but the network is not whole");
+    fault->done = value_keyword(fault->arena, "network-healed");
+    fault->ended_verified = VERIFIED_YES;
+    return ERR_NONE;
+}
+
+static const struct option options[] = {
+    {"shape", OPTION_CHOICE, "random",
+     "random|halves|random-halves|one|majorities-ring|bridge|minority-third|one-way|primaries|map",
+     "Who is cut from whom; random: each time another of those that fit, but for map."},
+    {"map", OPTION_TEXT, "", NULL,
+     "With shape=map: n1:n2+n3,n4:n5 is n1 dropping packets from n2 and n3, and n4 from n5."},
+    {.name = NULL},
+};
+
+const struct nemesis nemesis_partition = {
+    .name = "partition",
+    .summary = "cuts the network between nodes, one way or both",
+    .options = options,
+    .begin_f = "start-partition",
+    .end_f = "stop-partition",
+    .check = check,
+    .choose = choose,
+    .begin = begin,
+    .end = end,
+};

@@ -1,0 +1,337 @@
+/* A cluster in memory: see fake_control.h. */
+#include "tests/lib/fake_control.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/base/clock.h"
+
+static const char *const daemon_names[FAKE_DAEMONS + 1] = {"db", "proxy", NULL};
+
+static struct fake_control *fake_of(const struct test *test)
+{
+    return (struct fake_control *)test->control;
+}
+
+/* Writes a call down; ERR_REMOTE when the script wants it to fail. */
+static enum err_code called(struct fake_control *fake, const char *function, node_set nodes,
+                            const char *what, struct err *err)
+{
+    fake->call_count++;
+    buf_printf(&fake->calls, "%s", function);
+    if (*what != '\0')
+        buf_printf(&fake->calls, " %s", what);
+    if (nodes != 0) {
+        buf_add_char(&fake->calls, ' ');
+        test_print_nodes(&fake->test, nodes, &fake->calls);
+    }
+    buf_add_char(&fake->calls, '\n');
+    bool fails = fake->call_count == fake->fail_at ||
+                 (fake->fail_always != NULL && strcmp(fake->fail_always, function) == 0);
+    return fails ? err_set(err, ERR_REMOTE, "scripted failure of %s", function) : ERR_NONE;
+}
+
+/* On which of the nodes a call acts, given how it ends. */
+static node_set reach(const struct fake_control *fake, node_set nodes, enum err_code code)
+{
+    if (code == ERR_NONE)
+        return nodes;
+    return fake->fail_halfway ? nodes & -nodes : 0;
+}
+
+static int daemon_index(const char *name)
+{
+    for (int d = 0; d < FAKE_DAEMONS; d++)
+        if (strcmp(daemon_names[d], name) == 0)
+            return d;
+    return -1;
+}
+
+/* ---- harness/test.h ---- */
+
+int64_t test_now_ns(const struct test *test)
+{
+    struct fake_control *fake = fake_of(test);
+    return fake->now_ns += fake->step_ns;
+}
+
+void test_print_nodes(const struct test *test, node_set set, struct buf *out)
+{
+    const char *before = "";
+    for (uint32_t i = 0; i < test->node_count; i++)
+        if (node_in(set, i)) {
+            buf_printf(out, "%s%s", before, test->nodes[i].name);
+            before = ", ";
+        }
+}
+
+void test_log(const struct test *test, const char *format, ...)
+{
+    (void)test, (void)format;
+}
+
+bool test_cancelled(const struct test *test)
+{
+    return fake_of(test)->cancelled;
+}
+
+enum err_code test_shell(struct test *test, node_set nodes, struct err *err, const char *format,
+                         ...)
+{
+    return called(fake_of(test), "test_shell", nodes, format, err);
+}
+
+enum err_code test_shell_output(struct test *test, uint32_t node, struct buf *out, int *status,
+                                struct err *err, const char *format, ...)
+{
+    (void)out;
+    enum err_code code = called(fake_of(test), "test_shell_output", NODE_SET(node), format, err);
+    if (code == ERR_NONE && status != NULL)
+        *status = 0;
+    return code;
+}
+
+enum err_code test_write_file(struct test *test, uint32_t node, const char *path, const char *text,
+                              unsigned mode, struct err *err)
+{
+    (void)text, (void)mode;
+    return called(fake_of(test), "test_write_file", NODE_SET(node), path, err);
+}
+
+enum err_code test_fetch_file(struct test *test, uint32_t node, const char *remote_path,
+                              const char *local_path, struct err *err)
+{
+    (void)local_path;
+    return called(fake_of(test), "test_fetch_file", NODE_SET(node), remote_path, err);
+}
+
+enum err_code daemon_start(struct test *test, uint32_t node, const struct daemon_spec *spec,
+                           struct err *err)
+{
+    struct fake_control *fake = fake_of(test);
+    enum daemon_state *state = &fake->daemons[node][daemon_index(spec->name)];
+    enum err_code code = called(fake, "daemon_start", NODE_SET(node), spec->name, err);
+    if (code != ERR_NONE)
+        return code;
+    if (*state == DAEMON_RUNNING || *state == DAEMON_PAUSED)
+        return err_set(err, ERR_REMOTE, "%s: %s runs already", test->nodes[node].name, spec->name);
+    *state = DAEMON_RUNNING;
+    fake->looks = 0;
+    return ERR_NONE;
+}
+
+enum err_code daemon_stop(struct test *test, node_set nodes, const char *name, int64_t grace_ns,
+                          struct err *err)
+{
+    (void)grace_ns;
+    struct fake_control *fake = fake_of(test);
+    enum err_code code = called(fake, "daemon_stop", nodes, name, err);
+    node_set reached = reach(fake, nodes, code);
+    for (uint32_t i = 0; i < test->node_count; i++)
+        if (node_in(reached, i))
+            fake->daemons[i][daemon_index(name)] = DAEMON_EXITED;
+    return code;
+}
+
+enum err_code daemon_status(struct test *test, uint32_t node, const char *name,
+                            enum daemon_state *state, struct err *err)
+{
+    struct fake_control *fake = fake_of(test);
+    enum err_code code = called(fake, "daemon_status", NODE_SET(node), name, err);
+    if (code != ERR_NONE)
+        return code;
+    enum daemon_state *now = &fake->daemons[node][daemon_index(name)];
+    if (fake->exit_after != 0 && *now == DAEMON_RUNNING && ++fake->looks >= fake->exit_after)
+        *now = DAEMON_EXITED;
+    *state = *now;
+    return ERR_NONE;
+}
+
+/* A signal to a daemon that is not there is refused, as by the kernel. */
+static enum err_code signal_one(struct fake_control *fake, uint32_t node, int daemon,
+                                const char *signal, struct err *err)
+{
+    enum daemon_state *state = &fake->daemons[node][daemon];
+    if (*state != DAEMON_RUNNING && *state != DAEMON_PAUSED)
+        return err_set(err, ERR_REMOTE, "%s: %s does not run", fake->nodes[node].name,
+                       daemon_names[daemon]);
+    if (strcmp(signal, "KILL") == 0)
+        *state = DAEMON_EXITED;
+    else
+        *state = strcmp(signal, "STOP") == 0 ? DAEMON_PAUSED : DAEMON_RUNNING;
+    return ERR_NONE;
+}
+
+enum err_code daemon_signal(struct test *test, node_set nodes, const char *name, const char *signal,
+                            struct buf *evidence, struct err *err)
+{
+    struct fake_control *fake = fake_of(test);
+    char what[64];
+    snprintf(what, sizeof what, "%s %s", signal, name);
+    enum err_code code = called(fake, "daemon_signal", nodes, what, err);
+    node_set reached = reach(fake, nodes, code);
+    for (uint32_t i = 0; i < test->node_count; i++) {
+        if (!node_in(reached, i))
+            continue;
+        enum err_code one =
+            signal_one(fake, i, daemon_index(name), signal, code == ERR_NONE ? err : NULL);
+        code = code == ERR_NONE ? one : code;
+        if (evidence != NULL)
+            buf_printf(evidence, "%s: %s has got SIG%s\n", test->nodes[i].name, name, signal);
+    }
+    return code;
+}
+
+enum err_code network_block(struct test *test, const char *id, const node_set *drops,
+                            int64_t *in_force_ns, struct err *err)
+{
+    struct fake_control *fake = fake_of(test);
+    enum err_code code = called(fake, "network_block", 0, id, err);
+    if (code != ERR_NONE)
+        return code;
+    for (uint32_t i = 0; i < FAKE_CUTS; i++) {
+        struct fake_cut *cut = &fake->cuts[i];
+        if (cut->id[0] != '\0')
+            continue;
+        snprintf(cut->id, sizeof cut->id, "%s", id);
+        memset(cut->drops, 0, sizeof cut->drops);
+        if (!fake->cuts_do_nothing)
+            memcpy(cut->drops, drops, test->node_count * sizeof *drops);
+        *in_force_ns = 3 * NS_PER_MS;
+        return ERR_NONE;
+    }
+    return err_set(err, ERR_REMOTE, "more than %d cuts at once", FAKE_CUTS);
+}
+
+enum err_code network_undo(struct test *test, const char *id, struct err *err)
+{
+    struct fake_control *fake = fake_of(test);
+    enum err_code code = called(fake, "network_undo", 0, id, err);
+    if (code != ERR_NONE)
+        return code;
+    for (uint32_t i = 0; i < FAKE_CUTS; i++)
+        if (strcmp(fake->cuts[i].id, id) == 0) {
+            fake->cuts[i].id[0] = '\0';
+            return ERR_NONE;
+        }
+    return err_set(err, ERR_REMOTE, "there is no fault %s to undo", id);
+}
+
+enum err_code network_verify(struct test *test, const node_set *drops, struct buf *evidence,
+                             struct err *err)
+{
+    struct fake_control *fake = fake_of(test);
+    enum err_code code = called(fake, "network_verify", 0, drops == NULL ? "whole" : "cut", err);
+    uint32_t cut = 0;
+    for (uint32_t i = 0; i < test->node_count && code == ERR_NONE; i++) {
+        node_set now = fake_drops(fake, i);
+        cut += node_set_count(now);
+        if (now != (drops == NULL ? 0 : drops[i]))
+            code = err_set(err, ERR_REMOTE, "packets to %s do not arrive as they should",
+                           test->nodes[i].name);
+    }
+    if (code == ERR_NONE && evidence != NULL)
+        buf_printf(evidence, "%u pairs probed: %u cut, %u open",
+                   test->node_count * (test->node_count - 1), cut,
+                   test->node_count * (test->node_count - 1) - cut);
+    return code;
+}
+
+/* ---- The system that runs on it ---- */
+
+static enum err_code start(struct test *test, node_set nodes, struct err *err)
+{
+    for (uint32_t i = 0; i < test->node_count; i++)
+        for (int d = 0; d < FAKE_DAEMONS && node_in(nodes, i); d++) {
+            struct daemon_spec spec = {.name = daemon_names[d]};
+            enum err_code code = daemon_start(test, i, &spec, err);
+            if (code != ERR_NONE)
+                return code;
+        }
+    return ERR_NONE;
+}
+
+static enum err_code primaries(struct test *test, node_set *set, struct err *err)
+{
+    struct fake_control *fake = fake_of(test);
+    enum err_code code = called(fake, "primaries", 0, "", err);
+    if (code == ERR_NONE)
+        *set = fake->primaries;
+    return code;
+}
+
+/* ---- For tests ---- */
+
+struct fake_control *fake_new(uint32_t node_count)
+{
+    struct fake_control *fake = calloc(1, sizeof *fake);
+    if (fake == NULL)
+        abort();
+    fake->step_ns = 100 * NS_PER_MS;
+    fake->arena = ARENA_INIT;
+    fake->system = (struct system){.name = "fake", .daemons = daemon_names, .start = start};
+    fake->plan.system = &fake->system;
+    fake->plan.options.values = json_object();
+    for (const struct nemesis *const *nemesis = nemeses; *nemesis != NULL; nemesis++)
+        option_defaults(&fake->plan.options, (*nemesis)->name, (*nemesis)->options);
+    for (uint32_t i = 0; i < node_count; i++) {
+        snprintf(fake->node_names[i], sizeof fake->node_names[i], "n%u", i + 1);
+        fake->nodes[i] = (struct node){.index = i, .name = fake->node_names[i]};
+        for (int d = 0; d < FAKE_DAEMONS; d++)
+            fake->daemons[i][d] = DAEMON_RUNNING;
+    }
+    fake->test = (struct test){.plan = &fake->plan,
+                               .nodes = fake->nodes,
+                               .node_count = node_count,
+                               .arena = &fake->arena,
+                               .control = (struct control *)fake};
+    return fake;
+}
+
+void fake_free(struct fake_control *fake)
+{
+    json_free(fake->plan.options.values);
+    buf_free(&fake->calls);
+    arena_free(&fake->arena);
+    free(fake);
+}
+
+void fake_set(struct fake_control *fake, const char *option, const char *value)
+{
+    json_set_text(fake->plan.options.values, option, value);
+}
+
+void fake_has_primaries(struct fake_control *fake)
+{
+    fake->system.primaries = primaries;
+}
+
+node_set fake_drops(const struct fake_control *fake, uint32_t node)
+{
+    node_set drops = 0;
+    for (uint32_t i = 0; i < FAKE_CUTS; i++)
+        if (fake->cuts[i].id[0] != '\0')
+            drops |= fake->cuts[i].drops[node];
+    return drops;
+}
+
+node_set fake_running(const struct fake_control *fake, uint32_t daemon)
+{
+    node_set running = 0;
+    for (uint32_t i = 0; i < fake->test.node_count; i++)
+        if (fake->daemons[i][daemon] == DAEMON_RUNNING)
+            running |= NODE_SET(i);
+    return running;
+}
+
+bool fake_is_whole(const struct fake_control *fake)
+{
+    for (uint32_t i = 0; i < FAKE_CUTS; i++)
+        if (fake->cuts[i].id[0] != '\0')
+            return false;
+    for (uint32_t d = 0; d < FAKE_DAEMONS; d++)
+        if (fake_running(fake, d) != test_all_nodes(&fake->test))
+            return false;
+    return true;
+}

@@ -1,0 +1,58 @@
+/* A cluster that exists only in memory, in place of harness/control.c: every function of
+ * harness/test.h acts on it, writes down the call, and fails when the script says so. A test that
+ * includes this header is linked with it (see the Makefile). One thread only. */
+#ifndef ORDEAL_TESTS_FAKE_CONTROL_H
+#define ORDEAL_TESTS_FAKE_CONTROL_H
+
+#include "harness/nemesis.h"
+
+enum { FAKE_DAEMONS = 2, FAKE_CUTS = 4 };
+
+struct fake_cut {
+    char id[32]; /* empty: none */
+    node_set drops[PLAN_NODES_MAX];
+};
+
+struct fake_control {
+    struct test test; /* what plug-ins get */
+    struct plan plan;
+    struct system system;
+    struct node nodes[PLAN_NODES_MAX];
+    char node_names[PLAN_NODES_MAX][8]; /* n1, n2, ... */
+    struct arena arena;
+
+    /* The cluster. */
+    enum daemon_state daemons[PLAN_NODES_MAX][FAKE_DAEMONS];
+    struct fake_cut cuts[FAKE_CUTS];
+    node_set primaries;
+    int64_t now_ns, step_ns; /* each look at the time moves it */
+    bool cancelled;
+
+    /* What happened: "daemon_signal KILL db n1, n3" and so on, a line each. */
+    struct buf calls;
+    uint32_t call_count;
+
+    /* The script. */
+    uint32_t fail_at;        /* this call fails, counting from 1; 0: none */
+    const char *fail_always; /* every call of this function fails; NULL: none */
+    bool fail_halfway;       /* a call over nodes that fails has acted on the first of them */
+    bool cuts_do_nothing;    /* network_block says that all went well */
+    uint32_t exit_after;     /* a daemon exits at this look after its start; 0: never */
+    uint32_t looks;
+};
+
+/* A cluster of n1, n2, ... on which the daemons "db" and "proxy" run, with the options of all
+ * nemeses at their defaults. */
+struct fake_control *fake_new(uint32_t node_count);
+void fake_free(struct fake_control *fake);
+void fake_set(struct fake_control *fake, const char *option, const char *value);
+/* The system can then tell its primaries: those in fake->primaries. */
+void fake_has_primaries(struct fake_control *fake);
+/* Nothing is cut and every daemon runs. */
+bool fake_is_whole(const struct fake_control *fake);
+/* All that a node drops now. */
+node_set fake_drops(const struct fake_control *fake, uint32_t node);
+/* The running nodes of a daemon. */
+node_set fake_running(const struct fake_control *fake, uint32_t daemon);
+
+#endif
