@@ -32,7 +32,7 @@ static enum err_code start_missing(struct test *test, const struct daemons *kill
 {
     struct daemons alive;
     enum err_code code =
-        daemons_in(test, daemons_nodes(test, killed), killed, DAEMON_ALIVE, &alive, err);
+        daemons_in(test, daemons_nodes(test, killed), NULL, DAEMON_ALIVE, &alive, err);
     if (code != ERR_NONE)
         return code;
     node_set missing = 0;

@@ -1,0 +1,460 @@
+/* partition, kill and pause against a cluster in memory, with every call failing in turn. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/base/clock.h"
+#include "nemeses/nemeses.h"
+#include "tests/lib/fake_control.h"
+#include "tests/lib/test.h"
+
+static const struct nemesis *const all[] = {&nemesis_partition, &nemesis_kill, &nemesis_pause};
+enum { ALL = sizeof all / sizeof *all };
+
+static struct fault fault_of(struct fake_control *fake, const struct nemesis *nemesis,
+                             uint64_t seed)
+{
+    struct prng prng = prng_stream(seed, nemesis->name);
+    return (struct fault){.id = 1,
+                          .nemesis = nemesis,
+                          .asked = nemesis->choose(&fake->test, &prng, &fake->arena),
+                          .state = arena_zalloc(&fake->arena, nemesis->fault_state_size + 1),
+                          .arena = &fake->arena};
+}
+
+static void fault_free(struct fault *fault)
+{
+    buf_free(&fault->begun_evidence);
+    buf_free(&fault->ended_evidence);
+}
+
+static void assert_value(struct value value, const char *expected)
+{
+    struct buf out = BUF_INIT;
+    value_print(value, &out);
+    assert_string_equal(buf_text(&out), expected);
+    buf_free(&out);
+}
+
+static void every_nemesis_breaks_and_heals(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < ALL; k++)
+        for (uint64_t seed = 0; seed < 12; seed++) {
+            struct fake_control *fake = fake_new(5);
+            fake_has_primaries(fake);
+            fake->primaries = 2;
+            struct err err = ERR_INIT;
+            assert_ok(all[k]->check(&fake->test, &err));
+            struct fault fault = fault_of(fake, all[k], seed);
+            assert_ok(all[k]->begin(&fake->test, &fault, &err));
+            assert_int_equal(fault.begun_verified, VERIFIED_YES);
+            assert_true(fault.nodes != 0 && fault.begun_evidence.length > 0);
+            assert_null(strchr(fault.begun_evidence.data, '\n'));
+            assert_false(fake_is_whole(fake));
+            assert_ok(all[k]->end(&fake->test, &fault, &err));
+            assert_int_equal(fault.ended_verified, VERIFIED_YES);
+            assert_true(fault.ended_evidence.length > 0);
+            assert_null(strchr(fault.ended_evidence.data, '\n'));
+            assert_true(fake_is_whole(fake));
+            fault_free(&fault);
+            fake_free(fake);
+        }
+}
+
+static void the_same_seed_asks_for_the_same_faults(void **state)
+{
+    (void)state;
+    struct fake_control *fake = fake_new(7);
+    for (size_t k = 0; k < ALL; k++) {
+        struct prng one = prng_stream(42, "nemesis"), same = prng_stream(42, "nemesis");
+        struct prng other = prng_stream(43, "nemesis");
+        bool differs = false;
+        for (int i = 0; i < 50; i++) {
+            struct value a = all[k]->choose(&fake->test, &one, &fake->arena);
+            fake->primaries = 1u << (i % 7); /* how the cluster fares must not matter */
+            struct value b = all[k]->choose(&fake->test, &same, &fake->arena);
+            struct value c = all[k]->choose(&fake->test, &other, &fake->arena);
+            assert_true(value_equal(a, b));
+            differs = differs || !value_equal(a, c);
+        }
+        assert_true(differs);
+    }
+    fake_free(fake);
+}
+
+/* Fails call `fail_at` of a begin and an end. Whatever fails, the cluster must be whole after the
+ * end, or after the begin when that failed. False when the fault took fewer calls. */
+static bool survives(const struct nemesis *nemesis, uint32_t fail_at, bool halfway)
+{
+    struct fake_control *fake = fake_new(3);
+    fake->fail_at = fail_at;
+    fake->fail_halfway = halfway;
+    fake_set(fake, "kill.targets", "majority");
+    fake_set(fake, "pause.targets", "majority");
+    struct err err = ERR_INIT;
+    struct fault fault = fault_of(fake, nemesis, 1);
+    enum err_code code = nemesis->begin(&fake->test, &fault, &err);
+    assert_int_equal(fault.begun_verified, code == ERR_NONE ? VERIFIED_YES : VERIFIED_NO);
+    if (code == ERR_NONE) {
+        assert_false(fake_is_whole(fake));
+        code = nemesis->end(&fake->test, &fault, &err);
+        assert_int_equal(fault.ended_verified, code == ERR_NONE ? VERIFIED_YES : VERIFIED_NO);
+    } else {
+        assert_true(value_is_nil(fault.done));
+        assert_int_equal(fault.nodes, 0);
+    }
+    if (code != ERR_NONE) {
+        assert_int_equal(err.code, code);
+        assert_contains(err.message, "scripted failure");
+    }
+    if (!fake_is_whole(fake))
+        fail_msg("%s is not undone when call %u fails:\n%s", nemesis->name, fail_at,
+                 fake->calls.data);
+    bool reached = fake->call_count >= fail_at;
+    fault_free(&fault);
+    fake_free(fake);
+    return reached;
+}
+
+static void every_failing_call_leaves_the_cluster_whole(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < ALL; k++)
+        for (int halfway = 0; halfway < 2; halfway++) {
+            uint32_t call = 1;
+            while (survives(all[k], call, halfway != 0))
+                call++;
+            assert_true(call > 4); /* it did something that could fail */
+        }
+}
+
+static void names_say_what_was_done(void **state)
+{
+    (void)state;
+    struct fake_control *fake = fake_new(3);
+    struct err err = ERR_INIT;
+    fake_set(fake, "kill.targets", "n1+n3");
+    fake_set(fake, "pause.targets", "n2");
+    fake_set(fake, "partition.shape", "map");
+    fake_set(fake, "partition.map", "n1:n2+n3");
+    static const struct {
+        const char *asked, *done, *ended;
+    } expected[ALL] = {
+        {"{:shape :map, :drops {\"n1\" #{\"n2\" \"n3\"}}}", "[:isolated {\"n1\" #{\"n2\" \"n3\"}}]",
+         ":network-healed"},
+        {"{:targets :named, :nodes [\"n1\" \"n3\"]}", "{\"n1\" :killed, \"n3\" :killed}",
+         "{\"n1\" :started, \"n3\" :started}"},
+        {"{:targets :named, :nodes [\"n2\"]}", "{\"n2\" :paused}", "{\"n2\" :resumed}"},
+    };
+    for (size_t k = 0; k < ALL; k++) {
+        assert_ok(all[k]->check(&fake->test, &err));
+        struct fault fault = fault_of(fake, all[k], 1);
+        assert_value(fault.asked, expected[k].asked);
+        assert_ok(all[k]->begin(&fake->test, &fault, &err));
+        assert_value(fault.done, expected[k].done);
+        assert_ok(all[k]->end(&fake->test, &fault, &err));
+        assert_value(fault.done, expected[k].ended);
+        fault_free(&fault);
+    }
+    fake_free(fake);
+}
+
+/* ---- partition ---- */
+
+static void a_cut_that_does_not_cut_is_undone_and_told(void **state)
+{
+    (void)state;
+    struct fake_control *fake = fake_new(3);
+    struct err err = ERR_INIT;
+    fake->cuts_do_nothing = true;
+    struct fault fault = fault_of(fake, &nemesis_partition, 1);
+    assert_int_equal(nemesis_partition.begin(&fake->test, &fault, &err), ERR_REMOTE);
+    assert_contains(err.message, "made but not in force, and undone: packets to");
+    assert_contains(fake->calls.data, "network_verify cut\nnetwork_verify cut\n"); /* it retried */
+    assert_true(fake_is_whole(fake));
+    fault_free(&fault);
+    fake_free(fake);
+}
+
+static void a_cut_that_cannot_be_undone_is_told(void **state)
+{
+    (void)state;
+    struct fake_control *fake = fake_new(3);
+    struct err err = ERR_INIT;
+    struct fault fault = fault_of(fake, &nemesis_partition, 1);
+    assert_ok(nemesis_partition.begin(&fake->test, &fault, &err));
+    fake->fail_always = "network_undo";
+    assert_int_equal(nemesis_partition.end(&fake->test, &fault, &err), ERR_REMOTE);
+    assert_contains(err.message, "healing the network: scripted failure");
+    assert_int_equal(fault.ended_verified, VERIFIED_NO);
+    fake->fail_always = NULL;
+    assert_ok(nemesis_partition.end(&fake->test, &fault, &err)); /* and may be tried again */
+    fault_free(&fault);
+    fake_free(fake);
+}
+
+static void another_cut_in_force_keeps_the_end_unverified(void **state)
+{
+    (void)state;
+    struct fake_control *fake = fake_new(3);
+    struct err err = ERR_INIT;
+    struct fault fault = fault_of(fake, &nemesis_partition, 1);
+    assert_ok(nemesis_partition.begin(&fake->test, &fault, &err));
+    const node_set drops[] = {2, 0, 0};
+    int64_t ns;
+    assert_ok(network_block(&fake->test, "other", drops, &ns, &err));
+    assert_int_equal(nemesis_partition.end(&fake->test, &fault, &err), ERR_REMOTE);
+    assert_contains(err.message, "the network is not whole: packets to n1");
+    fault_free(&fault);
+    fake_free(fake);
+}
+
+static void partitioned_primaries_are_cut_together(void **state)
+{
+    (void)state;
+    struct fake_control *fake = fake_new(4);
+    struct err err = ERR_INIT;
+    fake_has_primaries(fake);
+    fake_set(fake, "partition.shape", "primaries");
+    struct fault fault = fault_of(fake, &nemesis_partition, 1);
+    assert_value(fault.asked, "{:shape :primaries}");
+    assert_int_equal(nemesis_partition.begin(&fake->test, &fault, &err), ERR_REMOTE);
+    assert_string_equal(err.message, "partition: no node of fake leads at the moment");
+    fake->primaries = 15;
+    assert_int_equal(nemesis_partition.begin(&fake->test, &fault, &err), ERR_REMOTE);
+    assert_contains(err.message, "all 4 nodes are on one side");
+    fake->primaries = 3;
+    assert_ok(nemesis_partition.begin(&fake->test, &fault, &err));
+    assert_int_equal(fake_drops(fake, 0), 12);
+    assert_int_equal(fake_drops(fake, 3), 3);
+    fault_free(&fault);
+    fake_free(fake);
+}
+
+static void a_random_shape_is_one_that_fits(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t nodes, shapes;
+    } expected[] = {{2, 4}, {3, 6}, {4, 7}, {9, 7}};
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        struct fake_control *fake = fake_new(expected[i].nodes);
+        struct err err = ERR_INIT;
+        uint64_t seen = 0;
+        for (uint64_t seed = 0; seed < 80; seed++) {
+            struct fault fault = fault_of(fake, &nemesis_partition, seed);
+            uint64_t hash = value_hash(value_get(fault.asked, "shape"));
+            seen |= UINT64_C(1) << (hash % 64);
+            assert_ok(nemesis_partition.begin(&fake->test, &fault, &err));
+            assert_ok(nemesis_partition.end(&fake->test, &fault, &err));
+            fault_free(&fault);
+        }
+        assert_in_range(node_set_count(seen), expected[i].shapes - 1, expected[i].shapes);
+        fake_free(fake);
+    }
+}
+
+static void partitions_that_cannot_be_are_refused_before_the_run(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t nodes;
+        const char *shape, *map;
+        enum err_code code;
+        const char *message;
+    } bad[] = {
+        {1, "random", "", ERR_UNSUPPORTED, "needs 2 nodes or more; there is only 1"},
+        {2, "bridge", "", ERR_UNSUPPORTED, "partition.shape=bridge needs 3 nodes or more"},
+        {3, "minority-third", "", ERR_UNSUPPORTED, "needs 4 nodes or more; there are 3"},
+        {3, "primaries", "", ERR_UNSUPPORTED, "fake cannot tell which nodes lead"},
+        {3, "map", "", ERR_CONFIG, "partition.map: it is empty"},
+        {3, "map", "n1:n4", ERR_CONFIG, "partition.map: no node is called 'n4'"},
+        {3, "random", "n1:n2", ERR_CONFIG, "partition.shape is random; set it to map"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct fake_control *fake = fake_new(bad[i].nodes);
+        struct err err = ERR_INIT;
+        fake_set(fake, "partition.shape", bad[i].shape);
+        fake_set(fake, "partition.map", bad[i].map);
+        assert_int_equal(nemesis_partition.check(&fake->test, &err), bad[i].code);
+        assert_contains(err.message, bad[i].message);
+        fake_free(fake);
+    }
+}
+
+/* ---- kill and pause ---- */
+
+static void systems_without_daemons_are_refused(void **state)
+{
+    (void)state;
+    static const char *const none[] = {NULL};
+    struct fake_control *fake = fake_new(3);
+    struct err err = ERR_INIT;
+    fake->system.daemons = none;
+    fake->system.name = "noop";
+    assert_int_equal(nemesis_kill.check(&fake->test, &err), ERR_UNSUPPORTED);
+    assert_string_equal(err.message, "nemesis kill needs a system with daemons; noop has none");
+    assert_int_equal(nemesis_pause.check(&fake->test, &err), ERR_UNSUPPORTED);
+    fake->system.daemons = NULL;
+    assert_int_equal(nemesis_pause.check(&fake->test, &err), ERR_UNSUPPORTED);
+    fake_free(fake);
+}
+
+static void what_is_dead_already_is_not_called_killed(void **state)
+{
+    (void)state;
+    struct fake_control *fake = fake_new(3);
+    struct err err = ERR_INIT;
+    fake_set(fake, "kill.targets", "n1+n2");
+    fake->daemons[0][0] = fake->daemons[0][1] = DAEMON_EXITED;
+    struct fault fault = fault_of(fake, &nemesis_kill, 1);
+    assert_ok(nemesis_kill.begin(&fake->test, &fault, &err));
+    assert_value(fault.done, "{\"n1\" :was-not-running, \"n2\" :killed}");
+    assert_int_equal(fault.nodes, 2);
+    assert_ok(nemesis_kill.end(&fake->test, &fault, &err));
+    assert_int_equal(fake_running(fake, 0), 6); /* what died of its own is not hidden */
+    fault_free(&fault);
+    fake_free(fake);
+}
+
+static void killing_the_dead_is_a_fault_that_did_not_happen(void **state)
+{
+    (void)state;
+    static const struct {
+        const struct nemesis *nemesis;
+        const char *message;
+    } cases[] = {{&nemesis_kill, "kill n1: no daemon of fake runs there"},
+                 {&nemesis_pause, "pause n1: no daemon of fake runs there"}};
+    for (size_t i = 0; i < 2; i++) {
+        struct fake_control *fake = fake_new(3);
+        struct err err = ERR_INIT;
+        fake_set(fake, "kill.targets", "n1");
+        fake_set(fake, "pause.targets", "n1");
+        fake->daemons[0][0] = fake->daemons[0][1] = DAEMON_EXITED;
+        struct fault fault = fault_of(fake, cases[i].nemesis, 1);
+        assert_int_equal(cases[i].nemesis->begin(&fake->test, &fault, &err), ERR_REMOTE);
+        assert_string_equal(err.message, cases[i].message);
+        assert_null(strstr(fake->calls.data, "daemon_signal"));
+        fault_free(&fault);
+        fake_free(fake);
+    }
+}
+
+static void a_daemon_that_does_not_stay_is_told(void **state)
+{
+    (void)state;
+    struct fake_control *fake = fake_new(3);
+    struct err err = ERR_INIT;
+    fake_set(fake, "kill.targets", "n2");
+    struct fault fault = fault_of(fake, &nemesis_kill, 1);
+    assert_ok(nemesis_kill.begin(&fake->test, &fault, &err));
+    fake->exit_after = 5;
+    assert_int_equal(nemesis_kill.end(&fake->test, &fault, &err), ERR_REMOTE);
+    assert_contains(err.message, "started again, but it did not stay: db on n2 is exited");
+    assert_int_equal(fault.ended_verified, VERIFIED_NO);
+    fault_free(&fault);
+    fake_free(fake);
+}
+
+static void a_daemon_that_does_not_start_is_told(void **state)
+{
+    (void)state;
+    struct fake_control *fake = fake_new(3);
+    struct err err = ERR_INIT;
+    fake_set(fake, "kill.targets", "n2");
+    struct fault fault = fault_of(fake, &nemesis_kill, 1);
+    assert_ok(nemesis_kill.begin(&fake->test, &fault, &err));
+    fake->fail_always = "daemon_start";
+    assert_int_equal(nemesis_kill.end(&fake->test, &fault, &err), ERR_REMOTE);
+    assert_string_equal(err.message, "starting again n2: scripted failure of daemon_start");
+    fake->fail_always = NULL;
+    assert_ok(nemesis_kill.end(&fake->test, &fault, &err));
+    assert_true(fake_is_whole(fake));
+    fault_free(&fault);
+    fake_free(fake);
+}
+
+static void an_interruption_ends_the_waiting(void **state)
+{
+    (void)state;
+    struct fake_control *fake = fake_new(3);
+    struct err err = ERR_INIT;
+    fake->step_ns = 0; /* no deadline would ever pass */
+    fake_set(fake, "kill.targets", "n2");
+    struct fault fault = fault_of(fake, &nemesis_kill, 1);
+    assert_ok(nemesis_kill.begin(&fake->test, &fault, &err));
+    fake->exit_after = 1;
+    fake->cancelled = true;
+    assert_int_equal(nemesis_kill.end(&fake->test, &fault, &err), ERR_CANCELLED);
+    fault_free(&fault);
+    fake_free(fake);
+}
+
+static void the_killed_while_paused_need_no_resuming(void **state)
+{
+    (void)state;
+    struct fake_control *fake = fake_new(3);
+    struct err err = ERR_INIT;
+    fake_set(fake, "pause.targets", "n1+n2");
+    fake_set(fake, "kill.targets", "n2");
+    struct fault pause = fault_of(fake, &nemesis_pause, 1), kill = fault_of(fake, &nemesis_kill, 1);
+    assert_ok(nemesis_pause.begin(&fake->test, &pause, &err));
+    assert_ok(nemesis_kill.begin(&fake->test, &kill, &err));
+    assert_ok(nemesis_pause.end(&fake->test, &pause, &err));
+    assert_value(pause.done, "{\"n1\" :resumed, \"n2\" :was-not-running}");
+    assert_contains(pause.ended_evidence.data, "nothing to resume: n2");
+    assert_ok(nemesis_kill.end(&fake->test, &kill, &err));
+    assert_true(fake_is_whole(fake));
+    fault_free(&pause);
+    fault_free(&kill);
+    fake_free(fake);
+}
+
+static void a_resume_that_fails_is_told(void **state)
+{
+    (void)state;
+    struct fake_control *fake = fake_new(3);
+    struct err err = ERR_INIT;
+    fake_set(fake, "pause.targets", "n1+n2");
+    struct fault fault = fault_of(fake, &nemesis_pause, 1);
+    assert_ok(nemesis_pause.begin(&fake->test, &fault, &err));
+    fake->fail_always = "daemon_signal";
+    assert_int_equal(nemesis_pause.end(&fake->test, &fault, &err), ERR_REMOTE);
+    assert_string_equal(err.message,
+                        "resuming n1, n2: SIGCONT to db: scripted failure of daemon_signal");
+    struct fault second = fault_of(fake, &nemesis_pause, 1);
+    fake->fail_always = NULL;
+    assert_ok(nemesis_pause.end(&fake->test, &fault, &err));
+    fake->fail_always = "daemon_signal";
+    fake->fail_halfway = true;
+    assert_int_equal(nemesis_pause.begin(&fake->test, &second, &err), ERR_REMOTE);
+    assert_contains(err.message, "and some stay paused: resuming n1, n2: SIGCONT");
+    fault_free(&fault);
+    fault_free(&second);
+    fake_free(fake);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_nemesis_breaks_and_heals),
+        cmocka_unit_test(the_same_seed_asks_for_the_same_faults),
+        cmocka_unit_test(every_failing_call_leaves_the_cluster_whole),
+        cmocka_unit_test(names_say_what_was_done),
+        cmocka_unit_test(a_cut_that_does_not_cut_is_undone_and_told),
+        cmocka_unit_test(a_cut_that_cannot_be_undone_is_told),
+        cmocka_unit_test(another_cut_in_force_keeps_the_end_unverified),
+        cmocka_unit_test(partitioned_primaries_are_cut_together),
+        cmocka_unit_test(a_random_shape_is_one_that_fits),
+        cmocka_unit_test(partitions_that_cannot_be_are_refused_before_the_run),
+        cmocka_unit_test(systems_without_daemons_are_refused),
+        cmocka_unit_test(what_is_dead_already_is_not_called_killed),
+        cmocka_unit_test(killing_the_dead_is_a_fault_that_did_not_happen),
+        cmocka_unit_test(a_daemon_that_does_not_stay_is_told),
+        cmocka_unit_test(a_daemon_that_does_not_start_is_told),
+        cmocka_unit_test(an_interruption_ends_the_waiting),
+        cmocka_unit_test(the_killed_while_paused_need_no_resuming),
+        cmocka_unit_test(a_resume_that_fails_is_told),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
