@@ -4,7 +4,7 @@
 
 #include "harness/workload.h"
 
-#define WORKLOADS(X) X(noop)
+#define WORKLOADS(X) X(noop) X(register)
 
 #define DECLARE(name) extern const struct workload workload_##name;
 WORKLOADS(DECLARE)
