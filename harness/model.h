@@ -7,6 +7,7 @@
 
 #include "harness/base/buf.h"
 #include "harness/history.h"
+#include "harness/value_table.h"
 
 /* One operation as a model sees it, decoded once before the search. */
 struct model_op {
@@ -18,21 +19,34 @@ struct model_op {
     int64_t a, b;        /* for the model: set by prepare, read by step */
 };
 
+/* What a register-like operation does to a state that is one value: it may happen when the value is
+ * `needs`, and then the value is `leaves`. */
+struct model_effect {
+    int64_t needs;  /* MODEL_ANY: whatever the value is (a write) */
+    int64_t leaves; /* MODEL_ANY: as it was (a read) */
+};
+#define MODEL_ANY INT64_C(-1)
+
 struct model {
     const char *name, *summary;
-    const char *const *functions; /* the f names it understands, NULL at the end */
-    size_t state_size;            /* at most MODEL_STATE_MAX; compared and hashed as bytes */
-    /* Decodes values once, so that step is quick. False: `problem` says what the value should have
-     * been. */
-    bool (*prepare)(struct model_op *op, struct buf *problem);
+    const char *const
+        *functions;    /* the f names it understands, NULL at the end; NULL at once: all */
+    size_t state_size; /* at most MODEL_STATE_MAX; compared and hashed as bytes */
+    /* Decodes values once, so that step is quick: whole values become their numbers in `values`
+     * (where nil is 0), one table for all operations on one object. False: `problem` says what the
+     * value should have been. */
+    bool (*prepare)(struct model_op *op, struct value_table *values, struct buf *problem);
     void (*init)(void *state);
     /* True when `op` may happen in `state`; then `next` is the state afterwards. `state` may be
      * `next`. */
     bool (*step)(const void *state, const struct model_op *op, void *next);
-    /* "the value is 3" */
-    void (*describe)(const void *state, struct buf *out);
+    /* "the value is 3"; `values` is the table that prepare filled. */
+    void (*describe)(const void *state, const struct value_table *values, struct buf *out);
     /* True when the operation never changes any state (a read): lets a search place it eagerly. */
     bool (*is_pure)(const struct model_op *op);
+    /* Optional. Given when the state is one int64_t >= 0 and every operation is a model_effect on
+     * it; must say the same as step. Quicker searches and explanations in words rest on it. */
+    struct model_effect (*effect)(const struct model_op *op);
 };
 
 enum { MODEL_STATE_MAX = 256 };

@@ -4,7 +4,11 @@
 
 #include "harness/model.h"
 
-#define MODELS(X) X(noop)
+#define MODELS(X)                                                                                  \
+    X(register)                                                                                    \
+    X(cas_register)                                                                                \
+    X(mutex)                                                                                       \
+    X(noop)
 
 #define DECLARE_MODEL(name) extern const struct model model_##name;
 MODELS(DECLARE_MODEL)

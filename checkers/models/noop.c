@@ -3,9 +3,9 @@
 
 #include "checkers/models/models.h"
 
-static bool prepare(struct model_op *op, struct buf *problem)
+static bool prepare(struct model_op *op, struct value_table *values, struct buf *problem)
 {
-    (void)op, (void)problem;
+    (void)op, (void)values, (void)problem;
     return true;
 }
 
@@ -21,9 +21,9 @@ static bool step(const void *state, const struct model_op *op, void *next)
     return true;
 }
 
-static void describe(const void *state, struct buf *out)
+static void describe(const void *state, const struct value_table *values, struct buf *out)
 {
-    (void)state;
+    (void)state, (void)values;
     buf_add_text(out, "anything may happen");
 }
 
