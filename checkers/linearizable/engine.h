@@ -1,0 +1,63 @@
+/* Engines: searches for a linearization. A new one is its file and a line in engines.c.
+ *
+ * An engine answers VALID with an order, INVALID with the operation at whose return no order is
+ * left, or UNKNOWN with what it ran out of and where. Nothing is believed on its word: orders are
+ * replayed by verify.h, refutations are repeated by the plain search on a weaker problem. */
+#ifndef ORDEAL_LINEARIZABLE_ENGINE_H
+#define ORDEAL_LINEARIZABLE_ENGINE_H
+
+#include "checkers/linearizable/budget.h"
+#include "checkers/linearizable/problem.h"
+#include "harness/checker.h"
+
+enum lin_limit { LIN_LIMIT_NONE, LIN_LIMIT_TIME, LIN_LIMIT_MEMORY, LIN_LIMIT_BEAM };
+
+struct lin_answer {
+    enum verdict verdict;
+    uint32_t at; /* INVALID: the operation that cannot return; UNKNOWN: the furthest one reached;
+                    LIN_NEVER when there is none */
+    enum lin_limit limit;   /* UNKNOWN: what ended the search */
+    uint32_t *order;        /* VALID: operations in order, the caller frees; or NULL */
+    uint32_t order_count;   /* optional operations that are not in it did not happen */
+    uint64_t explored;      /* configurations looked at */
+    uint32_t widest;        /* most configurations held at one event; 0 when the engine has none */
+    const char *decided_by; /* the engine's stage, for the details */
+};
+
+struct lin_engine {
+    const char *name, *summary;
+    bool (*suits)(const struct model *model);
+    void (*search)(const struct lin_problem *problem, struct lin_budget *budget,
+                   struct lin_answer *answer);
+};
+
+extern const struct lin_engine lin_engine_frontier, lin_engine_wgl;
+/* In the order of preference; NULL at the end. */
+extern const struct lin_engine *const lin_engines[];
+/* "auto": the first that suits the model. NULL when there is none of the name that suits. */
+const struct lin_engine *lin_engine_find(const char *name, const struct model *model);
+
+/* The plain search, also for weaker problems: with `supply_free`, an optional operation may be
+ * repeated at will once it was invoked. That allows every order of the problem and more, so INVALID
+ * is certain, and VALID (which then comes without an order) means nothing. Only for models with an
+ * effect: their states are finitely many. */
+void lin_wgl(const struct lin_problem *problem, bool supply_free, struct lin_budget *budget,
+             struct lin_answer *answer);
+
+/* The frontier search. See frontier.c for the modes. */
+enum lin_supply { LIN_SUPPLY_EXACT, LIN_SUPPLY_FREE };
+struct lin_frontier_options {
+    enum lin_supply supply;
+    uint32_t beam; /* configurations kept at most after each event; 0: all */
+    /* When not NULL: filled with the states that any configuration was in at or after position
+     * `watch_from`; one byte per state, the last (state_count) for "anything else". */
+    uint8_t *watched;
+    uint32_t watch_from;
+};
+void lin_frontier(const struct lin_problem *problem, const struct lin_frontier_options *options,
+                  struct lin_budget *budget, struct lin_answer *answer);
+
+/* "the time limit", for messages. */
+const char *lin_limit_name(enum lin_limit limit);
+
+#endif

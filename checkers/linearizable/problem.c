@@ -1,0 +1,193 @@
+/* One object's operations, decoded: see problem.h. */
+#include "checkers/linearizable/problem.h"
+
+#include <assert.h>
+#include <string.h>
+
+static int find_function(const struct model *model, const char *name)
+{
+    if (model->functions[0] == NULL)
+        return 0; /* it takes every function, and cannot tell them apart */
+    for (int f = 0; model->functions[f] != NULL; f++)
+        if (strcmp(model->functions[f], name) == 0)
+            return f;
+    return -1;
+}
+
+static void add_functions(const struct model *model, struct buf *out)
+{
+    for (int f = 0; model->functions[f] != NULL; f++)
+        buf_printf(out, "%s%s", f == 0 ? "" : ", ", model->functions[f]);
+}
+
+static bool decode_value(const struct history *history, uint32_t event, bool keyed,
+                         struct value *value, struct buf *trouble)
+{
+    *value = history->value[event];
+    if (!keyed)
+        return true;
+    if (value_is_pair(*value)) {
+        *value = value_at(*value, 1);
+        return true;
+    }
+    buf_printf(trouble, "event %u (%s of process %d) has the value ", event,
+               history_f_name(history, event), history->process[event]);
+    value_print(*value, trouble);
+    buf_add_text(trouble, ", which is not [key value]");
+    return false;
+}
+
+static bool decode(struct lin_problem *problem, const struct history *history, uint32_t event,
+                   bool keyed, struct lin_op *op, struct buf *trouble)
+{
+    uint32_t completion = history->partner[event];
+    int f = find_function(problem->model, history_f_name(history, event));
+    if (f < 0) {
+        buf_printf(trouble, "event %u: process %d invoked %s, which the model %s does not know (",
+                   event, history->process[event], history_f_name(history, event),
+                   problem->model->name);
+        add_functions(problem->model, trouble);
+        buf_add_text(trouble, ")");
+        return false;
+    }
+    *op = (struct lin_op){
+        .op = {.f = (uint16_t)f, .known = history_outcome(history, event) == OP_OK, .event = event},
+        .completion = completion,
+        .returned = LIN_NEVER,
+        .needs = MODEL_ANY,
+        .leaves = MODEL_ANY};
+    if (!decode_value(history, event, keyed, &op->op.input, trouble))
+        return false;
+    if (op->op.known && !decode_value(history, completion, keyed, &op->op.output, trouble))
+        return false;
+    struct buf problem_text = BUF_INIT;
+    bool good = problem->model->prepare(&op->op, problem->values, &problem_text);
+    if (!good)
+        buf_printf(trouble, "event %u (%s of process %d): %s", event,
+                   history_f_name(history, event), history->process[event],
+                   buf_text(&problem_text));
+    buf_free(&problem_text);
+    if (!good)
+        return false;
+    op->pure = problem->model->is_pure(&op->op);
+    if (problem->model->effect != NULL) {
+        struct model_effect effect = problem->model->effect(&op->op);
+        op->needs = effect.needs;
+        op->leaves = effect.leaves;
+        op->pure = op->pure || effect.leaves == MODEL_ANY || effect.needs == effect.leaves;
+    }
+    return true;
+}
+
+static void count_states(struct lin_problem *problem)
+{
+    int64_t first = 0;
+    if (problem->model->effect == NULL)
+        return;
+    problem->model->init(&first);
+    problem->state_count = (uint32_t)first + 1;
+    for (uint32_t i = 0; i < problem->op_count; i++) {
+        const struct lin_op *op = &problem->ops[i];
+        int64_t largest = op->needs > op->leaves ? op->needs : op->leaves;
+        if (largest >= problem->state_count)
+            problem->state_count = (uint32_t)largest + 1;
+    }
+}
+
+bool lin_problem_build(struct lin_problem *problem, struct arena *arena, const struct model *model,
+                       const struct history *history, const uint32_t *events, uint32_t count,
+                       bool keyed, struct buf *trouble)
+{
+    *problem = (struct lin_problem){.model = model};
+    problem->values = arena_alloc(arena, sizeof *problem->values);
+    value_table_init(problem->values, arena);
+    problem->ops = arena_alloc(arena, (count + 1) * sizeof *problem->ops);
+    problem->events = arena_alloc(arena, (count + 1) * sizeof *problem->events);
+    /* Where an invocation's operation went, found again at its completion by a search for the
+     * invocation's event: operations are in the order of their invocations. */
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t event = events[i];
+        if (history->type[event] == OP_INVOKE) {
+            struct lin_op *op = &problem->ops[problem->op_count];
+            if (history_outcome(history, event) == OP_FAIL)
+                continue; /* it did not happen, whatever it was */
+            if (!decode(problem, history, event, keyed, op, trouble))
+                return false;
+            if (!op->op.known && op->pure)
+                continue; /* it may not have happened, and would have changed nothing */
+            op->source = problem->op_count;
+            op->invoked = problem->event_count;
+            problem->required_count += op->op.known;
+            problem->events[problem->event_count++] = LIN_EVENT(problem->op_count++, false);
+            continue;
+        }
+        uint32_t low = 0, high = problem->op_count;
+        while (low < high) {
+            uint32_t middle = low + (high - low) / 2;
+            if (problem->ops[middle].op.event < history->partner[event])
+                low = middle + 1;
+            else
+                high = middle;
+        }
+        if (low == problem->op_count || problem->ops[low].completion != event ||
+            !problem->ops[low].op.known)
+            continue;
+        problem->ops[low].returned = problem->event_count;
+        problem->events[problem->event_count++] = LIN_EVENT(low, true);
+    }
+    count_states(problem);
+    return true;
+}
+
+/* What becomes of an operation: see the arguments in problem.h. */
+static enum lin_choice fate(const struct lin_op *op, const struct lin_weakening *weakening,
+                            enum lin_choice choice)
+{
+    bool optional = !op->op.known || choice == LIN_OPTIONAL;
+    if (op->invoked > weakening->until || (op->op.known && op->returned < weakening->begin))
+        return LIN_DROP;
+    if (op->returned > weakening->until || op->invoked < weakening->begin)
+        optional = true;
+    if (choice == LIN_DROP || (optional && op->pure))
+        return LIN_DROP;
+    return optional ? LIN_OPTIONAL : LIN_KEEP;
+}
+
+void lin_problem_weaken(const struct lin_problem *problem, const struct lin_weakening *weakening,
+                        struct arena *arena, struct lin_problem *weaker)
+{
+    assert(weakening->begin == 0 || problem->model->effect != NULL);
+    *weaker = (struct lin_problem){.model = problem->model,
+                                   .values = problem->values,
+                                   .state_count = problem->state_count,
+                                   .any_start = problem->any_start || weakening->begin > 0};
+    uint32_t *place = arena_alloc(arena, (problem->op_count + 1) * sizeof *place);
+    weaker->ops = arena_alloc(arena, (problem->op_count + 1) * sizeof *weaker->ops);
+    weaker->events = arena_alloc(arena, (problem->event_count + 1) * sizeof *weaker->events);
+    for (uint32_t i = 0; i < problem->event_count && i <= weakening->until; i++) {
+        uint32_t from = LIN_EVENT_OP(problem->events[i]);
+        if (LIN_EVENT_RETURNS(problem->events[i])) {
+            if (place[from] != LIN_NEVER && weaker->ops[place[from]].op.known) {
+                weaker->ops[place[from]].returned = weaker->event_count;
+                weaker->events[weaker->event_count++] = LIN_EVENT(place[from], true);
+            }
+            continue;
+        }
+        const struct lin_op *op = &problem->ops[from];
+        enum lin_choice choice = (enum lin_choice)weakening->choice[from];
+        assert(choice != LIN_DROP || op->pure);
+        enum lin_choice end = fate(op, weakening, choice);
+        place[from] = LIN_NEVER;
+        if (end == LIN_DROP)
+            continue;
+        struct lin_op *copy = &weaker->ops[weaker->op_count];
+        *copy = *op;
+        copy->source = from;
+        copy->op.known = end == LIN_KEEP;
+        copy->returned = LIN_NEVER;
+        copy->invoked = weaker->event_count;
+        weaker->required_count += copy->op.known;
+        place[from] = weaker->op_count;
+        weaker->events[weaker->event_count++] = LIN_EVENT(weaker->op_count++, false);
+    }
+}

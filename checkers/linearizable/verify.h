@@ -1,0 +1,10 @@
+/* The judge of linearizations: replays one, knowing nothing of how it was found. */
+#ifndef ORDEAL_LINEARIZABLE_VERIFY_H
+#define ORDEAL_LINEARIZABLE_VERIFY_H
+
+#include "checkers/linearizable/problem.h"
+
+/* True when `order` is a linearization of the problem (which begins in the model's first state). */
+bool lin_verify(const struct lin_problem *problem, const uint32_t *order, uint32_t count);
+
+#endif
