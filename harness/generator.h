@@ -184,8 +184,9 @@ struct generator *generator_split(struct arena *arena, struct generator *clients
 struct generator *generator_reserve(struct arena *arena, const uint32_t *counts,
                                     struct generator **parts, size_t count, struct generator *rest);
 /* A fresh generator for each thread, or for each process number; `round` is that number (for the
- * nemesis' thread: thread_count; as a process: UINT64_MAX). A retired process' state is recycled;
- * a thread once told DONE stays DONE, whatever its process. */
+ * nemesis' thread: thread_count; as a process: UINT64_MAX). A retired process' state is recycled,
+ * and what it had left to do is dropped; a thread once told DONE stays DONE, whatever its process.
+ */
 struct generator *generator_each_thread(struct arena *arena, generator_make *make, void *state);
 struct generator *generator_each_process(struct arena *arena, generator_make *make, void *state);
 /* Groups of `threads_per_key` client threads (0 counts as 1) each work on a key of their own until

@@ -222,7 +222,7 @@ struct forest {
     char broken[256];
     uint32_t sources;
     uint64_t given[SOURCES_MAX], invoked[SOURCES_MAX], completed[SOURCES_MAX];
-    uint64_t seed;
+    bool cuts; /* some generator in it ends others, so that operations may remain unused */
 };
 
 /* A source that counts what it gives and hears of; its function id is its number. */
@@ -274,7 +274,7 @@ static struct generator *grow_source(struct forest *forest, struct arena *into)
     source->base.class = &source_class;
     source->forest = forest;
     source->number = (uint16_t)(forest->sources++ % SOURCES_MAX);
-    source->left = prng_below(&forest->prng, 12);
+    source->left = prng_below(&forest->prng, 40);
     return &source->base;
 }
 
@@ -312,6 +312,8 @@ static struct generator *grow_one(struct forest *forest, struct arena *into, int
                                   uint64_t kind)
 {
     struct prng *prng = &forest->prng;
+    /* each_process, too, drops what a retired process had left to do. */
+    forest->cuts |= kind == 7 || (kind >= 9 && kind <= 11) || kind == 15;
     switch (kind) {
     case 5:
         return generator_cycle(into, make_branch, forest, 1 + prng_below(prng, 4));
@@ -384,7 +386,7 @@ static void check_sources(const struct forest *forest, uint64_t seed)
     for (int i = 0; i < SOURCES_MAX; i++) {
         size_t happened = simulate_count(&result, OP_INVOKE, i, 0, INT64_MAX);
         if (forest->invoked[i] != happened || forest->completed[i] != happened ||
-            forest->given[i] < happened)
+            forest->given[i] < happened || (!forest->cuts && forest->given[i] != happened))
             fail_msg("seed %lu: source %d gave %lu, heard of %lu and %lu, there were %zu",
                      (unsigned long)seed, i, (unsigned long)forest->given[i],
                      (unsigned long)forest->invoked[i], (unsigned long)forest->completed[i],
@@ -402,9 +404,9 @@ static void random_trees_keep_the_contract(void **state)
     }
     for (uint64_t seed = first; seed < first + count; seed++) {
         static struct forest forest;
-        forest = (struct forest){.prng = prng_stream(seed, "forest"), .seed = seed};
+        forest = (struct forest){.prng = prng_stream(seed, "forest")};
         struct arena soil = ARENA_INIT;
-        struct generator *tree = grow(&forest, &soil, 1 + (int)(seed % 5));
+        struct generator *tree = grow(&forest, &soil, 1 + (int)(seed % 6));
         struct simulate_options options = defaults(1 + (uint32_t)prng_below(&forest.prng, 7));
         options.nemesis = prng_below(&forest.prng, 2) == 0;
         options.seed = seed;
@@ -420,7 +422,7 @@ static void random_trees_keep_the_contract(void **state)
         arena_free(&soil);
     }
     if (count > 1)
-        assert_true(operations > count * 10);
+        assert_true(operations > count * 20);
 }
 
 int main(void)
