@@ -23,8 +23,8 @@ export ORDEAL_DEPS_DONE := 1
 endif
 endif
 
-VARIANT := $(if $(SAN),san-$(subst $() $(),-,$(subst $(comma),-,$(SAN))),release)$(if $(filter-out cc gcc,$(CC)),-$(notdir $(CC)))
 comma := ,
+VARIANT := $(if $(SAN),san-$(subst $(comma),-,$(SAN)),release)$(if $(filter-out cc gcc,$(CC)),-$(notdir $(CC)))
 B := build/$(VARIANT)
 
 LIBS_PKG := libcurl libssh2 libcjson

@@ -301,8 +301,10 @@ enum err_code daemon_signal(struct test *test, node_set nodes, const char *name,
     for (uint32_t i = 0; i < test->node_count; i++) {
         if (!node_in(nodes, i))
             continue;
-        struct agent_call *call = calls_add(&calls, i, "daemon-signal");
-        line_key(&call->request, "name", name);
+        bool by_name = test->control->by_process_name;
+        struct agent_call *call =
+            calls_add(&calls, i, by_name ? "process-signal" : "daemon-signal");
+        line_key(&call->request, by_name ? "comm" : "name", name);
         line_key(&call->request, "signal", signal);
     }
     enum err_code code = calls_make(test, &calls, err);

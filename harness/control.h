@@ -34,6 +34,8 @@ struct control {
     struct control_hooks hooks;
     struct fleet *fleet;
     struct agents *agents;
+    /* Faults by hand: daemons are processes of these names that the agents did not start. */
+    bool by_process_name;
     uint16_t probe_ports[PLAN_NODES_MAX]; /* 0: this node does not listen for probes yet */
     atomic_uint next_probe;
 };

@@ -16,12 +16,12 @@
 
 #include "harness/base/clock.h"
 #include "harness/base/text.h"
-#include "harness/cluster/cluster.h"
 #include "harness/control.h"
 #include "harness/faults.h"
 #include "harness/history_file.h"
 #include "harness/history_io.h"
 #include "harness/monitor.h"
+#include "harness/reach.h"
 #include "harness/scheduler.h"
 #include "harness/store.h"
 
@@ -40,8 +40,7 @@ struct running {
     struct arena arena;
     struct history history;
     struct test test;
-    struct node nodes[PLAN_NODES_MAX];
-    struct cluster *cluster;
+    struct reach reach;
     struct control control;
     bool connected, started;
     struct buf version;
@@ -152,7 +151,7 @@ static struct value keyword(struct arena *arena, const char *name)
 static void on_daemon_exit(void *state, const struct daemon_exit *exit)
 {
     struct running *running = state;
-    const char *node = running->nodes[exit->node].name;
+    const char *node = running->test.nodes[exit->node].name;
     if (exit->asked)
         return;
     log_line(running->log, "%s: %s ended unasked: %s %d%s", node, exit->name,
@@ -189,108 +188,24 @@ static void on_agent_lost(void *state, uint32_t node, const char *why)
 {
     struct running *running = state;
     char text[ERR_MESSAGE_MAX];
-    snprintf(text, sizeof text, "%s: the agent is lost: %.800s", running->nodes[node].name, why);
+    snprintf(text, sizeof text, "%s: the agent is lost: %.800s", running->test.nodes[node].name,
+             why);
     if (!atomic_load(&running->finishing))
         fail(running, text);
 }
 
 /* ---- Setting up ---- */
 
-static enum err_code raise_cluster(struct running *running, struct err *err)
-{
-    struct plan *plan = running->plan;
-    struct cluster_options options = {
-        .name = plan->cluster, .nodes = (int)plan->node_count, .ephemeral = true};
-    int64_t began_ns = clock_monotonic_ns();
-    if (cluster_up(&options, &running->cluster, err) != ERR_NONE ||
-        cluster_claim(running->cluster, "ordeal run", err) != ERR_NONE)
-        return err->code;
-    char took[32];
-    clock_format_human(clock_monotonic_ns() - began_ns, took, sizeof took);
-    log_line(running->log, "%s local cluster %s: %zu nodes%s%s",
-             cluster_was_up(running->cluster) ? "using" : "raised", plan->cluster, plan->node_count,
-             cluster_was_up(running->cluster) ? "" : " in ",
-             cluster_was_up(running->cluster) ? "" : took);
-    for (uint32_t i = 0; i < plan->node_count; i++)
-        running->nodes[i] = (struct node){
-            .index = i,
-            .name = cluster_node_name(running->cluster, (int)i),
-            .address = cluster_node_address(running->cluster, (int)i),
-            .peer_address6 = cluster_node_address6(running->cluster, (int)i),
-            .user = "root",
-        };
-    int previous = -1;
-    if (cluster_join(running->cluster, &previous, err) != ERR_NONE)
-        return err->code;
-    close(previous); /* this process stays with the cluster until it ends */
-    return ERR_NONE;
-}
-
-static enum err_code name_nodes(struct running *running, struct err *err)
-{
-    for (uint32_t i = 0; i < running->plan->node_count; i++) {
-        struct node *node = &running->nodes[i];
-        if (node_parse(&running->arena, running->plan->nodes[i], i, node, err) != ERR_NONE)
-            return err->code;
-        for (uint32_t j = 0; j < i; j++)
-            if (strcmp(running->nodes[j].name, node->name) == 0)
-                return err_set(err, ERR_CONFIG, "nodes: %s is named twice", node->name);
-    }
-    return ERR_NONE;
-}
-
-/* NULL-terminated list of a comma-separated field, or NULL. */
-static const char *const *list_field(struct running *running, const char *field)
-{
-    const char *text = plan_text(running->plan, field);
-    if (text == NULL)
-        return NULL;
-    const char **parts;
-    size_t count = text_split(&running->arena, text, ',', &parts);
-    const char **list = arena_zalloc(&running->arena, (count + 1) * sizeof *list);
-    memcpy(list, parts, count * sizeof *list);
-    return list;
-}
-
 static enum err_code connect_nodes(struct running *running, struct err *err)
 {
-    struct plan *plan = running->plan;
-    struct fleet_options options = {.connect = {.user = plan_text(plan, "ssh-user"),
-                                                .key_files = list_field(running, "ssh-key"),
-                                                .known_hosts = plan_text(plan, "known-hosts")}};
-    int64_t connect_ns = 0;
-    (void)!clock_parse_duration(plan_text(plan, "connect-timeout"), &connect_ns, NULL);
-    options.connect.connect_timeout_ns = connect_ns;
-    options.connect.accept_new_host_keys =
-        strcmp(plan_text(plan, "accept-new-host-keys"), "true") == 0;
-    if (running->cluster != NULL) {
-        const char **key = arena_zalloc(&running->arena, 2 * sizeof *key);
-        key[0] = cluster_key_path(running->cluster);
-        options.connect.key_files = key;
-        options.connect.known_hosts = cluster_known_hosts_path(running->cluster);
-        options.connect.no_agent = true;
-        options.connect.accept_new_host_keys = false;
-    }
-    const char *password_file = plan_text(plan, "ssh-password-file");
-    if (password_file != NULL) {
-        struct buf text = BUF_INIT;
-        if (file_read(password_file, 4096, &text, err) != ERR_NONE)
-            return err_wrap(err, "ssh-password-file");
-        text.data[strcspn(text.data, "\r\n")] = '\0';
-        options.connect.password = arena_strdup(&running->arena, text.data);
-        buf_free(&text);
-    }
-    char host[128] = "somewhere";
-    gethostname(host, sizeof host - 1);
-    const char *owner =
-        arena_printf(&running->arena, "ordeal run on %s, pid %ld", host, (long)getpid());
     struct control control = {.test = &running->test, .log = running->log};
     control.hooks = (struct control_hooks){running, on_daemon_exit, on_agent_lost};
     pthread_mutex_lock(&running->stop_lock);
     running->control = control;
     running->test.control = &running->control;
     pthread_mutex_unlock(&running->stop_lock);
-    enum err_code code = control_open(&running->control, &options, owner, err);
+    enum err_code code =
+        control_open(&running->control, &running->reach.fleet_options, running->reach.owner, err);
     running->connected = code == ERR_NONE;
     return code;
 }
@@ -535,8 +450,7 @@ static void give_back_nodes(struct running *running)
         control_close(&running->control);
     running->connected = false;
     scheduler_close(scheduler);
-    cluster_close(running->cluster);
-    running->cluster = NULL;
+    reach_give_back(&running->reach);
 }
 
 /* ---- Judging and reporting ---- */
@@ -555,7 +469,7 @@ static void describe_test(const struct running *running, struct json *test)
         json_add(list, json_text(plan->nemeses[i]->name));
     list = json_set(test, "nodes", json_array());
     for (uint32_t i = 0; i < running->test.node_count; i++)
-        json_add(list, json_text(running->nodes[i].name));
+        json_add(list, json_text(running->test.nodes[i].name));
     json_set_int(test, "seed", (int64_t)plan->seed);
     json_set_int(test, "concurrency", plan->concurrency);
     clock_format_utc(running->started_wall_ns, stamp, sizeof stamp);
@@ -669,7 +583,7 @@ static enum err_code set_up(struct running *running, struct err *err)
                     err) != ERR_NONE ||
         store_write_json(running->directory, "plan.json", plan->values, err) != ERR_NONE)
         return err->code;
-    if ((plan->local ? raise_cluster(running, err) : name_nodes(running, err)) != ERR_NONE)
+    if (reach_open(plan, REACH_RAISE, "ordeal run", running->log, &running->reach, err) != ERR_NONE)
         return err->code;
     catch_signals(running);
     if (connect_nodes(running, err) != ERR_NONE)
@@ -692,7 +606,7 @@ void run_test(struct plan *plan, struct log *log, const char *command, struct ru
     pthread_mutex_init(&running.stop_lock, NULL);
     history_init(&running.history);
     running.test = (struct test){.plan = plan,
-                                 .nodes = running.nodes,
+                                 .nodes = running.reach.nodes,
                                  .node_count = (uint32_t)plan->node_count,
                                  .history = &running.history,
                                  .arena = &running.arena,
@@ -721,6 +635,7 @@ void run_test(struct plan *plan, struct log *log, const char *command, struct ru
     faults_close(running.faults);
     outcome->failed = running.problem.code != ERR_NONE;
     outcome->problem = running.problem;
+    reach_close(&running.reach);
     history_free(&running.history);
     buf_free(&running.version);
     arena_free(&running.arena);

@@ -22,7 +22,7 @@ struct worker {
     int32_t process;
     pthread_t handle;
     pthread_cond_t wake;
-    bool asleep_for_event; /* waits for any event, and for nothing else */
+    bool asleep_for_event; /* has nothing to do until there is news, or until a time */
     bool busy;             /* an operation is under way */
     bool finished;
     bool abandoned; /* it hung: the memory is its own from then on */
@@ -41,6 +41,7 @@ struct scheduler {
     uint32_t count, running, sleepers;
     uint32_t hung; /* abandoned so far */
     bool stopping;
+    bool news; /* the generator may now answer otherwise to those who wait */
     bool out_of_memory;
     struct scheduler_counts counts;
 };
@@ -125,9 +126,10 @@ void scheduler_close(struct scheduler *scheduler)
 
 /* ---- Under the lock ---- */
 
-static void wake_sleepers(struct scheduler *scheduler)
+/* After every call to the generator: whoever waits asks again when there is news. */
+static void tell_sleepers(struct scheduler *scheduler)
 {
-    if (scheduler->sleepers == 0)
+    if (!scheduler->news || scheduler->sleepers == 0)
         return;
     for (uint32_t i = 0; i < scheduler->count; i++)
         if (scheduler->places[i]->asleep_for_event)
@@ -165,8 +167,9 @@ static void record_and_update(struct worker *worker, struct op *op)
     struct scheduler *scheduler = worker->scheduler;
     record_locked(scheduler, op);
     struct generator_context context = context_of(worker, op->time_ns);
+    scheduler->news = false;
     generator_update(scheduler->generator, &context, op);
-    wake_sleepers(scheduler);
+    tell_sleepers(scheduler);
 }
 
 static void count_completion(struct scheduler *scheduler, const struct op *op)
@@ -176,7 +179,7 @@ static void count_completion(struct scheduler *scheduler, const struct op *op)
     scheduler->counts.info += op->type == OP_INFO;
 }
 
-/* Sleeps until a time of the run, or (for_event) until any event; returns early when stopping. */
+/* Sleeps until a time of the run, or (for_event) until news; returns early when stopping. */
 static void sleep_until(struct worker *worker, int64_t until_ns, bool for_event)
 {
     struct scheduler *scheduler = worker->scheduler;
@@ -208,7 +211,9 @@ static bool next_op(struct worker *worker, struct generator_op *op)
         int64_t now_ns = test_now_ns(scheduler->test);
         struct generator_context context = context_of(worker, now_ns);
         *op = (struct generator_op){.not_before_ns = now_ns};
+        scheduler->news = false;
         enum generator_answer answer = generator_next(scheduler->generator, &context, op);
+        tell_sleepers(scheduler);
         if (answer == GENERATOR_DONE)
             return false;
         if (answer == GENERATOR_PENDING) {
@@ -316,7 +321,6 @@ static void *work(void *argument)
     if (!abandoned) {
         worker->finished = true;
         scheduler->running--;
-        wake_sleepers(scheduler); /* a generator may wait for this thread to be done */
         pthread_cond_signal(&scheduler->ended);
     }
     pthread_mutex_unlock(&scheduler->lock);

@@ -108,6 +108,23 @@ static enum err_code read_schedule(struct stored_run *stored, struct err *err)
     return ERR_NONE;
 }
 
+enum err_code store_read_history(const char *path, const char *format, struct stored_run *stored,
+                                 struct err *err)
+{
+    struct history_notes notes;
+    struct history history;
+    if (history_load(path, format, &history, &notes, err) != ERR_NONE)
+        return err->code;
+    history_free(&stored->history);
+    stored->history = history;
+    history_notes_print(&notes, &stored->notes);
+    if (history.cut != NULL)
+        buf_printf(&stored->notes, "%s\n", history.cut);
+    if (history_pair(&stored->history, err) != ERR_NONE)
+        return err_wrap(err, "%s", path);
+    return ERR_NONE;
+}
+
 static enum err_code read_history(struct stored_run *stored, struct err *err)
 {
     const char *path = store_path(&stored->arena, stored->run.directory, "history.ordeal");
@@ -117,18 +134,19 @@ static enum err_code read_history(struct stored_run *stored, struct err *err)
         buf_printf(&stored->notes, "There is no history.\n");
         return ERR_NONE;
     }
-    enum err_code code = history_load(path, NULL, &stored->history, &stored->notes, err);
-    if (code == ERR_NONE && stored->history.cut != NULL)
-        buf_printf(&stored->notes, "%s\n", stored->history.cut);
-    if (code == ERR_NONE)
-        code = history_pair(&stored->history, err);
-    return code;
+    return store_read_history(path, NULL, stored, err);
+}
+
+void store_init(struct stored_run *stored)
+{
+    *stored = (struct stored_run){.arena = ARENA_INIT, .notes = BUF_INIT};
+    history_init(&stored->history);
+    stored->run.history = &stored->history;
 }
 
 enum err_code store_read(const char *directory, struct stored_run *stored, struct err *err)
 {
-    *stored = (struct stored_run){.arena = ARENA_INIT, .notes = BUF_INIT};
-    history_init(&stored->history);
+    store_init(stored);
     stored->run.directory = arena_strdup(&stored->arena, directory);
     struct stat status;
     enum err_code code = ERR_NONE;
@@ -151,7 +169,6 @@ enum err_code store_read(const char *directory, struct stored_run *stored, struc
     stored->run.plan = stored->plan;
     stored->run.results = stored->results;
     stored->run.schedule = stored->schedule;
-    stored->run.history = &stored->history;
     return ERR_NONE;
 }
 

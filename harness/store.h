@@ -25,6 +25,11 @@ struct stored_run {
     struct buf notes; /* what was odd about it, one sentence a line: a history cut short, ... */
 };
 enum err_code store_read(const char *directory, struct stored_run *stored, struct err *err);
+/* A bare history, dressed as a run of which nothing else is known: init, then read_history; free in
+ * any case. */
+void store_init(struct stored_run *stored);
+enum err_code store_read_history(const char *path, const char *format, struct stored_run *stored,
+                                 struct err *err);
 void store_free(struct stored_run *stored);
 
 /* Renders with every reporter that has a file name, into the run's directory. All are tried; the

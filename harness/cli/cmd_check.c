@@ -7,7 +7,6 @@
 #include "harness/base/clock.h"
 #include "harness/base/text.h"
 #include "harness/cli/cli.h"
-#include "harness/history_io.h"
 #include "harness/model.h"
 #include "harness/plan.h"
 #include "harness/plugin.h"
@@ -194,15 +193,8 @@ static int judge(struct request *request, struct stored_run *stored, struct err 
 static enum err_code read_file(const struct request *request, struct stored_run *stored,
                                struct err *err)
 {
-    *stored = (struct stored_run){.arena = ARENA_INIT, .notes = BUF_INIT};
-    history_init(&stored->history);
-    stored->run.history = &stored->history;
-    enum err_code code =
-        history_load(request->path, request->format, &stored->history, &stored->notes, err);
-    if (code == ERR_NONE && stored->history.cut != NULL)
-        buf_printf(&stored->notes, "%s\n", stored->history.cut);
-    if (code == ERR_NONE && history_pair(&stored->history, err) != ERR_NONE)
-        code = err_wrap(err, "%s", request->path);
+    store_init(stored);
+    enum err_code code = store_read_history(request->path, request->format, stored, err);
     if (code != ERR_NONE)
         store_free(stored);
     return code;

@@ -1,0 +1,86 @@
+/* ordeal heal: undo every fault on every node, also after a crash. */
+#include <stdio.h>
+#include <string.h>
+
+#include "harness/cli/by_hand.h"
+#include "harness/fleet.h"
+#include "harness/reach.h"
+#include "harness/run.h"
+
+/* Any version of the agent can replay a journal; the newest one that is there does. An agent that
+ * still runs is told to undo its faults and end. */
+static const char heal_command[] =
+    "found=; for agent in $(ls -t /var/lib/ordeal/bin/ordeal-agent-* 2>/dev/null); do "
+    "[ -x \"$agent\" ] || continue; found=1; \"$agent\" heal && exit 0; done; "
+    "[ -n \"$found\" ] || { echo 'nothing of ordeal was ever here'; exit 0; }; exit 1";
+
+static enum err_code take(void *state, const char *name, const char *value, struct err *err)
+{
+    if (name == NULL)
+        return err_set(err, ERR_CONFIG, "heal takes no argument '%s'; --nodes says where", value);
+    char where[80];
+    snprintf(where, sizeof where, "--%s", name);
+    return plan_set(state, name, value, where, err);
+}
+
+static int print_help(void)
+{
+    struct buf out = BUF_INIT;
+    buf_add_text(
+        &out,
+        "usage: ordeal heal [OPTION..]\n\n"
+        "Undoes every fault of ordeal on every node: firewall rules, stopped processes, and\n"
+        "whatever else a journal on the node still holds. Ends an agent that still runs there,\n"
+        "and with it the run that uses it. Safe to repeat.\n\n");
+    cli_print_options(by_hand_where, &out);
+    int status = cli_output(&out, 0);
+    buf_free(&out);
+    return status;
+}
+
+static enum err_code heal(const struct reach *reach, struct err *err)
+{
+    struct fleet *fleet;
+    struct output outputs[PLAN_NODES_MAX] = {{.status = 0}};
+    if (fleet_open(reach->nodes, reach->node_count, &reach->fleet_options, &fleet, err) != ERR_NONE)
+        return err->code;
+    struct command command = {.text = heal_command, .as_root = true};
+    enum err_code code = fleet_run_all(fleet, NULL, reach->node_count, &command, outputs, err);
+    for (uint32_t i = 0; i < reach->node_count; i++) {
+        char *rest = outputs[i].out.data;
+        for (char *line; (line = strsep(&rest, "\n")) != NULL;)
+            if (*line != '\0')
+                printf("%s: %s\n", reach->nodes[i].name, line);
+        if (code == ERR_NONE && outputs[i].status != 0)
+            code = err_set(err, ERR_REMOTE, "%s: not everything could be undone: %.300s",
+                           reach->nodes[i].name, buf_text(&outputs[i].err));
+        output_free(&outputs[i]);
+    }
+    fleet_close(fleet);
+    return code;
+}
+
+int cmd_heal(int argc, char **argv)
+{
+    struct plan plan;
+    struct reach reach;
+    struct err err = ERR_INIT;
+    bool help;
+    plan_init(&plan);
+    enum err_code code = cli_parse(argc, argv, by_hand_where, take, &plan, &help, &err);
+    if (code == ERR_NONE && !help)
+        code = by_hand_resolve(&plan, NULL, &err);
+    if (code == ERR_NONE && !help) {
+        struct log *log = log_open(LOG_TALK);
+        code = reach_open(&plan, REACH_HEAL, "ordeal heal", log, &reach, &err);
+        if (code == ERR_NONE) {
+            code = heal(&reach, &err);
+            reach_close(&reach);
+        }
+        log_close(log);
+    }
+    plan_free(&plan);
+    if (help)
+        return print_help();
+    return code == ERR_NONE ? 0 : cli_fail(&err);
+}
