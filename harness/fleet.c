@@ -26,34 +26,6 @@ static void *allocate(size_t count, size_t size)
     return memory;
 }
 
-/* ---- Waiting for a batch ---- */
-
-void batch_init(struct batch *batch, size_t pending)
-{
-    pthread_mutex_init(&batch->mutex, NULL);
-    pthread_cond_init(&batch->done, NULL);
-    batch->pending = pending;
-}
-
-void batch_wait(struct batch *batch)
-{
-    pthread_mutex_lock(&batch->mutex);
-    while (batch->pending > 0)
-        pthread_cond_wait(&batch->done, &batch->mutex);
-    pthread_mutex_unlock(&batch->mutex);
-    pthread_cond_destroy(&batch->done);
-    pthread_mutex_destroy(&batch->mutex);
-}
-
-void batch_done(struct batch *batch)
-{
-    pthread_mutex_lock(&batch->mutex);
-    /* Signalled under the lock: the waiter destroys the batch as soon as it has it. */
-    if (--batch->pending == 0)
-        pthread_cond_signal(&batch->done);
-    pthread_mutex_unlock(&batch->mutex);
-}
-
 /* ---- Mailbox and timers ---- */
 
 static void wake(struct fleet *fleet)
@@ -315,7 +287,8 @@ static void lose_session(struct fleet_member *member, const struct err *err)
         bool sent = remote->channel_sent(op->channel);
         op->channel = NULL; /* goes with the session */
         if (sent) {
-            op_fail(op, err->code, "connection lost: %s; it may have run", err->message);
+            op_fail(op, err->code, "connection lost: %s%s", err->message,
+                    op->kind == OP_COMMAND ? "; it may have run" : "");
         } else {
             op_detach(op);
             TAILQ_INSERT_HEAD(&member->queued, op, entry);
@@ -668,18 +641,16 @@ static int start_thread(struct fleet *fleet)
 
 static enum err_code connect_all(struct fleet *fleet, struct err *err)
 {
-    struct op *ops = allocate(fleet->count, sizeof *ops);
+    struct op **ops = op_array(fleet->count);
     const struct err **errs = allocate(fleet->count, sizeof *errs);
     for (size_t i = 0; i < fleet->count; i++) {
-        op_init(&ops[i], fleet, (uint32_t)i, OP_CONNECT);
-        errs[i] = &ops[i].err;
+        op_init(ops[i], fleet, (uint32_t)i, OP_CONNECT);
+        errs[i] = &ops[i]->err;
     }
     ops_run(fleet, ops, fleet->count);
     enum err_code code = fleet_sum_up(fleet, NULL, errs, fleet->count, err);
-    for (size_t i = 0; i < fleet->count; i++)
-        op_destroy(&ops[i]);
     free(errs);
-    free(ops);
+    op_array_free(ops, fleet->count);
     return code;
 }
 

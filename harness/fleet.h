@@ -128,6 +128,18 @@ struct stream_events { /* on the I/O thread: be quick, and make no blocking call
 enum err_code fleet_stream_open(struct fleet *fleet, uint32_t node, const struct command *command,
                                 const struct stream_events *events, void *context,
                                 struct stream **stream, struct err *err);
+/* Several in parallel. Each job has its own error; those that went well are open (`stream` is not
+ * NULL) also when the call fails. */
+struct fleet_stream_job {
+    uint32_t node;
+    struct command command;
+    const struct stream_events *events;
+    void *context;
+    struct stream *stream;
+    struct err err;
+};
+enum err_code fleet_stream_open_all(struct fleet *fleet, struct fleet_stream_job *jobs,
+                                    size_t count, struct err *err);
 /* Sends; from any thread; never blocks. What is written to a stream that has closed is dropped. */
 void fleet_stream_write(struct stream *stream, const void *data, size_t length);
 /* Ends the stream's input, after what was written. From any thread. */

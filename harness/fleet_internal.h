@@ -7,20 +7,10 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
+#include "harness/batch.h"
 #include "harness/fleet.h"
 
 struct fleet_member;
-
-/* Callers of one blocking call wait here until all of its operations are done. */
-struct batch {
-    pthread_mutex_t mutex;
-    pthread_cond_t done;
-    size_t pending;
-};
-void batch_init(struct batch *batch, size_t pending);
-void batch_wait(struct batch *batch); /* and destroys it */
-void batch_done(struct batch *batch); /* one operation less; nothing of the caller's may be touched
-                                         afterwards */
 
 enum op_kind {
     OP_CONNECT, /* done when the session is ready */
@@ -106,15 +96,18 @@ void stream_lost(struct stream *stream, const struct channel_end *end, const str
 
 void op_init(struct op *op, struct fleet *fleet, uint32_t node, enum op_kind kind);
 void op_destroy(struct op *op);
+/* `count` zeroed operations, as pointers; the other destroys and frees them. */
+struct op **op_array(size_t count);
+void op_array_free(struct op **ops, size_t count);
 /* Puts all on the I/O thread with one wake-up and waits until they are done. */
-void ops_run(struct fleet *fleet, struct op *ops, size_t count);
+void ops_run(struct fleet *fleet, struct op *const *ops, size_t count);
 
 /* ---- Texts (fleet_text.c) ---- */
 /* The line for the node's login shell: "exec [sudo -n ][env ...]sh -c '...'". */
 enum err_code command_line(const struct node *node, const char *user, const struct command *command,
                            struct buf *line, bool *sudo, struct err *err);
-/* At most `size` - 1 bytes of a command on one line. */
-void command_label(const char *text, char *label, size_t size);
+/* What errors call the command, on one line; `size` is at least 72. */
+void command_label(const struct command *command, char *label, size_t size);
 /* ERR_REMOTE with the status and the end of stderr. */
 enum err_code command_failed(const struct node *node, const char *label,
                              const struct output *output, struct err *err);

@@ -47,7 +47,7 @@ void op_destroy(struct op *op)
 
 struct submission {
     struct fleet_task task;
-    struct op *ops;
+    struct op *const *ops;
     size_t count;
 };
 
@@ -55,24 +55,43 @@ static void submit(struct fleet_task *task)
 {
     struct submission *submission = (struct submission *)task;
     for (size_t i = 0; i < submission->count; i++)
-        if (submission->ops[i].batch != NULL)
-            op_submit(&submission->ops[i]);
+        if (submission->ops[i]->batch != NULL)
+            op_submit(submission->ops[i]);
 }
 
-void ops_run(struct fleet *fleet, struct op *ops, size_t count)
+void ops_run(struct fleet *fleet, struct op *const *ops, size_t count)
 {
     struct batch batch;
     size_t pending = 0;
     for (size_t i = 0; i < count; i++)
-        pending += ops[i].err.code == ERR_NONE;
+        pending += ops[i]->err.code == ERR_NONE;
     if (pending == 0)
         return;
     batch_init(&batch, pending);
     for (size_t i = 0; i < count; i++) /* what failed before it began is left out */
-        ops[i].batch = ops[i].err.code == ERR_NONE ? &batch : NULL;
+        ops[i]->batch = ops[i]->err.code == ERR_NONE ? &batch : NULL;
     struct submission submission = {.task = {.run = submit}, .ops = ops, .count = count};
     fleet_post(fleet, &submission.task);
     batch_wait(&batch);
+}
+
+/* An array of operations, and of pointers to them; freed by op_array_free. */
+struct op **op_array(size_t count)
+{
+    struct op *ops = allocate(count, sizeof *ops);
+    struct op **pointers = allocate(count + 1, sizeof *pointers);
+    for (size_t i = 0; i < count; i++)
+        pointers[i] = &ops[i];
+    pointers[count] = ops;
+    return pointers;
+}
+
+void op_array_free(struct op **ops, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        op_destroy(ops[i]);
+    free(ops[count]);
+    free(ops);
 }
 
 /* ---- Events of a channel, on the I/O thread ---- */
@@ -207,9 +226,7 @@ static void prepare_command(struct op *op, struct fleet *fleet, uint32_t node,
         op->output_bytes_max = command->output_bytes_max;
     op->input = command->input;
     op->input_left = command->input != NULL ? command->input_length : 0;
-    char text[sizeof op->label - 2];
-    command_label(command->text, text, sizeof text);
-    snprintf(op->label, sizeof op->label, "`%s`", text);
+    command_label(command, op->label, sizeof op->label);
     command_line(target, member_user(fleet, target), command, &op->line, &op->sudo, &op->err);
 }
 
@@ -223,27 +240,26 @@ static void deliver(struct op *op, struct output *output, bool check, struct err
         *output = op->output;
         op->output = (struct output){.status = 0};
     }
-    op_destroy(op);
 }
 
 static enum err_code run_jobs(struct fleet *fleet, struct fleet_job *jobs, size_t count, bool check,
                               struct err *err)
 {
-    struct op *ops = allocate(count, sizeof *ops);
+    struct op **ops = op_array(count);
     const struct err **errs = allocate(count, sizeof *errs);
     uint32_t *nodes = allocate(count, sizeof *nodes);
     for (size_t i = 0; i < count; i++) {
-        prepare_command(&ops[i], fleet, jobs[i].node, &jobs[i].command);
+        prepare_command(ops[i], fleet, jobs[i].node, &jobs[i].command);
         nodes[i] = jobs[i].node;
         errs[i] = &jobs[i].err;
     }
     ops_run(fleet, ops, count);
     for (size_t i = 0; i < count; i++)
-        deliver(&ops[i], &jobs[i].output, check, &jobs[i].err);
+        deliver(ops[i], &jobs[i].output, check, &jobs[i].err);
     enum err_code code = fleet_sum_up(fleet, nodes, errs, count, err);
     free(nodes);
     free(errs);
-    free(ops);
+    op_array_free(ops, count);
     return code;
 }
 
@@ -399,23 +415,21 @@ static void transfer_failed(struct op *op, struct err *err)
 enum err_code fleet_upload(struct fleet *fleet, struct fleet_upload *uploads, size_t count,
                            struct err *err)
 {
-    struct op *ops = allocate(count, sizeof *ops);
+    struct op **ops = op_array(count);
     const struct err **errs = allocate(count, sizeof *errs);
     uint32_t *nodes = allocate(count, sizeof *nodes);
     for (size_t i = 0; i < count; i++) {
-        prepare_upload(&ops[i], fleet, &uploads[i]);
+        prepare_upload(ops[i], fleet, &uploads[i]);
         nodes[i] = uploads[i].node;
         errs[i] = &uploads[i].err;
     }
     ops_run(fleet, ops, count);
-    for (size_t i = 0; i < count; i++) {
-        transfer_failed(&ops[i], &uploads[i].err);
-        op_destroy(&ops[i]);
-    }
+    for (size_t i = 0; i < count; i++)
+        transfer_failed(ops[i], &uploads[i].err);
     enum err_code code = fleet_sum_up(fleet, nodes, errs, count, err);
     free(nodes);
     free(errs);
-    free(ops);
+    op_array_free(ops, count);
     return code;
 }
 
@@ -457,31 +471,30 @@ static void finish_download(struct op *op, struct fleet_download *download, cons
                   download->target);
     if (download->err.code != ERR_NONE && op->output_fd >= 0)
         unlink(aside);
-    op_destroy(op);
 }
 
 enum err_code fleet_download(struct fleet *fleet, struct fleet_download *downloads, size_t count,
                              struct err *err)
 {
-    struct op *ops = allocate(count, sizeof *ops);
+    struct op **ops = op_array(count);
     char **asides = allocate(count, sizeof *asides);
     const struct err **errs = allocate(count, sizeof *errs);
     uint32_t *nodes = allocate(count, sizeof *nodes);
     for (size_t i = 0; i < count; i++) {
         asides[i] = aside_name(&downloads[i]);
-        prepare_download(&ops[i], fleet, &downloads[i], asides[i]);
+        prepare_download(ops[i], fleet, &downloads[i], asides[i]);
         nodes[i] = downloads[i].node;
         errs[i] = &downloads[i].err;
     }
     ops_run(fleet, ops, count);
     for (size_t i = 0; i < count; i++) {
-        finish_download(&ops[i], &downloads[i], asides[i]);
+        finish_download(ops[i], &downloads[i], asides[i]);
         free(asides[i]);
     }
     enum err_code code = fleet_sum_up(fleet, nodes, errs, count, err);
     free(nodes);
     free(errs);
     free(asides);
-    free(ops);
+    op_array_free(ops, count);
     return code;
 }

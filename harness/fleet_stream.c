@@ -14,35 +14,70 @@ struct stream_request {
     struct batch *closed; /* not NULL: end the stream and say so here */
 };
 
+static void free_stream(struct stream *stream)
+{
+    op_destroy(&stream->op);
+    free(stream);
+}
+
+static struct stream *new_stream(struct fleet *fleet, const struct fleet_stream_job *job)
+{
+    struct stream *stream = calloc(1, sizeof *stream);
+    if (stream == NULL)
+        abort();
+    const struct node *target = fleet_node(fleet, job->node);
+    struct op *op = &stream->op;
+    op_init(op, fleet, job->node, OP_STREAM);
+    op->stream = stream;
+    op->timeout_ns =
+        job->command.timeout_ns > 0 ? job->command.timeout_ns : fleet->options.command_timeout_ns;
+    stream->events = job->events;
+    stream->context = job->context;
+    atomic_init(&stream->open, true);
+    command_label(&job->command, op->label, sizeof op->label);
+    command_line(target, member_user(fleet, target), &job->command, &op->line, &op->sudo, &op->err);
+    return stream;
+}
+
+enum err_code fleet_stream_open_all(struct fleet *fleet, struct fleet_stream_job *jobs,
+                                    size_t count, struct err *err)
+{
+    struct op **ops = calloc(count + 1, sizeof *ops);
+    const struct err **errs = calloc(count + 1, sizeof *errs);
+    uint32_t *nodes = calloc(count + 1, sizeof *nodes);
+    if (ops == NULL || errs == NULL || nodes == NULL)
+        abort();
+    for (size_t i = 0; i < count; i++) {
+        jobs[i].stream = new_stream(fleet, &jobs[i]);
+        ops[i] = &jobs[i].stream->op;
+        errs[i] = &jobs[i].err;
+        nodes[i] = jobs[i].node;
+    }
+    ops_run(fleet, ops, count);
+    for (size_t i = 0; i < count; i++) {
+        jobs[i].err = ops[i]->err;
+        if (ops[i]->err.code == ERR_NONE)
+            continue;
+        free_stream(jobs[i].stream);
+        jobs[i].stream = NULL;
+    }
+    enum err_code code = fleet_sum_up(fleet, nodes, errs, count, err);
+    free(nodes);
+    free(errs);
+    free(ops);
+    return code;
+}
+
 enum err_code fleet_stream_open(struct fleet *fleet, uint32_t node, const struct command *command,
                                 const struct stream_events *events, void *context,
                                 struct stream **stream, struct err *err)
 {
-    struct stream *opened = calloc(1, sizeof *opened);
-    if (opened == NULL)
-        return err_set(err, ERR_NOMEM, "a stream to a node");
-    const struct node *target = fleet_node(fleet, node);
-    struct op *op = &opened->op;
-    op_init(op, fleet, node, OP_STREAM);
-    op->stream = opened;
-    op->timeout_ns =
-        command->timeout_ns > 0 ? command->timeout_ns : fleet->options.command_timeout_ns;
-    opened->events = events;
-    opened->context = context;
-    atomic_init(&opened->open, true);
-    char text[sizeof op->label - 2];
-    command_label(command->text, text, sizeof text);
-    snprintf(op->label, sizeof op->label, "`%s`", text);
-    command_line(target, member_user(fleet, target), command, &op->line, &op->sudo, &op->err);
-    ops_run(fleet, op, 1);
-    if (op->err.code != ERR_NONE) {
-        enum err_code code = err_set(err, op->err.code, "%s", op->err.message);
-        op_destroy(op);
-        free(opened);
-        return code;
-    }
-    *stream = opened;
-    return ERR_NONE;
+    struct fleet_stream_job job = {
+        .node = node, .command = *command, .events = events, .context = context};
+    enum err_code code = fleet_stream_open_all(fleet, &job, 1, err);
+    if (code == ERR_NONE)
+        *stream = job.stream;
+    return code;
 }
 
 void stream_lost(struct stream *stream, const struct channel_end *end, const struct err *err)
@@ -57,12 +92,6 @@ static void end_stream(struct stream *stream)
     if (atomic_load(&stream->open))
         op_detach(&stream->op);
     atomic_store(&stream->open, false);
-}
-
-static void free_stream(struct stream *stream)
-{
-    op_destroy(&stream->op);
-    free(stream);
 }
 
 static void send_now(struct stream *stream, const void *data, size_t length, bool finish)

@@ -1,4 +1,5 @@
 /* The fleet's texts: command lines for the node, and errors for people. See fleet_internal.h. */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,21 +31,35 @@ static bool needs_sudo(const struct node *node, const char *user)
     return node->sudo == NODE_SUDO_ALWAYS;
 }
 
+static enum err_code add_environment(const struct node *node, const struct command *command,
+                                     struct buf *line, struct err *err)
+{
+    static const char *const none[] = {NULL};
+    const char *const *env = command->env != NULL ? command->env : none;
+    const char *const *keep = command->keep_env != NULL ? command->keep_env : none;
+    if (*env == NULL && *keep == NULL)
+        return ERR_NONE;
+    buf_add_text(line, "env ");
+    for (; *env != NULL; env++) {
+        if (!is_assignment(*env))
+            return err_set(err, ERR_CONFIG, "%s: '%s' is not an environment NAME=value", node->name,
+                           *env);
+        buf_add_shell_word(line, *env);
+        buf_add_char(line, ' ');
+    }
+    for (; *keep != NULL; keep++) /* expanded by the login shell, before sudo drops it */
+        buf_printf(line, "%s=\"$%s\" ", *keep, *keep);
+    return ERR_NONE;
+}
+
 enum err_code command_line(const struct node *node, const char *user, const struct command *command,
                            struct buf *line, bool *sudo, struct err *err)
 {
     *sudo = command->as_root && needs_sudo(node, user);
     buf_add_text(line, *sudo ? "exec sudo -n " : "exec ");
-    if (command->env != NULL && command->env[0] != NULL) {
-        buf_add_text(line, "env ");
-        for (const char *const *pair = command->env; *pair != NULL; pair++) {
-            if (!is_assignment(*pair))
-                return err_set(err, ERR_CONFIG, "%s: '%s' is not an environment NAME=value",
-                               node->name, *pair);
-            buf_add_shell_word(line, *pair);
-            buf_add_char(line, ' ');
-        }
-    }
+    enum err_code code = add_environment(node, command, line, err);
+    if (code != ERR_NONE)
+        return code;
     buf_add_text(line, "sh -c ");
     struct buf script = BUF_INIT;
     if (command->cwd != NULL) {
@@ -62,7 +77,8 @@ enum err_code command_line(const struct node *node, const char *user, const stru
     return ERR_NONE;
 }
 
-void command_label(const char *text, char *label, size_t size)
+/* At most `size` - 1 bytes of a text on one line. */
+static void shorten(const char *text, char *label, size_t size)
 {
     size_t length = 0;
     bool space = true; /* runs of white space show as one */
@@ -85,6 +101,18 @@ void command_label(const char *text, char *label, size_t size)
     while (length > 0 && label[length - 1] == ' ')
         length--;
     label[length] = '\0';
+}
+
+void command_label(const struct command *command, char *label, size_t size)
+{
+    if (command->label != NULL) {
+        snprintf(label, size, "%s", command->label);
+        return;
+    }
+    char text[64];
+    assert(size >= sizeof text + 2);
+    shorten(command->text, text, sizeof text);
+    snprintf(label, size, "`%s`", text);
 }
 
 /* The last lines of a text, at most `max` bytes, without the white space around them. */

@@ -20,10 +20,13 @@
 
 /* One command for a node's shell. Zero and NULL are the defaults. */
 struct command {
-    const char *text; /* what `sh` is given; at most REMOTE_COMMAND_BYTES_MAX with all below */
+    const char *text;  /* what `sh` is given; at most REMOTE_COMMAND_BYTES_MAX with all below */
+    const char *label; /* what errors call it; NULL: its text, shortened */
     const char *const *env; /* "NAME=value", NULL at the end */
-    const char *cwd;        /* where it runs; NULL: the user's home */
-    const void *input;      /* its standard input; NULL: empty */
+    const char *const
+        *keep_env;     /* names of variables that SSH set, to be kept through sudo; NULL */
+    const char *cwd;   /* where it runs; NULL: the user's home */
+    const void *input; /* its standard input; NULL: empty */
     size_t input_length;
     bool as_root;            /* through `sudo -n` where the node's user is not root */
     int64_t timeout_ns;      /* from the call to the exit, reconnecting included; 0: the fleet's */
