@@ -1,0 +1,84 @@
+/* From the fields of one operation, as EDN and JSON histories give them, to an event: names,
+ * defaults, and what the reader should hear about. Private to the readers of such files.
+ *
+ * Defaults: no :time is -1; no :f is "txn" (histories made for Elle leave it out); no :error is
+ * nil. No :process is an error, unless no operation of the file has one: then a completion goes to
+ * the oldest open invocation of its function that it can be the completion of (its value equal, but
+ * for parts that were nil), else to the oldest of its function, and each invocation to a process
+ * that has none open. */
+#ifndef ORDEAL_HISTORY_BUILD_H
+#define ORDEAL_HISTORY_BUILD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "harness/history.h"
+
+enum { NOTES_KEYS_MAX = 32, NOTES_KEY_BYTES = 48 };
+
+/* What a reader did with a file that its user should know. */
+struct history_notes {
+    const char *format; /* "edn" and so on; set by history_load */
+    uint64_t without_f, without_process, without_time;
+    uint64_t renumbered; /* events whose :index was not their position */
+    struct history_note_key {
+        char name[NOTES_KEY_BYTES];
+        uint64_t count;
+    } keys[NOTES_KEYS_MAX]; /* keys that were ignored */
+    uint32_t key_count;
+    uint64_t other_keys; /* ignored, beyond the first NOTES_KEYS_MAX names */
+};
+
+/* Adds one line a note: "ignored keys: :node (12), :link (3)". Nothing when there is none. */
+void history_notes_print(const struct history_notes *notes, struct buf *out);
+
+enum event_field {
+    FIELD_TYPE,
+    FIELD_PROCESS,
+    FIELD_F,
+    FIELD_VALUE,
+    FIELD_TIME,
+    FIELD_INDEX,
+    FIELD_ERROR,
+    FIELD_COUNT,
+};
+
+/* The field of a key without its colon; FIELD_COUNT when it is none. */
+enum event_field event_field_of(const char *key, size_t length);
+
+/* One operation while it is read. Values live in the history's arena. */
+struct event_fields {
+    uint32_t given; /* bits by enum event_field */
+    struct value values[FIELD_COUNT];
+    uint16_t ignored[NOTES_KEYS_MAX]; /* slots of notes.keys */
+    uint32_t ignored_count, ignored_others;
+};
+
+/* Remembers a key that is ignored; it counts when the operation is added. */
+void event_ignore(struct event_fields *fields, struct history_notes *notes, const char *key,
+                  size_t length);
+
+struct history_builder {
+    struct history *history;
+    struct history_notes *notes;
+    /* private */
+    struct builder_open {
+        uint32_t index;
+        int32_t process;
+    } * open;
+    uint32_t open_count, open_capacity;
+    int32_t processes; /* given out so far */
+    struct builder_f {
+        uint64_t bits;
+        uint16_t f;
+    } f_cache[64];
+    char problem[160];
+};
+
+void history_builder_init(struct history_builder *builder, struct history *history,
+                          struct history_notes *notes);
+void history_builder_free(struct history_builder *builder);
+/* Adds the event. NULL, or what is wrong with it (lives until the next call). */
+const char *history_builder_add(struct history_builder *builder, const struct event_fields *fields);
+
+#endif
