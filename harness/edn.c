@@ -48,6 +48,14 @@ bool edn_fail_ended(struct edn_reader *reader, const char *problem)
     return false;
 }
 
+/* A wrong token that touches the end may only be half of a right one. */
+static bool fail_token(struct edn_reader *reader, const char *at, const char *problem)
+{
+    edn_fail(reader, at, problem);
+    reader->ended = reader->at == reader->end;
+    return false;
+}
+
 /* ---- Texts already made ---- */
 
 enum { NAMES_SLOTS = 8192, NAMES_MAX = NAMES_SLOTS / 2, NAME_BYTES_MAX = 40 };
@@ -201,7 +209,7 @@ static bool read_number(struct edn_reader *reader, const char *text, size_t leng
     *value = value_nil();
     if (whole == count || (whole + 1 == count && last == 'N')) {
         if (whole > 1 && body[0] == '0')
-            return edn_fail(reader, text, "a number that begins with 0 (octal or decimal?)");
+            return fail_token(reader, text, "a number that begins with 0 (octal or decimal?)");
         if (decimal(body, whole, negative, &integer))
             *value = value_int(reader->arena, integer);
         else
@@ -220,7 +228,7 @@ static bool read_number(struct edn_reader *reader, const char *text, size_t leng
         *value = make_text(reader, VALUE_NUMBER, text, length);
         return true;
     }
-    return edn_fail(reader, text, "not a number, though it begins like one");
+    return fail_token(reader, text, "not a number, though it begins like one");
 }
 
 /* ---- Strings ---- */
@@ -368,7 +376,7 @@ static bool read_token(struct edn_reader *reader, struct value *value)
         return read_number(reader, text, length, value);
     if (text[0] == ':') {
         if (length == 1)
-            return edn_fail(reader, text, "a colon without a name");
+            return fail_token(reader, text, "a colon without a name");
         *value = make_text(reader, VALUE_KEYWORD, text + 1, length - 1);
         return true;
     }
@@ -463,7 +471,7 @@ static bool read_special_double(struct edn_reader *reader, struct value *value)
     if (is(text, length, "-Inf"))
         real = -real;
     else if (!is(text, length, "NaN") && !is(text, length, "Inf"))
-        return edn_fail(reader, text, "neither ##NaN nor ##Inf nor ##-Inf");
+        return fail_token(reader, text, "neither ##NaN nor ##Inf nor ##-Inf");
     if (reader->skipping == 0)
         *value = value_double(reader->arena, real);
     return true;

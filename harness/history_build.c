@@ -31,6 +31,9 @@ void history_notes_print(const struct history_notes *notes, struct buf *out)
                    notes->without_process);
     if (notes->without_time > 0)
         buf_printf(out, "operations without :time: %" PRIu64 "\n", notes->without_time);
+    if (notes->keyed > 0)
+        buf_printf(out, "operations whose :key joined their value, as [key value]: %" PRIu64 "\n",
+                   notes->keyed);
     if (notes->renumbered > 0)
         buf_printf(out,
                    "operations whose :index is not their position (from 0), which numbers them "
@@ -47,7 +50,7 @@ enum event_field event_field_of(const char *key, size_t length)
         [FIELD_TYPE] = {"type", 4},   [FIELD_PROCESS] = {"process", 7},
         [FIELD_F] = {"f", 1},         [FIELD_VALUE] = {"value", 5},
         [FIELD_TIME] = {"time", 4},   [FIELD_INDEX] = {"index", 5},
-        [FIELD_ERROR] = {"error", 5},
+        [FIELD_ERROR] = {"error", 5}, [FIELD_KEY] = {"key", 3},
     };
     unsigned i = 0;
     while (i < FIELD_COUNT &&
@@ -309,6 +312,10 @@ const char *history_builder_add(struct history_builder *builder, const struct ev
         problem = take_time(builder, fields, &op);
     if (problem == NULL)
         problem = check_index(builder, fields);
+    if (fields->given & 1 << FIELD_KEY) {
+        op.value = value_pair(&builder->history->arena, fields->values[FIELD_KEY], op.value);
+        notes->keyed++;
+    }
     if (problem == NULL && value_is_nil(fields->values[FIELD_PROCESS]))
         problem = give_process(builder, &op);
     if (problem != NULL)

@@ -5,7 +5,8 @@
  * nil. No :process is an error, unless no operation of the file has one: then a completion goes to
  * the oldest open invocation of its function that it can be the completion of (its value equal, but
  * for parts that were nil), else to the oldest of its function, and each invocation to a process
- * that has none open. */
+ * that has none open. A :key beside the :value (as in Porcupine's histories of maps) joins it:
+ * [key value]. */
 #ifndef ORDEAL_HISTORY_BUILD_H
 #define ORDEAL_HISTORY_BUILD_H
 
@@ -20,6 +21,7 @@ enum { NOTES_KEYS_MAX = 32, NOTES_KEY_BYTES = 48 };
 struct history_notes {
     const char *format; /* "edn" and so on; set by history_load */
     uint64_t without_f, without_process, without_time;
+    uint64_t keyed;      /* events whose :key joined their value */
     uint64_t renumbered; /* events whose :index was not their position */
     struct history_note_key {
         char name[NOTES_KEY_BYTES];
@@ -40,6 +42,7 @@ enum event_field {
     FIELD_TIME,
     FIELD_INDEX,
     FIELD_ERROR,
+    FIELD_KEY,
     FIELD_COUNT,
 };
 

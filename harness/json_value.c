@@ -420,6 +420,8 @@ static bool read_number(struct json_reader *reader, struct value *value)
         at++;
     reader->at = at;
     size_t length = (size_t)(at - begin);
+    if (at == reader->end) /* an operation never ends with a number: half of one, perhaps */
+        return json_reader_fail_ended(reader, "the text ends behind a number");
     if (length == 0 || *begin == '+' ||
         edn_parse_all(reader->arena, begin, length, value, NULL) != ERR_NONE ||
         value_kind(*value) == VALUE_SYMBOL)

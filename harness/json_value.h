@@ -40,7 +40,8 @@ void json_reader_text(struct json_reader *reader, const char *text, size_t lengt
 
 /* Steps over blanks: the next byte, or -1 at the end of the text. */
 int json_reader_next(struct json_reader *reader);
-/* These answer false on failure. A number that touches the end of the text counts as whole. */
+/* These answer false on failure. A number that touches the end of the text counts as half of one:
+ * in histories a bracket always follows. */
 bool json_reader_read(struct json_reader *reader, struct value *value);
 /* A string's text as it is; lives until the next call of the reader. */
 bool json_reader_read_text(struct json_reader *reader, const char **text, size_t *length);
