@@ -47,11 +47,14 @@ static curl_socket_t open_socket(void *state, curlsocktype purpose, struct curl_
 }
 
 /* libcurl takes a connection that ends within the header fields for the end of a whole reply
- * without a body. Lines come one by one. */
+ * without a body. Lines come one by one, and those of a trailer follow the body. */
 static size_t receive_head(char *line, size_t size, size_t count, void *state)
 {
     struct http_client *client = state;
-    client->head_is_whole = line[0] == '\r' || line[0] == '\n';
+    if (size * count >= 5 && memcmp(line, "HTTP/", 5) == 0)
+        client->head_is_whole = false; /* what came before was "100 Continue" or the like */
+    else if (line[0] == '\r' || line[0] == '\n')
+        client->head_is_whole = true;
     return size * count;
 }
 

@@ -155,6 +155,32 @@ static void half_a_reply_and_no_http_are_unknown(void **state)
     end(&fixture);
 }
 
+/* As gateways answer: in chunks, with a field behind them, or with an interim reply before. */
+static void chunks_trailers_and_interim_replies_are_whole(void **state)
+{
+    (void)state;
+    const char *chunked = "HTTP/1.1 429 Busy\r\nTrailer: More\r\nTransfer-Encoding: chunked\r\n\r\n"
+                          "4\r\nfull\r\n0\r\nMore: text\r\n\r\n";
+    const char *interim = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n"
+                          "Content-Length: 4\r\n\r\nfull";
+    const char *broken = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-L";
+    const char *missing = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nfull\r\n";
+    const struct http_step steps[] = {{HTTP_ACT_RAW, 0, chunked},
+                                      {HTTP_ACT_RAW, 0, interim},
+                                      {HTTP_ACT_RAW, 0, broken},
+                                      {HTTP_ACT_RAW, 0, missing}};
+    struct fixture fixture = begin(steps, 4);
+    for (size_t i = 0; i < 4; i++) {
+        post(&fixture, "{}", LONG_MS);
+        assert_int_equal(fixture.reply.outcome, i < 2 ? HTTP_REPLIED : HTTP_UNKNOWN);
+        if (i >= 2)
+            continue;
+        assert_int_equal(fixture.reply.status, i == 0 ? 429 : 200);
+        assert_string_equal(buf_text(&fixture.reply.body), "full");
+    }
+    end(&fixture);
+}
+
 static void a_refused_connection_sends_nothing(void **state)
 {
     (void)state;
@@ -276,6 +302,7 @@ int main(void)
         cmocka_unit_test(a_first_request_that_dies_is_unknown_too),
         cmocka_unit_test(no_reply_in_time_is_unknown),
         cmocka_unit_test(half_a_reply_and_no_http_are_unknown),
+        cmocka_unit_test(chunks_trailers_and_interim_replies_are_whole),
         cmocka_unit_test(a_refused_connection_sends_nothing),
         cmocka_unit_test(a_server_that_is_gone_sends_nothing),
         cmocka_unit_test(a_server_that_closes_idle_connections_is_no_failure),
