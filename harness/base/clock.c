@@ -30,15 +30,6 @@ struct timespec clock_timespec(int64_t ns)
     return (struct timespec){.tv_sec = ns / NS_PER_SECOND, .tv_nsec = ns % NS_PER_SECOND};
 }
 
-void clock_sleep_ns(int64_t duration_ns)
-{
-    if (duration_ns <= 0)
-        return;
-    struct timespec until = clock_timespec(clock_monotonic_ns() + duration_ns);
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
-        ;
-}
-
 static const struct {
     const char *name;
     int64_t ns;
