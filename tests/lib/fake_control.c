@@ -48,12 +48,19 @@ static int daemon_index(const char *name)
     return -1;
 }
 
+/* The cluster whose clock a sleep moves. */
+static struct fake_control *newest;
+
+void clock_sleep_ns(int64_t duration_ns)
+{
+    newest->now_ns += duration_ns;
+}
+
 /* ---- harness/test.h ---- */
 
 int64_t test_now_ns(const struct test *test)
 {
-    struct fake_control *fake = fake_of(test);
-    return fake->now_ns += fake->step_ns;
+    return fake_of(test)->now_ns;
 }
 
 void test_print_nodes(const struct test *test, node_set set, struct buf *out)
@@ -268,7 +275,7 @@ struct fake_control *fake_new(uint32_t node_count)
     struct fake_control *fake = calloc(1, sizeof *fake);
     if (fake == NULL)
         abort();
-    fake->step_ns = 100 * NS_PER_MS;
+    newest = fake;
     fake->arena = ARENA_INIT;
     fake->system = (struct system){.name = "fake", .daemons = daemon_names, .start = start};
     fake->plan.system = &fake->system;
@@ -294,6 +301,7 @@ void fake_free(struct fake_control *fake)
     json_free(fake->plan.options.values);
     buf_free(&fake->calls);
     arena_free(&fake->arena);
+    newest = NULL;
     free(fake);
 }
 

@@ -1,6 +1,7 @@
 /* A cluster that exists only in memory, in place of harness/control.c: every function of
  * harness/test.h acts on it, writes down the call, and fails when the script says so. A test that
- * includes this header is linked with it (see the Makefile). One thread only. */
+ * includes this header is linked with it (see the Makefile), and so sleeps in its time too. One
+ * thread and one cluster at a time. */
 #ifndef ORDEAL_TESTS_FAKE_CONTROL_H
 #define ORDEAL_TESTS_FAKE_CONTROL_H
 
@@ -25,7 +26,7 @@ struct fake_control {
     enum daemon_state daemons[PLAN_NODES_MAX][FAKE_DAEMONS];
     struct fake_cut cuts[FAKE_CUTS];
     node_set primaries;
-    int64_t now_ns, step_ns; /* each look at the time moves it */
+    int64_t now_ns; /* clock_sleep_ns moves it, and takes no time */
     bool cancelled;
 
     /* What happened: "daemon_signal KILL db n1, n3" and so on, a line each. */
