@@ -209,18 +209,22 @@ static void exec_sshd(void)
     _exit(127);
 }
 
+/* Tells the keeper, with the last line that sshd wrote. */
 static void explain_end(int channel, int status)
 {
-    char message[600], why[512] = "";
     struct buf log = BUF_INIT;
-    if (file_read(sshd_log, 1 << 20, &log, NULL) == ERR_NONE) {
-        size_t skip = log.length > sizeof why - 1 ? log.length - (sizeof why - 1) : 0;
-        snprintf(why, sizeof why, "%s", buf_text(&log) + skip);
+    const char *why = "";
+    if (file_read(sshd_log, 1 << 24, &log, NULL) == ERR_NONE && log.length > 0) {
+        if (log.data[log.length - 1] == '\n')
+            log.data[log.length - 1] = '\0';
+        const char *newline = strrchr(log.data, '\n');
+        why = newline != NULL ? newline + 1 : log.data;
     }
-    buf_free(&log);
-    snprintf(message, sizeof message, "sshd ended (%s %d): %s",
+    char message[600];
+    snprintf(message, sizeof message, "sshd ended (%s %d): %.500s",
              WIFSIGNALED(status) ? "signal" : "exit status",
              WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), why);
+    buf_free(&log);
     tell(channel, "fail", message);
 }
 
