@@ -278,22 +278,66 @@ static bool sequential(enum value_kind kind)
     return kind == VALUE_VECTOR || kind == VALUE_LIST;
 }
 
-/* Sets and maps: the same multiset of (key, value) steps. Quadratic; such values are small. */
+/* One element of a set, or one entry of a map, by the hash of the element or key. */
+struct hashed {
+    uint64_t hash;
+    size_t at;
+};
+
+static int by_hash(const void *left, const void *right)
+{
+    const struct hashed *a = left, *b = right;
+    return (a->hash > b->hash) - (a->hash < b->hash);
+}
+
+static void sort_by_hash(struct value value, size_t step, struct hashed *sorted)
+{
+    size_t count = value_count(value) / step;
+    for (size_t i = 0; i < count; i++)
+        sorted[i] = (struct hashed){.hash = value_hash(value_at(value, i * step)), .at = i * step};
+    qsort(sorted, count, sizeof *sorted, by_hash);
+}
+
+static bool equal_steps(struct value a, size_t i, struct value b, size_t j, size_t step)
+{
+    return value_equal(value_at(a, i), value_at(b, j)) &&
+           (step == 1 || value_equal(value_at(a, i + 1), value_at(b, j + 1)));
+}
+
+/* Sets and maps: the same multiset of (key, value) steps. Candidates have equal hashes, so they are
+ * near each other in both sorted orders; a partner that is found moves to its element's place. */
+static bool match_sorted(struct value a, struct value b, size_t step, const struct hashed *in_a,
+                         struct hashed *in_b, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t j = i;
+        while (j < count && in_b[j].hash == in_a[i].hash &&
+               !equal_steps(a, in_a[i].at, b, in_b[j].at, step))
+            j++;
+        if (j == count || in_b[j].hash != in_a[i].hash)
+            return false;
+        struct hashed partner = in_b[j];
+        in_b[j] = in_b[i];
+        in_b[i] = partner;
+    }
+    return true;
+}
+
 static bool equal_unordered(struct value a, struct value b, size_t step)
 {
-    size_t count = value_count(a);
-    bool *taken = calloc(count + 1, sizeof *taken);
-    bool equal = taken != NULL;
-    for (size_t i = 0; i < count && equal; i += step) {
-        size_t j = 0;
-        while (j < count && (taken[j] || !value_equal(value_at(a, i), value_at(b, j)) ||
-                             (step == 2 && !value_equal(value_at(a, i + 1), value_at(b, j + 1)))))
-            j += step;
-        equal = j < count;
-        if (equal)
-            taken[j] = true;
+    size_t count = value_count(a) / step;
+    struct hashed few[2 * 16], *sorted = few;
+    if (count > 16)
+        sorted = malloc(2 * count * sizeof *sorted);
+    if (sorted == NULL) {
+        fprintf(stderr, "ordeal: out of memory comparing sets of %zu elements\n", count);
+        abort();
     }
-    free(taken);
+    sort_by_hash(a, step, sorted);
+    sort_by_hash(b, step, sorted + count);
+    bool equal = match_sorted(a, b, step, sorted, sorted + count, count);
+    if (sorted != few)
+        free(sorted);
     return equal;
 }
 

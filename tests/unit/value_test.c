@@ -1,0 +1,231 @@
+/* Values: packed and boxed forms behave alike, equality and hash keep their laws. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "harness/edn.h"
+#include "tests/lib/random_value.h"
+#include "tests/lib/test.h"
+
+static void integers_keep_their_value_at_every_boundary(void **state)
+{
+    (void)state;
+    struct arena arena = ARENA_INIT;
+    for (unsigned bits = 0; bits < 64; bits++)
+        for (int64_t off = -2; off <= 2; off++)
+            for (int sign = 0; sign < 2; sign++) {
+                uint64_t u = (UINT64_C(1) << bits) + (uint64_t)off;
+                int64_t integer = (int64_t)(sign ? 0 - u : u);
+                struct value value = value_int(&arena, integer);
+                assert_int_equal(value_kind(value), VALUE_INT);
+                assert_true(value_as_int(value) == integer);
+                assert_true(value_equal(value, value_int(&arena, integer)));
+                assert_true(value_hash(value) == value_hash(value_int(&arena, integer)));
+            }
+    assert_true(value_as_int(value_int(NULL, (INT64_C(1) << 60) - 1)) == (INT64_C(1) << 60) - 1);
+    assert_true(value_as_int(value_int(NULL, -(INT64_C(1) << 60))) == -(INT64_C(1) << 60));
+    arena_free(&arena);
+}
+
+static void pairs_keep_their_items_at_every_boundary(void **state)
+{
+    (void)state;
+    struct arena arena = ARENA_INIT;
+    static const int64_t edges[] = {0,
+                                    -1,
+                                    (1 << 19) - 1,
+                                    1 << 19,
+                                    -(1 << 19),
+                                    -(1 << 19) - 1,
+                                    (1 << 29) - 1,
+                                    1 << 29,
+                                    -(1 << 29),
+                                    -(1 << 29) - 1,
+                                    INT64_C(1) << 60,
+                                    INT64_MIN};
+    enum { EDGES = sizeof edges / sizeof edges[0] };
+    for (size_t i = 0; i < EDGES; i++)
+        for (size_t j = 0; j < EDGES; j++) {
+            struct value a = value_int(&arena, edges[i]), b = value_int(&arena, edges[j]);
+            struct value pair = value_pair(&arena, a, b);
+            assert_int_equal(value_kind(pair), VALUE_VECTOR);
+            assert_true(value_is_pair(pair));
+            assert_true(value_as_int(value_at(pair, 0)) == edges[i]);
+            assert_true(value_as_int(value_at(pair, 1)) == edges[j]);
+            for (size_t k = 0; k < EDGES; k++) {
+                struct value keyed = value_pair(&arena, value_int(&arena, edges[k]), pair);
+                assert_int_equal(value_count(keyed), 2);
+                assert_true(value_as_int(value_at(keyed, 0)) == edges[k]);
+                assert_true(value_equal(value_at(keyed, 1), pair));
+            }
+            /* a list is boxed: packed and boxed forms are equal and hash alike */
+            struct value list = value_items(&arena, VALUE_LIST, (struct value[]){a, b}, 2);
+            assert_true(value_equal(list, pair));
+            assert_true(value_hash(list) == value_hash(pair));
+        }
+    arena_free(&arena);
+}
+
+static void equality_is_clojures(void **state)
+{
+    (void)state;
+    struct arena arena = ARENA_INIT;
+    static const struct {
+        const char *a, *b;
+        bool equal;
+    } cases[] = {
+        {"1", "1.0", false},
+        {":a", "\"a\"", false},
+        {"a", ":a", false},
+        {"[1 2]", "(1 2)", true},
+        {"[1 2]", "#{1 2}", false},
+        {"#{1 2 3}", "#{3 1 2}", true},
+        {"#{1 1 2}", "#{1 2 2}", false},
+        {"#{1 1}", "#{1}", false},
+        {"{:a 1, :b 2}", "{:b 2, :a 1}", true},
+        {"{:a 1}", "{:a 2}", false},
+        {"nil", "false", false},
+        {"0.0", "-0.0", true},
+        {"[nil]", "[]", false},
+        {"12N", "12", true},
+        {"[[1 [2 3]] (4)]", "((1 (2 3)) [4])", true},
+        {"\\a", "\"a\"", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct value a, b;
+        struct err err = ERR_INIT;
+        assert_ok(edn_parse_all(&arena, cases[i].a, strlen(cases[i].a), &a, &err));
+        assert_ok(edn_parse_all(&arena, cases[i].b, strlen(cases[i].b), &b, &err));
+        if (value_equal(a, b) != cases[i].equal || value_equal(b, a) != cases[i].equal)
+            fail_msg("%s and %s", cases[i].a, cases[i].b);
+        if (cases[i].equal)
+            assert_true(value_hash(a) == value_hash(b));
+    }
+    arena_free(&arena);
+}
+
+static void random_values_keep_the_laws(void **state)
+{
+    (void)state;
+    struct prng prng = prng_stream(7, "value laws");
+    for (int round = 0; round < 300; round++) {
+        struct arena arena = ARENA_INIT, other = ARENA_INIT;
+        struct value values[8], copies[8];
+        for (int i = 0; i < 8; i++) {
+            values[i] = random_value(&prng, &arena, 3);
+            copies[i] = value_copy(&other, values[i]);
+            assert_true(value_equal(values[i], copies[i]));
+            assert_true(value_hash(values[i]) == value_hash(copies[i]));
+        }
+        for (int i = 0; i < 8; i++)
+            for (int j = 0; j < 8; j++) {
+                bool equal = value_equal(values[i], values[j]);
+                assert_true(equal == value_equal(copies[j], copies[i]));
+                if (equal)
+                    assert_true(value_hash(values[i]) == value_hash(values[j]));
+            }
+        arena_free(&arena); /* the copies stand alone */
+        struct buf printed = BUF_INIT;
+        for (int i = 0; i < 8; i++)
+            value_print(copies[i], &printed);
+        assert_true(printed.length > 0);
+        buf_free(&printed);
+        arena_free(&other);
+    }
+}
+
+static void what_is_printed_reads_back_the_same(void **state)
+{
+    (void)state;
+    struct prng prng = prng_stream(11, "print");
+    for (int round = 0; round < 3000; round++) {
+        struct arena arena = ARENA_INIT;
+        struct value value = random_value(&prng, &arena, 4), back;
+        struct buf printed = BUF_INIT, again = BUF_INIT;
+        struct err err = ERR_INIT;
+        value_print(value, &printed);
+        assert_ok(edn_parse_all(&arena, printed.data, printed.length, &back, &err));
+        if (!value_equal(value, back))
+            fail_msg("%s", printed.data);
+        value_print(back, &again);
+        assert_string_equal(printed.data, again.data);
+        buf_free(&printed);
+        buf_free(&again);
+        arena_free(&arena);
+    }
+}
+
+static void doubles_print_shortest_and_special(void **state)
+{
+    (void)state;
+    static const struct {
+        double real;
+        const char *text;
+    } cases[] = {
+        {1, "1.0"},     {0.1, "0.1"},        {-2.5, "-2.5"},        {1.0 / 3, "0.3333333333333333"},
+        {NAN, "##NaN"}, {INFINITY, "##Inf"}, {-INFINITY, "##-Inf"}, {100000, "100000.0"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct arena arena = ARENA_INIT;
+        struct buf out = BUF_INIT;
+        value_print(value_double(&arena, cases[i].real), &out);
+        assert_string_equal(out.data, cases[i].text);
+        buf_free(&out);
+        arena_free(&arena);
+    }
+}
+
+static void readers_answer_for_what_is_not_theirs(void **state)
+{
+    (void)state;
+    struct arena arena = ARENA_INIT;
+    struct value text = value_string(&arena, "n1");
+    assert_int_equal(value_as_int(text), 0);
+    assert_string_equal(value_as_text(value_int(NULL, 5)), "");
+    assert_int_equal(value_count(text), 0);
+    assert_true(value_is_nil(value_get(text, "a")));
+    struct value map =
+        value_items(&arena, VALUE_MAP,
+                    (struct value[]){value_keyword(&arena, "from"), value_int(NULL, 3),
+                                     value_string(&arena, "to"), value_int(NULL, 4)},
+                    4);
+    assert_int_equal(value_as_int(value_get(map, "from")), 3);
+    assert_int_equal(value_as_int(value_get(map, "to")), 4);
+    assert_true(value_is_nil(value_get(map, "amount")));
+    assert_false(value_is_pair(map));
+    arena_free(&arena);
+}
+
+static void large_sets_compare_quickly(void **state)
+{
+    (void)state;
+    enum { COUNT = 20000 };
+    struct arena arena = ARENA_INIT;
+    struct value *items = arena_alloc(&arena, COUNT * sizeof *items);
+    for (int i = 0; i < COUNT; i++)
+        items[i] = value_int(NULL, i);
+    struct value up = value_items(&arena, VALUE_SET, items, COUNT);
+    for (int i = 0; i < COUNT; i++)
+        items[i] = value_int(NULL, COUNT - 1 - i);
+    struct value down = value_items(&arena, VALUE_SET, items, COUNT);
+    items[0] = value_int(NULL, -1);
+    struct value other = value_items(&arena, VALUE_SET, items, COUNT);
+    assert_true(value_equal(up, down));
+    assert_false(value_equal(up, other));
+    arena_free(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(integers_keep_their_value_at_every_boundary),
+        cmocka_unit_test(pairs_keep_their_items_at_every_boundary),
+        cmocka_unit_test(equality_is_clojures),
+        cmocka_unit_test(random_values_keep_the_laws),
+        cmocka_unit_test(what_is_printed_reads_back_the_same),
+        cmocka_unit_test(doubles_print_shortest_and_special),
+        cmocka_unit_test(readers_answer_for_what_is_not_theirs),
+        cmocka_unit_test(large_sets_compare_quickly),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
