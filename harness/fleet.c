@@ -115,7 +115,7 @@ static void close_session(struct fleet_member *member)
     member->channels_max = CHANNELS_MAX;
 }
 
-void op_submit(struct op *op)
+void errand_submit(struct errand *op)
 {
     struct fleet *fleet = op->fleet;
     op->begun_ns = clock_monotonic_ns();
@@ -126,7 +126,7 @@ void op_submit(struct op *op)
     op->member->dirty = true;
 }
 
-void op_detach(struct op *op)
+void errand_detach(struct errand *op)
 {
     struct fleet_member *member = op->member;
     TAILQ_REMOVE(op->running ? &member->running : &member->queued, op, entry);
@@ -140,7 +140,7 @@ void op_detach(struct op *op)
     member->dirty = true;
 }
 
-static void op_complete(struct op *op)
+static void op_complete(struct errand *op)
 {
     struct batch *batch = op->batch;
     op->output.duration_ns = clock_monotonic_ns() - op->begun_ns;
@@ -149,7 +149,7 @@ static void op_complete(struct op *op)
         batch_done(batch);
 }
 
-void op_fail(struct op *op, enum err_code code, const char *format, ...)
+void errand_fail(struct errand *op, enum err_code code, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -162,7 +162,7 @@ void op_fail(struct op *op, enum err_code code, const char *format, ...)
         err_set(&err, code, "%s: %s", name, message);
     else
         err_set(&err, code, "%s: %s: %s", name, op->label, message);
-    op_detach(op);
+    errand_detach(op);
     if (op->batch == NULL && op->kind == OP_STREAM) {
         stream_lost(op->stream, NULL, &err);
     } else { /* `op->err` belongs to the waiting caller once the batch is done */
@@ -171,7 +171,7 @@ void op_fail(struct op *op, enum err_code code, const char *format, ...)
     }
 }
 
-void op_started(struct op *op)
+void errand_started(struct errand *op)
 {
     if (op->kind != OP_STREAM || op->batch == NULL)
         return;
@@ -179,7 +179,7 @@ void op_started(struct op *op)
     op_complete(op);
 }
 
-static void end_of_command(struct op *op, const struct channel_end *end)
+static void end_of_command(struct errand *op, const struct channel_end *end)
 {
     struct output *output = &op->output;
     output->status = end->status;
@@ -192,19 +192,19 @@ static void end_of_command(struct op *op, const struct channel_end *end)
 
 /* The node allows fewer channels than we have commands (sshd's MaxSessions is 10 by default): the
  * command was not begun, so it waits until another one ends. */
-static void wait_for_channel(struct op *op, const char *reason)
+static void wait_for_channel(struct errand *op, const char *reason)
 {
     struct fleet_member *member = op->member;
     if (member->channels == 0) {
         TAILQ_INSERT_HEAD(&member->queued, op, entry);
-        op_fail(op, ERR_REMOTE, "the node opens no session for it: %s", reason);
+        errand_fail(op, ERR_REMOTE, "the node opens no session for it: %s", reason);
         return;
     }
     member->channels_max = member->channels;
     TAILQ_INSERT_HEAD(&member->queued, op, entry);
 }
 
-void op_ended(struct op *op, const struct channel_end *end)
+void errand_ended(struct errand *op, const struct channel_end *end)
 {
     struct fleet_member *member = op->member;
     op->channel = NULL;
@@ -218,7 +218,7 @@ void op_ended(struct op *op, const struct channel_end *end)
         wait_for_channel(op, end->reason);
     } else if (end->result == CHANNEL_DENIED) {
         TAILQ_INSERT_HEAD(&member->queued, op, entry);
-        op_fail(op, ERR_REMOTE, "the node refused to run it: %s", end->reason);
+        errand_fail(op, ERR_REMOTE, "the node refused to run it: %s", end->reason);
     } else if (op->kind == OP_STREAM && op->batch == NULL) {
         stream_lost(op->stream, end, NULL);
     } else {
@@ -226,34 +226,36 @@ void op_ended(struct op *op, const struct channel_end *end)
     }
 }
 
-static void time_out(struct op *op)
+static void time_out(struct errand *op)
 {
     struct fleet_member *member = op->member;
     bool began = op->channel != NULL;
     char limit[32];
     clock_format_human(op->timeout_ns, limit, sizeof limit);
     if (op->channel == NULL && !member->ready)
-        op_fail(op, ERR_TIMEOUT, "not connected within %s%s%s", limit,
-                member->last_failure.code != ERR_NONE ? ": " : "", member->last_failure.message);
+        errand_fail(op, ERR_TIMEOUT, "not connected within %s%s%s", limit,
+                    member->last_failure.code != ERR_NONE ? ": " : "",
+                    member->last_failure.message);
     else if (op->channel == NULL)
-        op_fail(op, ERR_TIMEOUT, "not begun within %s: the node runs as many commands as it allows",
-                limit);
+        errand_fail(op, ERR_TIMEOUT,
+                    "not begun within %s: the node runs as many commands as it allows", limit);
     else
-        op_fail(op, ERR_TIMEOUT,
-                "did not end within %s; it may still run there (a background process that keeps "
-                "its output open looks the same: redirect it)",
-                limit);
+        errand_fail(
+            op, ERR_TIMEOUT,
+            "did not end within %s; it may still run there (a background process that keeps "
+            "its output open looks the same: redirect it)",
+            limit);
     /* The abandoned channel keeps one of the few that the node allows, maybe for ever. With nobody
      * else on the session a new one is cheaper. */
     if (began && member->ready && TAILQ_EMPTY(&member->running))
         close_session(member);
 }
 
-static void expire_list(struct op_list *list, int64_t now_ns)
+static void expire_list(struct errand_list *list, int64_t now_ns)
 {
-    struct op *op = TAILQ_FIRST(list);
+    struct errand *op = TAILQ_FIRST(list);
     while (op != NULL) {
-        struct op *next = TAILQ_NEXT(op, entry);
+        struct errand *next = TAILQ_NEXT(op, entry);
         if (op->deadline_ns <= now_ns)
             time_out(op);
         op = next;
@@ -265,11 +267,11 @@ static void expire_list(struct op_list *list, int64_t now_ns)
 /* Fails the operations that waited for a connection and may wait no longer. */
 static void fail_queued(struct fleet_member *member, const struct err *err, bool may_retry)
 {
-    struct op *op = TAILQ_FIRST(&member->queued);
+    struct errand *op = TAILQ_FIRST(&member->queued);
     while (op != NULL) {
-        struct op *next = TAILQ_NEXT(op, entry);
+        struct errand *next = TAILQ_NEXT(op, entry);
         if (!may_retry || member->retry_at_ns > op->retry_until_ns)
-            op_fail(op, err->code, "%s", err->message);
+            errand_fail(op, err->code, "%s", err->message);
         op = next;
     }
 }
@@ -281,16 +283,16 @@ static void lose_session(struct fleet_member *member, const struct err *err)
     const struct remote *remote = member->fleet->remote;
     bool was_ready = member->ready;
     bool may_retry = was_ready || remote->session_may_retry(member->session);
-    struct op *op = TAILQ_LAST(&member->running, op_list);
+    struct errand *op = TAILQ_LAST(&member->running, errand_list);
     while (op != NULL) { /* backwards, so that what waits again keeps its order */
-        struct op *previous = TAILQ_PREV(op, op_list, entry);
+        struct errand *previous = TAILQ_PREV(op, errand_list, entry);
         bool sent = remote->channel_sent(op->channel);
         op->channel = NULL; /* goes with the session */
         if (sent) {
-            op_fail(op, err->code, "connection lost: %s%s", err->message,
-                    op->kind == OP_COMMAND ? "; it may have run" : "");
+            errand_fail(op, err->code, "connection lost: %s%s", err->message,
+                        op->kind == OP_COMMAND ? "; it may have run" : "");
         } else {
-            op_detach(op);
+            errand_detach(op);
             TAILQ_INSERT_HEAD(&member->queued, op, entry);
         }
         op = previous;
@@ -322,11 +324,11 @@ static void connect_member(struct fleet_member *member)
 
 static void finish_connects(struct fleet_member *member)
 {
-    struct op *op = TAILQ_FIRST(&member->queued);
+    struct errand *op = TAILQ_FIRST(&member->queued);
     while (op != NULL) {
-        struct op *next = TAILQ_NEXT(op, entry);
+        struct errand *next = TAILQ_NEXT(op, entry);
         if (op->kind == OP_CONNECT) {
-            op_detach(op);
+            errand_detach(op);
             op_complete(op);
         }
         op = next;
@@ -336,14 +338,14 @@ static void finish_connects(struct fleet_member *member)
 static void begin_queued(struct fleet_member *member)
 {
     while (!TAILQ_EMPTY(&member->queued) && member->channels < member->channels_max) {
-        struct op *op = TAILQ_FIRST(&member->queued);
+        struct errand *op = TAILQ_FIRST(&member->queued);
         TAILQ_REMOVE(&member->queued, op, entry);
         TAILQ_INSERT_TAIL(&member->running, op, entry);
         op->running = true;
         member->channels++;
         op->channel = member->fleet->remote->channel_open(member->session, buf_text(&op->line),
-                                                          &op_events, op);
-        op_feed(op);
+                                                          &errand_events, op);
+        errand_feed(op);
         member->dirty = true;
     }
 }
@@ -382,10 +384,10 @@ static int64_t earliest(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static int64_t list_deadline(const struct op_list *list)
+static int64_t list_deadline(const struct errand_list *list)
 {
     int64_t deadline_ns = INT64_MAX;
-    const struct op *op;
+    const struct errand *op;
     TAILQ_FOREACH(op, list, entry)
     deadline_ns = earliest(deadline_ns, op->deadline_ns);
     return deadline_ns;
@@ -447,13 +449,13 @@ static void fail_all(struct fleet *fleet, bool streams_too, const char *reason)
 {
     for (size_t i = 0; i < fleet->count; i++)
         for (int pass = 0; pass < 2; pass++) {
-            struct op_list *list =
+            struct errand_list *list =
                 pass == 0 ? &fleet->members[i].queued : &fleet->members[i].running;
-            struct op *op = TAILQ_FIRST(list);
+            struct errand *op = TAILQ_FIRST(list);
             while (op != NULL) {
-                struct op *next = TAILQ_NEXT(op, entry);
+                struct errand *next = TAILQ_NEXT(op, entry);
                 if (streams_too || op->kind != OP_STREAM || op->batch != NULL)
-                    op_fail(op, ERR_CANCELLED, "%s", reason);
+                    errand_fail(op, ERR_CANCELLED, "%s", reason);
                 op = next;
             }
         }
@@ -641,16 +643,16 @@ static int start_thread(struct fleet *fleet)
 
 static enum err_code connect_all(struct fleet *fleet, struct err *err)
 {
-    struct op **ops = op_array(fleet->count);
+    struct errand **ops = errand_array(fleet->count);
     const struct err **errs = allocate(fleet->count, sizeof *errs);
     for (size_t i = 0; i < fleet->count; i++) {
-        op_init(ops[i], fleet, (uint32_t)i, OP_CONNECT);
+        errand_init(ops[i], fleet, (uint32_t)i, OP_CONNECT);
         errs[i] = &ops[i]->err;
     }
     ops_run(fleet, ops, fleet->count);
     enum err_code code = fleet_sum_up(fleet, NULL, errs, fleet->count, err);
     free(errs);
-    op_array_free(ops, fleet->count);
+    errand_array_free(ops, fleet->count);
     return code;
 }
 

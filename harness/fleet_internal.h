@@ -12,7 +12,7 @@
 
 struct fleet_member;
 
-enum op_kind {
+enum errand_kind {
     OP_CONNECT, /* done when the session is ready */
     OP_COMMAND,
     OP_STREAM,
@@ -20,9 +20,9 @@ enum op_kind {
 
 /* One thing under way on one node. Owned by the I/O thread from submission until batch_done; a
  * stream's operation lives in its stream. */
-struct op {
-    TAILQ_ENTRY(op) entry;
-    enum op_kind kind;
+struct errand {
+    TAILQ_ENTRY(errand) entry;
+    enum errand_kind kind;
     struct fleet *fleet;
     struct fleet_member *member;
     struct buf line; /* what the node's login shell is given */
@@ -46,10 +46,10 @@ struct op {
     struct err err;
     struct batch *batch; /* NULL once done */
 };
-TAILQ_HEAD(op_list, op);
+TAILQ_HEAD(errand_list, errand);
 
 struct stream {
-    struct op op;
+    struct errand op;
     const struct stream_events *events;
     void *context;
     atomic_bool open; /* events may still come */
@@ -66,7 +66,7 @@ struct fleet_member {
     int64_t retry_at_ns;
     struct err last_failure;
     uint32_t channels, channels_max; /* the latter is learnt from refusals */
-    struct op_list queued, running;
+    struct errand_list queued, running;
 };
 
 struct fleet {
@@ -84,23 +84,23 @@ struct fleet {
 };
 
 /* On the I/O thread. */
-void op_submit(struct op *op);
-void op_fail(struct op *op, enum err_code code, const char *format, ...) FORMAT(3, 4);
-void op_started(struct op *op);
-void op_ended(struct op *op, const struct channel_end *end);
+void errand_submit(struct errand *op);
+void errand_fail(struct errand *op, enum err_code code, const char *format, ...) FORMAT(3, 4);
+void errand_started(struct errand *op);
+void errand_ended(struct errand *op, const struct channel_end *end);
 /* Takes the operation off its node, and aborts its channel if it has one. */
-void op_detach(struct op *op);
-void op_feed(struct op *op);
-extern const struct channel_events op_events;
+void errand_detach(struct errand *op);
+void errand_feed(struct errand *op);
+extern const struct channel_events errand_events;
 void stream_lost(struct stream *stream, const struct channel_end *end, const struct err *err);
 
-void op_init(struct op *op, struct fleet *fleet, uint32_t node, enum op_kind kind);
-void op_destroy(struct op *op);
+void errand_init(struct errand *op, struct fleet *fleet, uint32_t node, enum errand_kind kind);
+void errand_destroy(struct errand *op);
 /* `count` zeroed operations, as pointers; the other destroys and frees them. */
-struct op **op_array(size_t count);
-void op_array_free(struct op **ops, size_t count);
+struct errand **errand_array(size_t count);
+void errand_array_free(struct errand **ops, size_t count);
 /* Puts all on the I/O thread with one wake-up and waits until they are done. */
-void ops_run(struct fleet *fleet, struct op *const *ops, size_t count);
+void ops_run(struct fleet *fleet, struct errand *const *ops, size_t count);
 
 /* ---- Texts (fleet_text.c) ---- */
 /* The line for the node's login shell: "exec [sudo -n ][env ...]sh -c '...'". */

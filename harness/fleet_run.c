@@ -25,17 +25,17 @@ static void *allocate(size_t count, size_t size)
 
 /* ---- An operation's life ---- */
 
-void op_init(struct op *op, struct fleet *fleet, uint32_t node, enum op_kind kind)
+void errand_init(struct errand *op, struct fleet *fleet, uint32_t node, enum errand_kind kind)
 {
-    *op = (struct op){.kind = kind,
-                      .fleet = fleet,
-                      .member = &fleet->members[node],
-                      .output_bytes_max = OUTPUT_BYTES_MAX,
-                      .input_fd = -1,
-                      .output_fd = -1};
+    *op = (struct errand){.kind = kind,
+                          .fleet = fleet,
+                          .member = &fleet->members[node],
+                          .output_bytes_max = OUTPUT_BYTES_MAX,
+                          .input_fd = -1,
+                          .output_fd = -1};
 }
 
-void op_destroy(struct op *op)
+void errand_destroy(struct errand *op)
 {
     buf_free(&op->line);
     output_free(&op->output);
@@ -47,7 +47,7 @@ void op_destroy(struct op *op)
 
 struct submission {
     struct fleet_task task;
-    struct op *const *ops;
+    struct errand *const *ops;
     size_t count;
 };
 
@@ -56,10 +56,10 @@ static void submit(struct fleet_task *task)
     struct submission *submission = (struct submission *)task;
     for (size_t i = 0; i < submission->count; i++)
         if (submission->ops[i]->batch != NULL)
-            op_submit(submission->ops[i]);
+            errand_submit(submission->ops[i]);
 }
 
-void ops_run(struct fleet *fleet, struct op *const *ops, size_t count)
+void ops_run(struct fleet *fleet, struct errand *const *ops, size_t count)
 {
     struct batch batch;
     size_t pending = 0;
@@ -75,21 +75,21 @@ void ops_run(struct fleet *fleet, struct op *const *ops, size_t count)
     batch_wait(&batch);
 }
 
-/* An array of operations, and of pointers to them; freed by op_array_free. */
-struct op **op_array(size_t count)
+/* An array of operations, and of pointers to them; freed by errand_array_free. */
+struct errand **errand_array(size_t count)
 {
-    struct op *ops = allocate(count, sizeof *ops);
-    struct op **pointers = allocate(count + 1, sizeof *pointers);
+    struct errand *ops = allocate(count, sizeof *ops);
+    struct errand **pointers = allocate(count + 1, sizeof *pointers);
     for (size_t i = 0; i < count; i++)
         pointers[i] = &ops[i];
     pointers[count] = ops;
     return pointers;
 }
 
-void op_array_free(struct op **ops, size_t count)
+void errand_array_free(struct errand **ops, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        op_destroy(ops[i]);
+        errand_destroy(ops[i]);
     free(ops[count]);
     free(ops);
 }
@@ -98,17 +98,17 @@ void op_array_free(struct op **ops, size_t count)
 
 static void on_started(void *context)
 {
-    op_started(context);
+    errand_started(context);
 }
 
-static void write_out(struct op *op, const char *bytes, size_t length)
+static void write_out(struct errand *op, const char *bytes, size_t length)
 {
     while (length > 0) {
         ssize_t written = write(op->output_fd, bytes, length);
         if (written < 0 && errno == EINTR)
             continue;
         if (written <= 0) {
-            op_fail(op, ERR_IO, "writing the local copy: %s", strerror(errno));
+            errand_fail(op, ERR_IO, "writing the local copy: %s", strerror(errno));
             return;
         }
         bytes += written;
@@ -118,7 +118,7 @@ static void write_out(struct op *op, const char *bytes, size_t length)
 
 static void on_stdout(void *context, const char *bytes, size_t length)
 {
-    struct op *op = context;
+    struct errand *op = context;
     if (op->kind == OP_STREAM) {
         op->stream->events->on_stdout(op->stream->context, bytes, length);
         return;
@@ -139,7 +139,7 @@ static void on_stdout(void *context, const char *bytes, size_t length)
  * the moving costs little. */
 static void on_stderr(void *context, const char *bytes, size_t length)
 {
-    struct op *op = context;
+    struct errand *op = context;
     if (op->kind == OP_STREAM && op->batch == NULL) {
         if (op->stream->events->on_stderr != NULL)
             op->stream->events->on_stderr(op->stream->context, bytes, length);
@@ -153,14 +153,14 @@ static void on_stderr(void *context, const char *bytes, size_t length)
     }
 }
 
-static bool feed_file(struct op *op)
+static bool feed_file(struct errand *op)
 {
     char chunk[32 << 10];
     size_t wanted = op->input_left < sizeof chunk ? op->input_left : sizeof chunk;
     ssize_t got = pread(op->input_fd, chunk, wanted, op->input_offset);
     if (got <= 0) {
-        op_fail(op, ERR_IO, "reading the local file: %s",
-                got == 0 ? "it became shorter" : strerror(errno));
+        errand_fail(op, ERR_IO, "reading the local file: %s",
+                    got == 0 ? "it became shorter" : strerror(errno));
         return false;
     }
     op->fleet->remote->channel_write(op->channel, chunk, (size_t)got);
@@ -169,7 +169,7 @@ static bool feed_file(struct op *op)
     return true;
 }
 
-void op_feed(struct op *op)
+void errand_feed(struct errand *op)
 {
     const struct remote *remote = op->fleet->remote;
     if (op->kind == OP_STREAM || op->input_finished)
@@ -193,32 +193,32 @@ void op_feed(struct op *op)
 
 static void on_writable(void *context)
 {
-    op_feed(context);
+    errand_feed(context);
 }
 
 static void on_end(void *context, const struct channel_end *end)
 {
-    struct op *op = context;
+    struct errand *op = context;
     struct buf *text = &op->output.err;
     if (text->length > op->output_bytes_max) {
         buf_consume(text, text->length - op->output_bytes_max);
         op->output.err_truncated = true;
     }
-    op_ended(op, end);
+    errand_ended(op, end);
 }
 
-const struct channel_events op_events = {.on_started = on_started,
-                                         .on_stdout = on_stdout,
-                                         .on_stderr = on_stderr,
-                                         .on_writable = on_writable,
-                                         .on_end = on_end};
+const struct channel_events errand_events = {.on_started = on_started,
+                                             .on_stdout = on_stdout,
+                                             .on_stderr = on_stderr,
+                                             .on_writable = on_writable,
+                                             .on_end = on_end};
 
 /* ---- Commands ---- */
 
-static void prepare_command(struct op *op, struct fleet *fleet, uint32_t node,
+static void prepare_command(struct errand *op, struct fleet *fleet, uint32_t node,
                             const struct command *command)
 {
-    op_init(op, fleet, node, OP_COMMAND);
+    errand_init(op, fleet, node, OP_COMMAND);
     const struct node *target = fleet_node(fleet, node);
     op->timeout_ns =
         command->timeout_ns > 0 ? command->timeout_ns : fleet->options.command_timeout_ns;
@@ -231,7 +231,7 @@ static void prepare_command(struct op *op, struct fleet *fleet, uint32_t node,
 }
 
 /* Moves the operation's results to where the caller wants them. */
-static void deliver(struct op *op, struct output *output, bool check, struct err *err)
+static void deliver(struct errand *op, struct output *output, bool check, struct err *err)
 {
     if (check && op->err.code == ERR_NONE && op->output.status != 0)
         command_failed(op->member->node, op->label, &op->output, &op->err);
@@ -245,7 +245,7 @@ static void deliver(struct op *op, struct output *output, bool check, struct err
 static enum err_code run_jobs(struct fleet *fleet, struct fleet_job *jobs, size_t count, bool check,
                               struct err *err)
 {
-    struct op **ops = op_array(count);
+    struct errand **ops = errand_array(count);
     const struct err **errs = allocate(count, sizeof *errs);
     uint32_t *nodes = allocate(count, sizeof *nodes);
     for (size_t i = 0; i < count; i++) {
@@ -259,7 +259,7 @@ static enum err_code run_jobs(struct fleet *fleet, struct fleet_job *jobs, size_
     enum err_code code = fleet_sum_up(fleet, nodes, errs, count, err);
     free(nodes);
     free(errs);
-    op_array_free(ops, count);
+    errand_array_free(ops, count);
     return code;
 }
 
@@ -355,7 +355,8 @@ static void upload_script(const struct fleet_upload *upload, uint64_t size, stru
                size, (upload->mode != 0 ? upload->mode : 0644) & 07777);
 }
 
-static enum err_code open_source(struct op *op, const struct fleet_upload *upload, struct err *err)
+static enum err_code open_source(struct errand *op, const struct fleet_upload *upload,
+                                 struct err *err)
 {
     const char *name = op->member->node->name;
     if (upload->source == NULL) {
@@ -374,9 +375,10 @@ static enum err_code open_source(struct op *op, const struct fleet_upload *uploa
     return ERR_NONE;
 }
 
-static void prepare_upload(struct op *op, struct fleet *fleet, const struct fleet_upload *upload)
+static void prepare_upload(struct errand *op, struct fleet *fleet,
+                           const struct fleet_upload *upload)
 {
-    struct op source = {.member = &fleet->members[upload->node], .input_fd = -1};
+    struct errand source = {.member = &fleet->members[upload->node], .input_fd = -1};
     struct err err = ERR_INIT;
     open_source(&source, upload, &err);
     struct buf script = BUF_INIT;
@@ -398,7 +400,7 @@ static void prepare_upload(struct op *op, struct fleet *fleet, const struct flee
 }
 
 /* A transfer that failed on the node, told without the script that nobody wrote. */
-static void transfer_failed(struct op *op, struct err *err)
+static void transfer_failed(struct errand *op, struct err *err)
 {
     if (op->err.code == ERR_NONE && op->output.status != 0) {
         struct err whole = ERR_INIT;
@@ -415,7 +417,7 @@ static void transfer_failed(struct op *op, struct err *err)
 enum err_code fleet_upload(struct fleet *fleet, struct fleet_upload *uploads, size_t count,
                            struct err *err)
 {
-    struct op **ops = op_array(count);
+    struct errand **ops = errand_array(count);
     const struct err **errs = allocate(count, sizeof *errs);
     uint32_t *nodes = allocate(count, sizeof *nodes);
     for (size_t i = 0; i < count; i++) {
@@ -429,7 +431,7 @@ enum err_code fleet_upload(struct fleet *fleet, struct fleet_upload *uploads, si
     enum err_code code = fleet_sum_up(fleet, nodes, errs, count, err);
     free(nodes);
     free(errs);
-    op_array_free(ops, count);
+    errand_array_free(ops, count);
     return code;
 }
 
@@ -442,7 +444,7 @@ static char *aside_name(const struct fleet_download *download)
     return buf_take(&name);
 }
 
-static void prepare_download(struct op *op, struct fleet *fleet,
+static void prepare_download(struct errand *op, struct fleet *fleet,
                              const struct fleet_download *download, const char *aside)
 {
     struct buf text = BUF_INIT;
@@ -463,7 +465,7 @@ static void prepare_download(struct op *op, struct fleet *fleet,
         err_errno(&op->err, errno, "%s: %s: %s", op->member->node->name, op->label, aside);
 }
 
-static void finish_download(struct op *op, struct fleet_download *download, const char *aside)
+static void finish_download(struct errand *op, struct fleet_download *download, const char *aside)
 {
     transfer_failed(op, &download->err);
     if (download->err.code == ERR_NONE && rename(aside, download->target) != 0)
@@ -476,7 +478,7 @@ static void finish_download(struct op *op, struct fleet_download *download, cons
 enum err_code fleet_download(struct fleet *fleet, struct fleet_download *downloads, size_t count,
                              struct err *err)
 {
-    struct op **ops = op_array(count);
+    struct errand **ops = errand_array(count);
     char **asides = allocate(count, sizeof *asides);
     const struct err **errs = allocate(count, sizeof *errs);
     uint32_t *nodes = allocate(count, sizeof *nodes);
@@ -495,6 +497,6 @@ enum err_code fleet_download(struct fleet *fleet, struct fleet_download *downloa
     free(nodes);
     free(errs);
     free(asides);
-    op_array_free(ops, count);
+    errand_array_free(ops, count);
     return code;
 }

@@ -16,7 +16,7 @@ struct stream_request {
 
 static void free_stream(struct stream *stream)
 {
-    op_destroy(&stream->op);
+    errand_destroy(&stream->op);
     free(stream);
 }
 
@@ -26,8 +26,8 @@ static struct stream *new_stream(struct fleet *fleet, const struct fleet_stream_
     if (stream == NULL)
         abort();
     const struct node *target = fleet_node(fleet, job->node);
-    struct op *op = &stream->op;
-    op_init(op, fleet, job->node, OP_STREAM);
+    struct errand *op = &stream->op;
+    errand_init(op, fleet, job->node, OP_STREAM);
     op->stream = stream;
     op->timeout_ns =
         job->command.timeout_ns > 0 ? job->command.timeout_ns : fleet->options.command_timeout_ns;
@@ -42,7 +42,7 @@ static struct stream *new_stream(struct fleet *fleet, const struct fleet_stream_
 enum err_code fleet_stream_open_all(struct fleet *fleet, struct fleet_stream_job *jobs,
                                     size_t count, struct err *err)
 {
-    struct op **ops = calloc(count + 1, sizeof *ops);
+    struct errand **ops = calloc(count + 1, sizeof *ops);
     const struct err **errs = calloc(count + 1, sizeof *errs);
     uint32_t *nodes = calloc(count + 1, sizeof *nodes);
     if (ops == NULL || errs == NULL || nodes == NULL)
@@ -90,13 +90,13 @@ void stream_lost(struct stream *stream, const struct channel_end *end, const str
 static void end_stream(struct stream *stream)
 {
     if (atomic_load(&stream->open))
-        op_detach(&stream->op);
+        errand_detach(&stream->op);
     atomic_store(&stream->open, false);
 }
 
 static void send_now(struct stream *stream, const void *data, size_t length, bool finish)
 {
-    struct op *op = &stream->op;
+    struct errand *op = &stream->op;
     if (!atomic_load(&stream->open) || op->channel == NULL)
         return;
     if (length > 0)

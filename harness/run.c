@@ -556,9 +556,8 @@ static void write_results(struct running *running, struct json *results)
     if (store_write_json(running->directory, "results.json", results, &err) != ERR_NONE)
         note_problem(running, err.code, &err);
     if (running->history.count > 0 && running->history.count <= EDN_EVENTS_MAX &&
-        history_save(&running->history,
-                     store_path(&running->arena, running->directory, "history.edn"), "edn",
-                     &err) != ERR_NONE)
+        history_save(store_path(&running->arena, running->directory, "history.edn"), "edn",
+                     &running->history, &err) != ERR_NONE)
         note_problem(running, err.code, &err);
     struct json *schedule = read_back_schedule(running);
     struct run run = {.directory = running->directory,
