@@ -158,6 +158,8 @@ static struct generator_context context_of(struct worker *worker, int64_t now_ns
         .process = worker->process,
         .thread_count =
             worker->scheduler->options.client == NULL ? 0 : worker->scheduler->options.concurrency,
+        .nemesis = worker->scheduler->options.hooks.nemesis != NULL,
+        .news = &worker->scheduler->news,
         .scratch = &worker->scratch,
     };
 }

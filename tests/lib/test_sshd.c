@@ -29,7 +29,7 @@ bool test_sshd_available(const char **skip)
     return false;
 }
 
-void test_shell(const char *format, ...)
+void sshd_shell(const char *format, ...)
 {
     char command[4096];
     va_list arguments;
@@ -107,7 +107,7 @@ static void launch(struct test_sshd *sshd)
 
 void test_sshd_new_host_keys(struct test_sshd *sshd)
 {
-    test_shell("cd %s && rm -f host_* && ssh-keygen -q -t ed25519 -N '' -f host_ed25519 && "
+    sshd_shell("cd %s && rm -f host_* && ssh-keygen -q -t ed25519 -N '' -f host_ed25519 && "
                "ssh-keygen -q -t ecdsa -N '' -f host_ecdsa && "
                "ssh-keygen -q -t rsa -b 2048 -N '' -f host_rsa",
                sshd->dir);
@@ -115,7 +115,7 @@ void test_sshd_new_host_keys(struct test_sshd *sshd)
 
 void test_sshd_known_hosts(struct test_sshd *sshd, const char *types, bool hashed)
 {
-    test_shell("cd %s && rm -f known_hosts && for t in %s; do "
+    sshd_shell("cd %s && rm -f known_hosts && for t in %s; do "
                "echo \"[127.0.0.1]:%u $(cut -d' ' -f1,2 host_$t.pub)\" >>known_hosts; done; "
                "[ %d = 0 ] || ssh-keygen -q -H -f known_hosts >/dev/null 2>&1",
                sshd->dir, types, sshd->port, hashed);
@@ -128,7 +128,7 @@ void test_sshd_start(struct test_sshd *sshd, const char *extra)
              parent != NULL ? parent : "/tmp");
     assert_non_null(mkdtemp(sshd->dir));
     test_sshd_new_host_keys(sshd);
-    test_shell("cd %s && for t in ed25519 ecdsa rsa; do "
+    sshd_shell("cd %s && for t in ed25519 ecdsa rsa; do "
                "ssh-keygen -q -t $t -N '' -f id_$t; cat id_$t.pub >>authorized_keys; done; "
                "ssh-keygen -q -t ed25519 -N '' -f id_wrong; "
                "ssh-keygen -q -t ed25519 -N secret -f id_locked",
@@ -186,5 +186,5 @@ void test_sshd_restart(struct test_sshd *sshd, const char *extra)
 void test_sshd_free(struct test_sshd *sshd)
 {
     test_sshd_stop(sshd);
-    test_shell("rm -rf %s", sshd->dir);
+    sshd_shell("rm -rf %s", sshd->dir);
 }

@@ -31,6 +31,6 @@ int test_sshd_kill_sessions(struct test_sshd *sshd);
 /* Stops it and removes the directory. */
 void test_sshd_free(struct test_sshd *sshd);
 /* Runs a local shell command that must succeed. */
-void test_shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void sshd_shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif
