@@ -244,7 +244,7 @@ static void lose(struct agent *agent, const char *reason)
 {
     struct agents *agents = agent->agents;
     struct err why = ERR_INIT;
-    err_set(&why, ERR_IO, "%s", reason);
+    err_set(&why, ERR_IO, "%s", reason); /* which makes it one line */
     pthread_mutex_lock(&agents->mutex);
     enum agent_state before = agent->state;
     bool stopping = agents->stopping;
@@ -256,10 +256,10 @@ static void lose(struct agent *agent, const char *reason)
     pthread_cond_broadcast(&agents->changed);
     pthread_mutex_unlock(&agents->mutex);
     char message[ERR_MESSAGE_MAX];
-    snprintf(message, sizeof message, "the agent is gone: %.1000s", reason);
+    snprintf(message, sizeof message, "the agent is gone: %.1000s", why.message);
     fail_pending(agent, message);
     if (before == AGENT_READY && !stopping)
-        tell_lost(agent, reason);
+        tell_lost(agent, why.message);
 }
 
 static void refuse(struct agent *agent, const struct line *event)

@@ -284,8 +284,6 @@ enum err_code agents_start_on(struct agents *agents, const uint32_t *nodes, size
         code = upload_agent(agents, missing, missing_count, err);
         if (code == ERR_NONE)
             try_start(agents, missing, missing_count);
-        else
-            err_wrap(err, "upload of the agent");
     }
     if (code == ERR_NONE)
         code = sum_up(agents, all, count, err);

@@ -20,6 +20,8 @@
 
 extern char **environ;
 
+enum { END_OF_INPUT_MS = 300 };
+
 static struct {
     pthread_mutex_t mutex;
     struct {
@@ -172,14 +174,17 @@ static void start(struct remote_channel *channel)
     channel->started = true;
 }
 
+/* The command's input ends, and it has a moment to act upon that, as under sshd. */
 static void free_channel(struct remote_channel *channel)
 {
     for (int i = 0; i < 3; i++)
         close_fd(&channel->fds[i]);
-    if (channel->started && !channel->exited)
-        kill(channel->pid, SIGKILL); /* tidier than sshd, so that tests leave nothing behind */
-    if (channel->started && !channel->exited)
+    if (channel->started && !channel->exited) {
+        struct pollfd ended = {.fd = channel->pid_fd, .events = POLLIN};
+        if (poll(&ended, 1, END_OF_INPUT_MS) == 0)
+            kill(channel->pid, SIGKILL); /* tidier than sshd, so that tests leave nothing behind */
         waitpid(channel->pid, NULL, 0);
+    }
     close_fd(&channel->pid_fd);
     TAILQ_REMOVE(&channel->session->list, channel, entry);
     channel->session->channels--;
@@ -401,16 +406,6 @@ static void session_close(struct remote_session *session)
     pthread_mutex_lock(&fake.mutex);
     fake.nodes[session->node].wake_fd = -1;
     pthread_mutex_unlock(&fake.mutex);
-    /* All inputs end first, and the commands have a moment to act upon it, as under sshd. */
-    struct remote_channel *channel;
-    TAILQ_FOREACH(channel, &session->list, entry)
-    close_fd(&channel->fds[0]);
-    TAILQ_FOREACH(channel, &session->list, entry)
-    {
-        struct pollfd ended = {.fd = channel->pid_fd, .events = POLLIN};
-        if (channel->started && !channel->exited)
-            poll(&ended, 1, 200);
-    }
     while (!TAILQ_EMPTY(&session->list))
         free_channel(TAILQ_FIRST(&session->list));
     close(session->epoll_fd);

@@ -240,11 +240,11 @@ static void a_command_past_its_time_fails_and_the_next_works(void **state)
     (void)state;
     struct fleet *fleet = fake_fleet(2);
     struct err err = ERR_INIT;
-    struct command command = {.text = "sleep 60", .timeout_ns = 100 * NS_PER_MS};
+    struct command command = {.text = "exec sleep 60", .timeout_ns = 100 * NS_PER_MS};
     int64_t begin_ns = clock_monotonic_ns();
     assert_int_equal(fleet_run(fleet, 1, &command, NULL, &err), ERR_TIMEOUT);
     assert_true(clock_monotonic_ns() - begin_ns < 20 * NS_PER_SECOND);
-    assert_contains(err.message, "n2: `sleep 60`: did not end within 100 ms");
+    assert_contains(err.message, "n2: `exec sleep 60`: did not end within 100 ms");
     struct output output = run(fleet, 1, "echo again");
     assert_string_equal(buf_text(&output.out), "again\n");
     output_free(&output);
@@ -269,7 +269,7 @@ static void an_interrupt_cancels_what_runs(void **state)
     (void)state;
     struct interruption interruption = {.fleet = fake_fleet(1), .file = in_directory("running")};
     char text[500];
-    snprintf(text, sizeof text, ": >%s; sleep 60", interruption.file);
+    snprintf(text, sizeof text, ": >%s; exec sleep 60", interruption.file);
     pthread_t thread;
     pthread_create(&thread, NULL, interrupt_later, &interruption);
     struct err err = ERR_INIT;
@@ -331,7 +331,7 @@ static void a_lost_connection_fails_what_ran_and_comes_back(void **state)
     struct fleet *fleet = fake_fleet(2);
     const char *file = in_directory("cut-now");
     char text[500];
-    snprintf(text, sizeof text, ": >%s; sleep 60", file);
+    snprintf(text, sizeof text, ": >%s; exec sleep 60", file);
     pthread_t thread;
     pthread_create(&thread, NULL, cut_later, (void *)file);
     struct err err = ERR_INIT;
