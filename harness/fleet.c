@@ -115,133 +115,136 @@ static void close_session(struct fleet_member *member)
     member->channels_max = CHANNELS_MAX;
 }
 
-void errand_submit(struct errand *op)
+void errand_submit(struct errand *errand)
 {
-    struct fleet *fleet = op->fleet;
-    op->begun_ns = clock_monotonic_ns();
-    op->deadline_ns = op->timeout_ns > 0 ? op->begun_ns + op->timeout_ns : INT64_MAX;
-    op->retry_until_ns = op->begun_ns + (op->kind == OP_CONNECT ? fleet->options.patience_ns
-                                                                : fleet->options.reconnect_ns);
-    TAILQ_INSERT_TAIL(&op->member->queued, op, entry);
-    op->member->dirty = true;
+    struct fleet *fleet = errand->fleet;
+    errand->begun_ns = clock_monotonic_ns();
+    errand->deadline_ns =
+        errand->timeout_ns > 0 ? errand->begun_ns + errand->timeout_ns : INT64_MAX;
+    errand->retry_until_ns =
+        errand->begun_ns +
+        (errand->kind == ERRAND_CONNECT ? fleet->options.patience_ns : fleet->options.reconnect_ns);
+    TAILQ_INSERT_TAIL(&errand->member->queued, errand, entry);
+    errand->member->dirty = true;
 }
 
-void errand_detach(struct errand *op)
+void errand_detach(struct errand *errand)
 {
-    struct fleet_member *member = op->member;
-    TAILQ_REMOVE(op->running ? &member->running : &member->queued, op, entry);
-    if (op->running)
+    struct fleet_member *member = errand->member;
+    TAILQ_REMOVE(errand->running ? &member->running : &member->queued, errand, entry);
+    if (errand->running)
         member->channels--;
-    op->running = false;
-    if (op->channel != NULL) {
-        member->fleet->remote->channel_abort(op->channel);
-        op->channel = NULL;
+    errand->running = false;
+    if (errand->channel != NULL) {
+        member->fleet->remote->channel_abort(errand->channel);
+        errand->channel = NULL;
     }
     member->dirty = true;
 }
 
-static void op_complete(struct errand *op)
+static void op_complete(struct errand *errand)
 {
-    struct batch *batch = op->batch;
-    op->output.duration_ns = clock_monotonic_ns() - op->begun_ns;
-    op->batch = NULL;
+    struct batch *batch = errand->batch;
+    errand->output.duration_ns = clock_monotonic_ns() - errand->begun_ns;
+    errand->batch = NULL;
     if (batch != NULL)
         batch_done(batch);
 }
 
-void errand_fail(struct errand *op, enum err_code code, const char *format, ...)
+void errand_fail(struct errand *errand, enum err_code code, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
     char message[ERR_MESSAGE_MAX];
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    const char *name = op->member->node->name;
+    const char *name = errand->member->node->name;
     struct err err = ERR_INIT;
-    if (op->kind == OP_CONNECT)
+    if (errand->kind == ERRAND_CONNECT)
         err_set(&err, code, "%s: %s", name, message);
     else
-        err_set(&err, code, "%s: %s: %s", name, op->label, message);
-    errand_detach(op);
-    if (op->batch == NULL && op->kind == OP_STREAM) {
-        stream_lost(op->stream, NULL, &err);
-    } else { /* `op->err` belongs to the waiting caller once the batch is done */
-        op->err = err;
-        op_complete(op);
+        err_set(&err, code, "%s: %s: %s", name, errand->label, message);
+    errand_detach(errand);
+    if (errand->batch == NULL && errand->kind == ERRAND_STREAM) {
+        stream_lost(errand->stream, NULL, &err);
+    } else { /* `errand->err` belongs to the waiting caller once the batch is done */
+        errand->err = err;
+        op_complete(errand);
     }
 }
 
-void errand_started(struct errand *op)
+void errand_started(struct errand *errand)
 {
-    if (op->kind != OP_STREAM || op->batch == NULL)
+    if (errand->kind != ERRAND_STREAM || errand->batch == NULL)
         return;
-    op->deadline_ns = INT64_MAX;
-    op_complete(op);
+    errand->deadline_ns = INT64_MAX;
+    op_complete(errand);
 }
 
-static void end_of_command(struct errand *op, const struct channel_end *end)
+static void end_of_command(struct errand *errand, const struct channel_end *end)
 {
-    struct output *output = &op->output;
+    struct output *output = &errand->output;
     output->status = end->status;
     snprintf(output->signal_name, sizeof output->signal_name, "%s",
              end->signal_name != NULL ? end->signal_name : "");
-    if (op->sudo)
-        sudo_refused(op->member->node, member_user(op->fleet, op->member->node), output, &op->err);
-    op_complete(op);
+    if (errand->sudo)
+        sudo_refused(errand->member->node, member_user(errand->fleet, errand->member->node), output,
+                     &errand->err);
+    op_complete(errand);
 }
 
 /* The node allows fewer channels than we have commands (sshd's MaxSessions is 10 by default): the
  * command was not begun, so it waits until another one ends. */
-static void wait_for_channel(struct errand *op, const char *reason)
+static void wait_for_channel(struct errand *errand, const char *reason)
 {
-    struct fleet_member *member = op->member;
+    struct fleet_member *member = errand->member;
     if (member->channels == 0) {
-        TAILQ_INSERT_HEAD(&member->queued, op, entry);
-        errand_fail(op, ERR_REMOTE, "the node opens no session for it: %s", reason);
+        TAILQ_INSERT_HEAD(&member->queued, errand, entry);
+        errand_fail(errand, ERR_REMOTE, "the node opens no session for it: %s", reason);
         return;
     }
     member->channels_max = member->channels;
-    TAILQ_INSERT_HEAD(&member->queued, op, entry);
+    TAILQ_INSERT_HEAD(&member->queued, errand, entry);
 }
 
-void errand_ended(struct errand *op, const struct channel_end *end)
+void errand_ended(struct errand *errand, const struct channel_end *end)
 {
-    struct fleet_member *member = op->member;
-    op->channel = NULL;
-    TAILQ_REMOVE(&member->running, op, entry);
-    op->running = false;
+    struct fleet_member *member = errand->member;
+    errand->channel = NULL;
+    TAILQ_REMOVE(&member->running, errand, entry);
+    errand->running = false;
     member->channels--;
     member->dirty = true;
     if (TAILQ_EMPTY(&member->queued))
         member->channels_max = CHANNELS_MAX; /* ask again: others may have left */
     if (end->result == CHANNEL_REFUSED) {
-        wait_for_channel(op, end->reason);
+        wait_for_channel(errand, end->reason);
     } else if (end->result == CHANNEL_DENIED) {
-        TAILQ_INSERT_HEAD(&member->queued, op, entry);
-        errand_fail(op, ERR_REMOTE, "the node refused to run it: %s", end->reason);
-    } else if (op->kind == OP_STREAM && op->batch == NULL) {
-        stream_lost(op->stream, end, NULL);
+        TAILQ_INSERT_HEAD(&member->queued, errand, entry);
+        errand_fail(errand, ERR_REMOTE, "the node refused to run it: %s", end->reason);
+    } else if (errand->kind == ERRAND_STREAM && errand->batch == NULL) {
+        stream_lost(errand->stream, end, NULL);
     } else {
-        end_of_command(op, end);
+        end_of_command(errand, end);
     }
 }
 
-static void time_out(struct errand *op)
+static void time_out(struct errand *errand)
 {
-    struct fleet_member *member = op->member;
-    bool began = op->channel != NULL;
+    struct fleet_member *member = errand->member;
+    bool began = errand->channel != NULL;
     char limit[32];
-    clock_format_human(op->timeout_ns, limit, sizeof limit);
-    if (op->channel == NULL && !member->ready)
-        errand_fail(op, ERR_TIMEOUT, "not connected within %s%s%s", limit,
+    clock_format_human(errand->timeout_ns, limit, sizeof limit);
+    if (errand->channel == NULL && !member->ready)
+        errand_fail(errand, ERR_TIMEOUT, "not connected within %s%s%s", limit,
                     member->last_failure.code != ERR_NONE ? ": " : "",
                     member->last_failure.message);
-    else if (op->channel == NULL)
-        errand_fail(op, ERR_TIMEOUT,
+    else if (errand->channel == NULL)
+        errand_fail(errand, ERR_TIMEOUT,
                     "not begun within %s: the node runs as many commands as it allows", limit);
     else
         errand_fail(
-            op, ERR_TIMEOUT,
+            errand, ERR_TIMEOUT,
             "did not end within %s; it may still run there (a background process that keeps "
             "its output open looks the same: redirect it)",
             limit);
@@ -253,12 +256,12 @@ static void time_out(struct errand *op)
 
 static void expire_list(struct errand_list *list, int64_t now_ns)
 {
-    struct errand *op = TAILQ_FIRST(list);
-    while (op != NULL) {
-        struct errand *next = TAILQ_NEXT(op, entry);
-        if (op->deadline_ns <= now_ns)
-            time_out(op);
-        op = next;
+    struct errand *errand = TAILQ_FIRST(list);
+    while (errand != NULL) {
+        struct errand *next = TAILQ_NEXT(errand, entry);
+        if (errand->deadline_ns <= now_ns)
+            time_out(errand);
+        errand = next;
     }
 }
 
@@ -267,12 +270,12 @@ static void expire_list(struct errand_list *list, int64_t now_ns)
 /* Fails the operations that waited for a connection and may wait no longer. */
 static void fail_queued(struct fleet_member *member, const struct err *err, bool may_retry)
 {
-    struct errand *op = TAILQ_FIRST(&member->queued);
-    while (op != NULL) {
-        struct errand *next = TAILQ_NEXT(op, entry);
-        if (!may_retry || member->retry_at_ns > op->retry_until_ns)
-            errand_fail(op, err->code, "%s", err->message);
-        op = next;
+    struct errand *errand = TAILQ_FIRST(&member->queued);
+    while (errand != NULL) {
+        struct errand *next = TAILQ_NEXT(errand, entry);
+        if (!may_retry || member->retry_at_ns > errand->retry_until_ns)
+            errand_fail(errand, err->code, "%s", err->message);
+        errand = next;
     }
 }
 
@@ -283,19 +286,19 @@ static void lose_session(struct fleet_member *member, const struct err *err)
     const struct remote *remote = member->fleet->remote;
     bool was_ready = member->ready;
     bool may_retry = was_ready || remote->session_may_retry(member->session);
-    struct errand *op = TAILQ_LAST(&member->running, errand_list);
-    while (op != NULL) { /* backwards, so that what waits again keeps its order */
-        struct errand *previous = TAILQ_PREV(op, errand_list, entry);
-        bool sent = remote->channel_sent(op->channel);
-        op->channel = NULL; /* goes with the session */
+    struct errand *errand = TAILQ_LAST(&member->running, errand_list);
+    while (errand != NULL) { /* backwards, so that what waits again keeps its order */
+        struct errand *previous = TAILQ_PREV(errand, errand_list, entry);
+        bool sent = remote->channel_sent(errand->channel);
+        errand->channel = NULL; /* goes with the session */
         if (sent) {
-            errand_fail(op, err->code, "connection lost: %s%s", err->message,
-                        op->kind == OP_COMMAND ? "; it may have run" : "");
+            errand_fail(errand, err->code, "connection lost: %s%s", err->message,
+                        errand->kind == ERRAND_COMMAND ? "; it may have run" : "");
         } else {
-            errand_detach(op);
-            TAILQ_INSERT_HEAD(&member->queued, op, entry);
+            errand_detach(errand);
+            TAILQ_INSERT_HEAD(&member->queued, errand, entry);
         }
-        op = previous;
+        errand = previous;
     }
     close_session(member);
     member->last_failure = *err;
@@ -324,28 +327,28 @@ static void connect_member(struct fleet_member *member)
 
 static void finish_connects(struct fleet_member *member)
 {
-    struct errand *op = TAILQ_FIRST(&member->queued);
-    while (op != NULL) {
-        struct errand *next = TAILQ_NEXT(op, entry);
-        if (op->kind == OP_CONNECT) {
-            errand_detach(op);
-            op_complete(op);
+    struct errand *errand = TAILQ_FIRST(&member->queued);
+    while (errand != NULL) {
+        struct errand *next = TAILQ_NEXT(errand, entry);
+        if (errand->kind == ERRAND_CONNECT) {
+            errand_detach(errand);
+            op_complete(errand);
         }
-        op = next;
+        errand = next;
     }
 }
 
 static void begin_queued(struct fleet_member *member)
 {
     while (!TAILQ_EMPTY(&member->queued) && member->channels < member->channels_max) {
-        struct errand *op = TAILQ_FIRST(&member->queued);
-        TAILQ_REMOVE(&member->queued, op, entry);
-        TAILQ_INSERT_TAIL(&member->running, op, entry);
-        op->running = true;
+        struct errand *errand = TAILQ_FIRST(&member->queued);
+        TAILQ_REMOVE(&member->queued, errand, entry);
+        TAILQ_INSERT_TAIL(&member->running, errand, entry);
+        errand->running = true;
         member->channels++;
-        op->channel = member->fleet->remote->channel_open(member->session, buf_text(&op->line),
-                                                          &errand_events, op);
-        errand_feed(op);
+        errand->channel = member->fleet->remote->channel_open(
+            member->session, buf_text(&errand->line), &errand_events, errand);
+        errand_feed(errand);
         member->dirty = true;
     }
 }
@@ -387,9 +390,9 @@ static int64_t earliest(int64_t a, int64_t b)
 static int64_t list_deadline(const struct errand_list *list)
 {
     int64_t deadline_ns = INT64_MAX;
-    const struct errand *op;
-    TAILQ_FOREACH(op, list, entry)
-    deadline_ns = earliest(deadline_ns, op->deadline_ns);
+    const struct errand *errand;
+    TAILQ_FOREACH(errand, list, entry)
+    deadline_ns = earliest(deadline_ns, errand->deadline_ns);
     return deadline_ns;
 }
 
@@ -451,12 +454,12 @@ static void fail_all(struct fleet *fleet, bool streams_too, const char *reason)
         for (int pass = 0; pass < 2; pass++) {
             struct errand_list *list =
                 pass == 0 ? &fleet->members[i].queued : &fleet->members[i].running;
-            struct errand *op = TAILQ_FIRST(list);
-            while (op != NULL) {
-                struct errand *next = TAILQ_NEXT(op, entry);
-                if (streams_too || op->kind != OP_STREAM || op->batch != NULL)
-                    errand_fail(op, ERR_CANCELLED, "%s", reason);
-                op = next;
+            struct errand *errand = TAILQ_FIRST(list);
+            while (errand != NULL) {
+                struct errand *next = TAILQ_NEXT(errand, entry);
+                if (streams_too || errand->kind != ERRAND_STREAM || errand->batch != NULL)
+                    errand_fail(errand, ERR_CANCELLED, "%s", reason);
+                errand = next;
             }
         }
 }
@@ -643,16 +646,16 @@ static int start_thread(struct fleet *fleet)
 
 static enum err_code connect_all(struct fleet *fleet, struct err *err)
 {
-    struct errand **ops = errand_array(fleet->count);
+    struct errand **errands = errand_array(fleet->count);
     const struct err **errs = allocate(fleet->count, sizeof *errs);
     for (size_t i = 0; i < fleet->count; i++) {
-        errand_init(ops[i], fleet, (uint32_t)i, OP_CONNECT);
-        errs[i] = &ops[i]->err;
+        errand_init(errands[i], fleet, (uint32_t)i, ERRAND_CONNECT);
+        errs[i] = &errands[i]->err;
     }
-    ops_run(fleet, ops, fleet->count);
+    errands_run(fleet, errands, fleet->count);
     enum err_code code = fleet_sum_up(fleet, NULL, errs, fleet->count, err);
     free(errs);
-    errand_array_free(ops, fleet->count);
+    errand_array_free(errands, fleet->count);
     return code;
 }
 

@@ -13,9 +13,9 @@
 struct fleet_member;
 
 enum errand_kind {
-    OP_CONNECT, /* done when the session is ready */
-    OP_COMMAND,
-    OP_STREAM,
+    ERRAND_CONNECT, /* done when the session is ready */
+    ERRAND_COMMAND,
+    ERRAND_STREAM,
 };
 
 /* One thing under way on one node. Owned by the I/O thread from submission until batch_done; a
@@ -49,7 +49,7 @@ struct errand {
 TAILQ_HEAD(errand_list, errand);
 
 struct stream {
-    struct errand op;
+    struct errand errand;
     const struct stream_events *events;
     void *context;
     atomic_bool open; /* events may still come */
@@ -84,23 +84,23 @@ struct fleet {
 };
 
 /* On the I/O thread. */
-void errand_submit(struct errand *op);
-void errand_fail(struct errand *op, enum err_code code, const char *format, ...) FORMAT(3, 4);
-void errand_started(struct errand *op);
-void errand_ended(struct errand *op, const struct channel_end *end);
+void errand_submit(struct errand *errand);
+void errand_fail(struct errand *errand, enum err_code code, const char *format, ...) FORMAT(3, 4);
+void errand_started(struct errand *errand);
+void errand_ended(struct errand *errand, const struct channel_end *end);
 /* Takes the operation off its node, and aborts its channel if it has one. */
-void errand_detach(struct errand *op);
-void errand_feed(struct errand *op);
+void errand_detach(struct errand *errand);
+void errand_feed(struct errand *errand);
 extern const struct channel_events errand_events;
 void stream_lost(struct stream *stream, const struct channel_end *end, const struct err *err);
 
-void errand_init(struct errand *op, struct fleet *fleet, uint32_t node, enum errand_kind kind);
-void errand_destroy(struct errand *op);
+void errand_init(struct errand *errand, struct fleet *fleet, uint32_t node, enum errand_kind kind);
+void errand_destroy(struct errand *errand);
 /* `count` zeroed operations, as pointers; the other destroys and frees them. */
 struct errand **errand_array(size_t count);
-void errand_array_free(struct errand **ops, size_t count);
+void errand_array_free(struct errand **errands, size_t count);
 /* Puts all on the I/O thread with one wake-up and waits until they are done. */
-void ops_run(struct fleet *fleet, struct errand *const *ops, size_t count);
+void errands_run(struct fleet *fleet, struct errand *const *errands, size_t count);
 
 /* ---- Texts (fleet_text.c) ---- */
 /* The line for the node's login shell: "exec [sudo -n ][env ...]sh -c '...'". */

@@ -25,29 +25,29 @@ static void *allocate(size_t count, size_t size)
 
 /* ---- An operation's life ---- */
 
-void errand_init(struct errand *op, struct fleet *fleet, uint32_t node, enum errand_kind kind)
+void errand_init(struct errand *errand, struct fleet *fleet, uint32_t node, enum errand_kind kind)
 {
-    *op = (struct errand){.kind = kind,
-                          .fleet = fleet,
-                          .member = &fleet->members[node],
-                          .output_bytes_max = OUTPUT_BYTES_MAX,
-                          .input_fd = -1,
-                          .output_fd = -1};
+    *errand = (struct errand){.kind = kind,
+                              .fleet = fleet,
+                              .member = &fleet->members[node],
+                              .output_bytes_max = OUTPUT_BYTES_MAX,
+                              .input_fd = -1,
+                              .output_fd = -1};
 }
 
-void errand_destroy(struct errand *op)
+void errand_destroy(struct errand *errand)
 {
-    buf_free(&op->line);
-    output_free(&op->output);
-    if (op->input_fd >= 0)
-        close(op->input_fd);
-    if (op->output_fd >= 0)
-        close(op->output_fd);
+    buf_free(&errand->line);
+    output_free(&errand->output);
+    if (errand->input_fd >= 0)
+        close(errand->input_fd);
+    if (errand->output_fd >= 0)
+        close(errand->output_fd);
 }
 
 struct submission {
     struct fleet_task task;
-    struct errand *const *ops;
+    struct errand *const *errands;
     size_t count;
 };
 
@@ -55,22 +55,22 @@ static void submit(struct fleet_task *task)
 {
     struct submission *submission = (struct submission *)task;
     for (size_t i = 0; i < submission->count; i++)
-        if (submission->ops[i]->batch != NULL)
-            errand_submit(submission->ops[i]);
+        if (submission->errands[i]->batch != NULL)
+            errand_submit(submission->errands[i]);
 }
 
-void ops_run(struct fleet *fleet, struct errand *const *ops, size_t count)
+void errands_run(struct fleet *fleet, struct errand *const *errands, size_t count)
 {
     struct batch batch;
     size_t pending = 0;
     for (size_t i = 0; i < count; i++)
-        pending += ops[i]->err.code == ERR_NONE;
+        pending += errands[i]->err.code == ERR_NONE;
     if (pending == 0)
         return;
     batch_init(&batch, pending);
     for (size_t i = 0; i < count; i++) /* what failed before it began is left out */
-        ops[i]->batch = ops[i]->err.code == ERR_NONE ? &batch : NULL;
-    struct submission submission = {.task = {.run = submit}, .ops = ops, .count = count};
+        errands[i]->batch = errands[i]->err.code == ERR_NONE ? &batch : NULL;
+    struct submission submission = {.task = {.run = submit}, .errands = errands, .count = count};
     fleet_post(fleet, &submission.task);
     batch_wait(&batch);
 }
@@ -78,20 +78,20 @@ void ops_run(struct fleet *fleet, struct errand *const *ops, size_t count)
 /* An array of operations, and of pointers to them; freed by errand_array_free. */
 struct errand **errand_array(size_t count)
 {
-    struct errand *ops = allocate(count, sizeof *ops);
+    struct errand *errands = allocate(count, sizeof *errands);
     struct errand **pointers = allocate(count + 1, sizeof *pointers);
     for (size_t i = 0; i < count; i++)
-        pointers[i] = &ops[i];
-    pointers[count] = ops;
+        pointers[i] = &errands[i];
+    pointers[count] = errands;
     return pointers;
 }
 
-void errand_array_free(struct errand **ops, size_t count)
+void errand_array_free(struct errand **errands, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        errand_destroy(ops[i]);
-    free(ops[count]);
-    free(ops);
+        errand_destroy(errands[i]);
+    free(errands[count]);
+    free(errands);
 }
 
 /* ---- Events of a channel, on the I/O thread ---- */
@@ -101,14 +101,14 @@ static void on_started(void *context)
     errand_started(context);
 }
 
-static void write_out(struct errand *op, const char *bytes, size_t length)
+static void write_out(struct errand *errand, const char *bytes, size_t length)
 {
     while (length > 0) {
-        ssize_t written = write(op->output_fd, bytes, length);
+        ssize_t written = write(errand->output_fd, bytes, length);
         if (written < 0 && errno == EINTR)
             continue;
         if (written <= 0) {
-            errand_fail(op, ERR_IO, "writing the local copy: %s", strerror(errno));
+            errand_fail(errand, ERR_IO, "writing the local copy: %s", strerror(errno));
             return;
         }
         bytes += written;
@@ -118,76 +118,76 @@ static void write_out(struct errand *op, const char *bytes, size_t length)
 
 static void on_stdout(void *context, const char *bytes, size_t length)
 {
-    struct errand *op = context;
-    if (op->kind == OP_STREAM) {
-        op->stream->events->on_stdout(op->stream->context, bytes, length);
+    struct errand *errand = context;
+    if (errand->kind == ERRAND_STREAM) {
+        errand->stream->events->on_stdout(errand->stream->context, bytes, length);
         return;
     }
-    if (op->output_fd >= 0) {
-        write_out(op, bytes, length);
+    if (errand->output_fd >= 0) {
+        write_out(errand, bytes, length);
         return;
     }
-    size_t room = op->output_bytes_max - op->output.out.length;
+    size_t room = errand->output_bytes_max - errand->output.out.length;
     if (length > room) {
-        op->output.out_truncated = true;
+        errand->output.out_truncated = true;
         length = room;
     }
-    buf_add(&op->output.out, bytes, length);
+    buf_add(&errand->output.out, bytes, length);
 }
 
 /* The last bytes are kept. Half as much again is collected before the front is dropped, so that
  * the moving costs little. */
 static void on_stderr(void *context, const char *bytes, size_t length)
 {
-    struct errand *op = context;
-    if (op->kind == OP_STREAM && op->batch == NULL) {
-        if (op->stream->events->on_stderr != NULL)
-            op->stream->events->on_stderr(op->stream->context, bytes, length);
+    struct errand *errand = context;
+    if (errand->kind == ERRAND_STREAM && errand->batch == NULL) {
+        if (errand->stream->events->on_stderr != NULL)
+            errand->stream->events->on_stderr(errand->stream->context, bytes, length);
         return;
     }
-    struct buf *text = &op->output.err;
+    struct buf *text = &errand->output.err;
     buf_add(text, bytes, length);
-    if (text->length > op->output_bytes_max + op->output_bytes_max / 2) {
-        buf_consume(text, text->length - op->output_bytes_max);
-        op->output.err_truncated = true;
+    if (text->length > errand->output_bytes_max + errand->output_bytes_max / 2) {
+        buf_consume(text, text->length - errand->output_bytes_max);
+        errand->output.err_truncated = true;
     }
 }
 
-static bool feed_file(struct errand *op)
+static bool feed_file(struct errand *errand)
 {
     char chunk[32 << 10];
-    size_t wanted = op->input_left < sizeof chunk ? op->input_left : sizeof chunk;
-    ssize_t got = pread(op->input_fd, chunk, wanted, op->input_offset);
+    size_t wanted = errand->input_left < sizeof chunk ? errand->input_left : sizeof chunk;
+    ssize_t got = pread(errand->input_fd, chunk, wanted, errand->input_offset);
     if (got <= 0) {
-        errand_fail(op, ERR_IO, "reading the local file: %s",
+        errand_fail(errand, ERR_IO, "reading the local file: %s",
                     got == 0 ? "it became shorter" : strerror(errno));
         return false;
     }
-    op->fleet->remote->channel_write(op->channel, chunk, (size_t)got);
-    op->input_offset += got;
-    op->input_left -= (size_t)got;
+    errand->fleet->remote->channel_write(errand->channel, chunk, (size_t)got);
+    errand->input_offset += got;
+    errand->input_left -= (size_t)got;
     return true;
 }
 
-void errand_feed(struct errand *op)
+void errand_feed(struct errand *errand)
 {
-    const struct remote *remote = op->fleet->remote;
-    if (op->kind == OP_STREAM || op->input_finished)
+    const struct remote *remote = errand->fleet->remote;
+    if (errand->kind == ERRAND_STREAM || errand->input_finished)
         return;
-    while (op->input_left > 0 && remote->channel_backlog(op->channel) < INPUT_CHUNK) {
-        if (op->input_fd >= 0) {
-            if (!feed_file(op))
+    while (errand->input_left > 0 && remote->channel_backlog(errand->channel) < INPUT_CHUNK) {
+        if (errand->input_fd >= 0) {
+            if (!feed_file(errand))
                 return;
             continue;
         }
-        size_t length = op->input_left < INPUT_CHUNK ? op->input_left : INPUT_CHUNK;
-        remote->channel_write(op->channel, op->input, length);
-        op->input += length;
-        op->input_left -= length;
+        size_t length = errand->input_left < INPUT_CHUNK ? errand->input_left : INPUT_CHUNK;
+        remote->channel_write(errand->channel, errand->input, length);
+        errand->input += length;
+        errand->input_left -= length;
     }
-    if (op->input_left == 0) {
-        op->input_finished = true;
-        remote->channel_finish(op->channel);
+    if (errand->input_left == 0) {
+        errand->input_finished = true;
+        remote->channel_finish(errand->channel);
     }
 }
 
@@ -198,13 +198,13 @@ static void on_writable(void *context)
 
 static void on_end(void *context, const struct channel_end *end)
 {
-    struct errand *op = context;
-    struct buf *text = &op->output.err;
-    if (text->length > op->output_bytes_max) {
-        buf_consume(text, text->length - op->output_bytes_max);
-        op->output.err_truncated = true;
+    struct errand *errand = context;
+    struct buf *text = &errand->output.err;
+    if (text->length > errand->output_bytes_max) {
+        buf_consume(text, text->length - errand->output_bytes_max);
+        errand->output.err_truncated = true;
     }
-    errand_ended(op, end);
+    errand_ended(errand, end);
 }
 
 const struct channel_events errand_events = {.on_started = on_started,
@@ -215,51 +215,52 @@ const struct channel_events errand_events = {.on_started = on_started,
 
 /* ---- Commands ---- */
 
-static void prepare_command(struct errand *op, struct fleet *fleet, uint32_t node,
+static void prepare_command(struct errand *errand, struct fleet *fleet, uint32_t node,
                             const struct command *command)
 {
-    errand_init(op, fleet, node, OP_COMMAND);
+    errand_init(errand, fleet, node, ERRAND_COMMAND);
     const struct node *target = fleet_node(fleet, node);
-    op->timeout_ns =
+    errand->timeout_ns =
         command->timeout_ns > 0 ? command->timeout_ns : fleet->options.command_timeout_ns;
     if (command->output_bytes_max > 0)
-        op->output_bytes_max = command->output_bytes_max;
-    op->input = command->input;
-    op->input_left = command->input != NULL ? command->input_length : 0;
-    command_label(command, op->label, sizeof op->label);
-    command_line(target, member_user(fleet, target), command, &op->line, &op->sudo, &op->err);
+        errand->output_bytes_max = command->output_bytes_max;
+    errand->input = command->input;
+    errand->input_left = command->input != NULL ? command->input_length : 0;
+    command_label(command, errand->label, sizeof errand->label);
+    command_line(target, member_user(fleet, target), command, &errand->line, &errand->sudo,
+                 &errand->err);
 }
 
 /* Moves the operation's results to where the caller wants them. */
-static void deliver(struct errand *op, struct output *output, bool check, struct err *err)
+static void deliver(struct errand *errand, struct output *output, bool check, struct err *err)
 {
-    if (check && op->err.code == ERR_NONE && op->output.status != 0)
-        command_failed(op->member->node, op->label, &op->output, &op->err);
-    *err = op->err;
+    if (check && errand->err.code == ERR_NONE && errand->output.status != 0)
+        command_failed(errand->member->node, errand->label, &errand->output, &errand->err);
+    *err = errand->err;
     if (output != NULL) {
-        *output = op->output;
-        op->output = (struct output){.status = 0};
+        *output = errand->output;
+        errand->output = (struct output){.status = 0};
     }
 }
 
 static enum err_code run_jobs(struct fleet *fleet, struct fleet_job *jobs, size_t count, bool check,
                               struct err *err)
 {
-    struct errand **ops = errand_array(count);
+    struct errand **errands = errand_array(count);
     const struct err **errs = allocate(count, sizeof *errs);
     uint32_t *nodes = allocate(count, sizeof *nodes);
     for (size_t i = 0; i < count; i++) {
-        prepare_command(ops[i], fleet, jobs[i].node, &jobs[i].command);
+        prepare_command(errands[i], fleet, jobs[i].node, &jobs[i].command);
         nodes[i] = jobs[i].node;
         errs[i] = &jobs[i].err;
     }
-    ops_run(fleet, ops, count);
+    errands_run(fleet, errands, count);
     for (size_t i = 0; i < count; i++)
-        deliver(ops[i], &jobs[i].output, check, &jobs[i].err);
+        deliver(errands[i], &jobs[i].output, check, &jobs[i].err);
     enum err_code code = fleet_sum_up(fleet, nodes, errs, count, err);
     free(nodes);
     free(errs);
-    errand_array_free(ops, count);
+    errand_array_free(errands, count);
     return code;
 }
 
@@ -355,27 +356,27 @@ static void upload_script(const struct fleet_upload *upload, uint64_t size, stru
                size, (upload->mode != 0 ? upload->mode : 0644) & 07777);
 }
 
-static enum err_code open_source(struct errand *op, const struct fleet_upload *upload,
+static enum err_code open_source(struct errand *errand, const struct fleet_upload *upload,
                                  struct err *err)
 {
-    const char *name = op->member->node->name;
+    const char *name = errand->member->node->name;
     if (upload->source == NULL) {
-        op->input = upload->data;
-        op->input_left = upload->length;
+        errand->input = upload->data;
+        errand->input_left = upload->length;
         return ERR_NONE;
     }
-    op->input_fd = open(upload->source, O_RDONLY | O_CLOEXEC);
+    errand->input_fd = open(upload->source, O_RDONLY | O_CLOEXEC);
     struct stat info;
-    if (op->input_fd < 0 || fstat(op->input_fd, &info) != 0)
+    if (errand->input_fd < 0 || fstat(errand->input_fd, &info) != 0)
         return err_errno(err, errno, "%s: upload %s", name, upload->source);
     if (!S_ISREG(info.st_mode))
         return err_set(err, ERR_CONFIG, "%s: upload %s: it is not a regular file", name,
                        upload->source);
-    op->input_left = (size_t)info.st_size;
+    errand->input_left = (size_t)info.st_size;
     return ERR_NONE;
 }
 
-static void prepare_upload(struct errand *op, struct fleet *fleet,
+static void prepare_upload(struct errand *errand, struct fleet *fleet,
                            const struct fleet_upload *upload)
 {
     struct errand source = {.member = &fleet->members[upload->node], .input_fd = -1};
@@ -389,49 +390,49 @@ static void prepare_upload(struct errand *op, struct fleet *fleet,
             fleet->options.command_timeout_ns + (int64_t)(source.input_left >> 20) * NS_PER_SECOND;
     struct command command = {
         .text = buf_text(&script), .as_root = upload->as_root, .timeout_ns = timeout_ns};
-    prepare_command(op, fleet, upload->node, &command);
+    prepare_command(errand, fleet, upload->node, &command);
     buf_free(&script);
-    op->input = source.input;
-    op->input_fd = source.input_fd;
-    op->input_left = source.input_left;
+    errand->input = source.input;
+    errand->input_fd = source.input_fd;
+    errand->input_left = source.input_left;
     if (err.code != ERR_NONE)
-        op->err = err;
-    snprintf(op->label, sizeof op->label, "upload to %s", upload->target);
+        errand->err = err;
+    snprintf(errand->label, sizeof errand->label, "upload to %s", upload->target);
 }
 
 /* A transfer that failed on the node, told without the script that nobody wrote. */
-static void transfer_failed(struct errand *op, struct err *err)
+static void transfer_failed(struct errand *errand, struct err *err)
 {
-    if (op->err.code == ERR_NONE && op->output.status != 0) {
+    if (errand->err.code == ERR_NONE && errand->output.status != 0) {
         struct err whole = ERR_INIT;
-        command_failed(op->member->node, op->label, &op->output, &whole);
-        if (op->output.err.length == 0)
-            op->err = whole;
+        command_failed(errand->member->node, errand->label, &errand->output, &whole);
+        if (errand->output.err.length == 0)
+            errand->err = whole;
         else /* the tools name themselves and what they did: "cat: write error: ..." */
-            err_set(&op->err, ERR_REMOTE, "%s: %s: %s", op->member->node->name, op->label,
-                    buf_text(&op->output.err));
+            err_set(&errand->err, ERR_REMOTE, "%s: %s: %s", errand->member->node->name,
+                    errand->label, buf_text(&errand->output.err));
     }
-    *err = op->err;
+    *err = errand->err;
 }
 
 enum err_code fleet_upload(struct fleet *fleet, struct fleet_upload *uploads, size_t count,
                            struct err *err)
 {
-    struct errand **ops = errand_array(count);
+    struct errand **errands = errand_array(count);
     const struct err **errs = allocate(count, sizeof *errs);
     uint32_t *nodes = allocate(count, sizeof *nodes);
     for (size_t i = 0; i < count; i++) {
-        prepare_upload(ops[i], fleet, &uploads[i]);
+        prepare_upload(errands[i], fleet, &uploads[i]);
         nodes[i] = uploads[i].node;
         errs[i] = &uploads[i].err;
     }
-    ops_run(fleet, ops, count);
+    errands_run(fleet, errands, count);
     for (size_t i = 0; i < count; i++)
-        transfer_failed(ops[i], &uploads[i].err);
+        transfer_failed(errands[i], &uploads[i].err);
     enum err_code code = fleet_sum_up(fleet, nodes, errs, count, err);
     free(nodes);
     free(errs);
-    errand_array_free(ops, count);
+    errand_array_free(errands, count);
     return code;
 }
 
@@ -444,7 +445,7 @@ static char *aside_name(const struct fleet_download *download)
     return buf_take(&name);
 }
 
-static void prepare_download(struct errand *op, struct fleet *fleet,
+static void prepare_download(struct errand *errand, struct fleet *fleet,
                              const struct fleet_download *download, const char *aside)
 {
     struct buf text = BUF_INIT;
@@ -455,48 +456,50 @@ static void prepare_download(struct errand *op, struct fleet *fleet,
                               .timeout_ns = download->timeout_ns > 0
                                                 ? download->timeout_ns
                                                 : 10 * fleet->options.command_timeout_ns};
-    prepare_command(op, fleet, download->node, &command);
+    prepare_command(errand, fleet, download->node, &command);
     buf_free(&text);
-    snprintf(op->label, sizeof op->label, "download of %s", download->source);
-    if (op->err.code != ERR_NONE)
+    snprintf(errand->label, sizeof errand->label, "download of %s", download->source);
+    if (errand->err.code != ERR_NONE)
         return;
-    op->output_fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (op->output_fd < 0)
-        err_errno(&op->err, errno, "%s: %s: %s", op->member->node->name, op->label, aside);
+    errand->output_fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (errand->output_fd < 0)
+        err_errno(&errand->err, errno, "%s: %s: %s", errand->member->node->name, errand->label,
+                  aside);
 }
 
-static void finish_download(struct errand *op, struct fleet_download *download, const char *aside)
+static void finish_download(struct errand *errand, struct fleet_download *download,
+                            const char *aside)
 {
-    transfer_failed(op, &download->err);
+    transfer_failed(errand, &download->err);
     if (download->err.code == ERR_NONE && rename(aside, download->target) != 0)
-        err_errno(&download->err, errno, "%s: %s: rename to %s", op->member->node->name, op->label,
-                  download->target);
-    if (download->err.code != ERR_NONE && op->output_fd >= 0)
+        err_errno(&download->err, errno, "%s: %s: rename to %s", errand->member->node->name,
+                  errand->label, download->target);
+    if (download->err.code != ERR_NONE && errand->output_fd >= 0)
         unlink(aside);
 }
 
 enum err_code fleet_download(struct fleet *fleet, struct fleet_download *downloads, size_t count,
                              struct err *err)
 {
-    struct errand **ops = errand_array(count);
+    struct errand **errands = errand_array(count);
     char **asides = allocate(count, sizeof *asides);
     const struct err **errs = allocate(count, sizeof *errs);
     uint32_t *nodes = allocate(count, sizeof *nodes);
     for (size_t i = 0; i < count; i++) {
         asides[i] = aside_name(&downloads[i]);
-        prepare_download(ops[i], fleet, &downloads[i], asides[i]);
+        prepare_download(errands[i], fleet, &downloads[i], asides[i]);
         nodes[i] = downloads[i].node;
         errs[i] = &downloads[i].err;
     }
-    ops_run(fleet, ops, count);
+    errands_run(fleet, errands, count);
     for (size_t i = 0; i < count; i++) {
-        finish_download(ops[i], &downloads[i], asides[i]);
+        finish_download(errands[i], &downloads[i], asides[i]);
         free(asides[i]);
     }
     enum err_code code = fleet_sum_up(fleet, nodes, errs, count, err);
     free(nodes);
     free(errs);
     free(asides);
-    errand_array_free(ops, count);
+    errand_array_free(errands, count);
     return code;
 }

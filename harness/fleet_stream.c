@@ -16,7 +16,7 @@ struct stream_request {
 
 static void free_stream(struct stream *stream)
 {
-    errand_destroy(&stream->op);
+    errand_destroy(&stream->errand);
     free(stream);
 }
 
@@ -26,37 +26,38 @@ static struct stream *new_stream(struct fleet *fleet, const struct fleet_stream_
     if (stream == NULL)
         abort();
     const struct node *target = fleet_node(fleet, job->node);
-    struct errand *op = &stream->op;
-    errand_init(op, fleet, job->node, OP_STREAM);
-    op->stream = stream;
-    op->timeout_ns =
+    struct errand *errand = &stream->errand;
+    errand_init(errand, fleet, job->node, ERRAND_STREAM);
+    errand->stream = stream;
+    errand->timeout_ns =
         job->command.timeout_ns > 0 ? job->command.timeout_ns : fleet->options.command_timeout_ns;
     stream->events = job->events;
     stream->context = job->context;
     atomic_init(&stream->open, true);
-    command_label(&job->command, op->label, sizeof op->label);
-    command_line(target, member_user(fleet, target), &job->command, &op->line, &op->sudo, &op->err);
+    command_label(&job->command, errand->label, sizeof errand->label);
+    command_line(target, member_user(fleet, target), &job->command, &errand->line, &errand->sudo,
+                 &errand->err);
     return stream;
 }
 
 enum err_code fleet_stream_open_all(struct fleet *fleet, struct fleet_stream_job *jobs,
                                     size_t count, struct err *err)
 {
-    struct errand **ops = calloc(count + 1, sizeof *ops);
+    struct errand **errands = calloc(count + 1, sizeof *errands);
     const struct err **errs = calloc(count + 1, sizeof *errs);
     uint32_t *nodes = calloc(count + 1, sizeof *nodes);
-    if (ops == NULL || errs == NULL || nodes == NULL)
+    if (errands == NULL || errs == NULL || nodes == NULL)
         abort();
     for (size_t i = 0; i < count; i++) {
         jobs[i].stream = new_stream(fleet, &jobs[i]);
-        ops[i] = &jobs[i].stream->op;
+        errands[i] = &jobs[i].stream->errand;
         errs[i] = &jobs[i].err;
         nodes[i] = jobs[i].node;
     }
-    ops_run(fleet, ops, count);
+    errands_run(fleet, errands, count);
     for (size_t i = 0; i < count; i++) {
-        jobs[i].err = ops[i]->err;
-        if (ops[i]->err.code == ERR_NONE)
+        jobs[i].err = errands[i]->err;
+        if (errands[i]->err.code == ERR_NONE)
             continue;
         free_stream(jobs[i].stream);
         jobs[i].stream = NULL;
@@ -64,7 +65,7 @@ enum err_code fleet_stream_open_all(struct fleet *fleet, struct fleet_stream_job
     enum err_code code = fleet_sum_up(fleet, nodes, errs, count, err);
     free(nodes);
     free(errs);
-    free(ops);
+    free(errands);
     return code;
 }
 
@@ -90,20 +91,20 @@ void stream_lost(struct stream *stream, const struct channel_end *end, const str
 static void end_stream(struct stream *stream)
 {
     if (atomic_load(&stream->open))
-        errand_detach(&stream->op);
+        errand_detach(&stream->errand);
     atomic_store(&stream->open, false);
 }
 
 static void send_now(struct stream *stream, const void *data, size_t length, bool finish)
 {
-    struct errand *op = &stream->op;
-    if (!atomic_load(&stream->open) || op->channel == NULL)
+    struct errand *errand = &stream->errand;
+    if (!atomic_load(&stream->open) || errand->channel == NULL)
         return;
     if (length > 0)
-        op->fleet->remote->channel_write(op->channel, data, length);
+        errand->fleet->remote->channel_write(errand->channel, data, length);
     if (finish)
-        op->fleet->remote->channel_finish(op->channel);
-    op->member->dirty = true;
+        errand->fleet->remote->channel_finish(errand->channel);
+    errand->member->dirty = true;
 }
 
 static void run_request(struct fleet_task *task)
@@ -121,7 +122,7 @@ static void run_request(struct fleet_task *task)
 
 static void post_request(struct stream *stream, const void *data, size_t length, bool finish)
 {
-    if (fleet_on_io_thread(stream->op.fleet)) {
+    if (fleet_on_io_thread(stream->errand.fleet)) {
         send_now(stream, data, length, finish);
         return;
     }
@@ -131,7 +132,7 @@ static void post_request(struct stream *stream, const void *data, size_t length,
     *request =
         (struct stream_request){.task = {.run = run_request}, .stream = stream, .finish = finish};
     buf_add(&request->data, data, length);
-    fleet_post(stream->op.fleet, &request->task);
+    fleet_post(stream->errand.fleet, &request->task);
 }
 
 void fleet_stream_write(struct stream *stream, const void *data, size_t length)
@@ -146,7 +147,7 @@ void fleet_stream_finish(struct stream *stream)
 
 void fleet_stream_close(struct stream *stream)
 {
-    if (fleet_on_io_thread(stream->op.fleet)) {
+    if (fleet_on_io_thread(stream->errand.fleet)) {
         end_stream(stream);
     } else {
         /* Writes posted before run before this, so that none finds the stream freed. */
@@ -154,7 +155,7 @@ void fleet_stream_close(struct stream *stream)
         batch_init(&closed, 1);
         struct stream_request request = {
             .task = {.run = run_request}, .stream = stream, .closed = &closed};
-        fleet_post(stream->op.fleet, &request.task);
+        fleet_post(stream->errand.fleet, &request.task);
         batch_wait(&closed);
     }
     free_stream(stream);
