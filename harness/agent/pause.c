@@ -37,18 +37,32 @@ struct pausing {
     struct agentd_selector selector;
 };
 
+/* A parent in vfork stands still in the kernel, out of SIGSTOP's reach, until its child runs exec;
+ * and a child that was stopped before its exec never will. So such a child goes on for a moment. */
+static void release_vfork(const struct agentd_processes *processes, pid_t parent)
+{
+    for (uint32_t i = 0; i < processes->count; i++) {
+        const struct agentd_process *child = &processes->items[i];
+        if (child->parent == parent && agentd_process_stopped(child->pid) == AGENTD_STOPPED_ALL)
+            agentd_process_signal(child->pid, child->start, SIGCONT);
+    }
+}
+
 /* True when every thread of all of them stands; those that do not are told again. */
 static bool stop_all(const struct agentd_processes *processes, pid_t *running)
 {
     bool all = true;
     for (uint32_t i = 0; i < processes->count; i++) {
         const struct agentd_process *process = &processes->items[i];
-        if (agentd_process_stopped(process->pid) == AGENTD_STOPPED_ALL)
+        bool waits_in_kernel;
+        if (agentd_process_threads(process->pid, &waits_in_kernel) == AGENTD_STOPPED_ALL)
             continue;
         struct agentd_process now;
         if (!agentd_process_read(process->pid, &now) || agentd_process_is_dead(&now))
             continue;
         agentd_process_signal(process->pid, process->start, SIGSTOP);
+        if (waits_in_kernel)
+            release_vfork(processes, process->pid);
         *running = process->pid;
         all = false;
     }

@@ -185,12 +185,19 @@ static char thread_state(pid_t pid, const char *thread)
 
 enum agentd_stopped agentd_process_stopped(pid_t pid)
 {
+    return agentd_process_threads(pid, NULL);
+}
+
+enum agentd_stopped agentd_process_threads(pid_t pid, bool *waits_in_kernel)
+{
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
     DIR *threads = opendir(path);
+    if (waits_in_kernel != NULL)
+        *waits_in_kernel = false;
     if (threads == NULL)
         return AGENTD_STOPPED_NONE;
-    uint32_t stopped = 0, running = 0;
+    uint32_t stopped = 0, running = 0, waiting = 0;
     struct dirent *entry;
     while ((entry = readdir(threads)) != NULL) {
         if (!isdigit((unsigned char)entry->d_name[0]))
@@ -198,8 +205,11 @@ enum agentd_stopped agentd_process_stopped(pid_t pid)
         char state = thread_state(pid, entry->d_name);
         stopped += state == 'T' || state == 't';
         running += strchr("TtZXx", state) == NULL;
+        waiting += state == 'D';
     }
     closedir(threads);
+    if (waits_in_kernel != NULL)
+        *waits_in_kernel = waiting > 0;
     if (stopped == 0)
         return AGENTD_STOPPED_NONE;
     return running == 0 ? AGENTD_STOPPED_ALL : AGENTD_STOPPED_SOME;

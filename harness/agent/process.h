@@ -45,7 +45,9 @@ void agentd_processes_select(struct arena *arena, const struct agentd_selector *
                              struct agentd_processes *found);
 
 enum agentd_stopped { AGENTD_STOPPED_NONE, AGENTD_STOPPED_SOME, AGENTD_STOPPED_ALL };
-/* Looks at every thread of the process. A process that is gone counts as NONE. */
+/* Looks at every thread of the process. A process that is gone counts as NONE. `waits_in_kernel`
+ * (may be NULL) tells whether some thread is in a wait that no signal but SIGKILL ends. */
+enum agentd_stopped agentd_process_threads(pid_t pid, bool *waits_in_kernel);
 enum agentd_stopped agentd_process_stopped(pid_t pid);
 
 /* Sends `signal` to this very process. False when it is gone, or when it may not be signalled. */
