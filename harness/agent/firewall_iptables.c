@@ -231,6 +231,21 @@ static enum err_code iptables_count(struct agentd_firewall *firewall,
     return code;
 }
 
+/* Somebody may have taken the rules away already, with our chains: what counts is that they are
+ * gone. Also true when that cannot be found out. */
+static bool still_there(struct agentd_firewall *firewall, const struct agentd_block *block)
+{
+    struct buf rules = BUF_INIT;
+    char in[AGENTD_COMMENT_SIZE], out[AGENTD_COMMENT_SIZE];
+    snprintf(in, sizeof in, "--comment \"%s in ", block->id);
+    snprintf(out, sizeof out, "--comment \"%s out ", block->id);
+    bool told = save(firewall, AF_INET, &rules, NULL) == ERR_NONE &&
+                (!firewall->has_ipv6 || save(firewall, AF_INET6, &rules, NULL) == ERR_NONE);
+    bool found = strstr(buf_text(&rules), in) != NULL || strstr(buf_text(&rules), out) != NULL;
+    buf_free(&rules);
+    return found || !told;
+}
+
 static enum err_code iptables_undo(struct agentd_firewall *firewall,
                                    const struct agentd_block *block, struct err *err)
 {
@@ -241,10 +256,7 @@ static enum err_code iptables_undo(struct agentd_firewall *firewall,
                   code6 = change(firewall, block, "-D", AF_INET6, &second);
     if (code == ERR_NONE && code6 == ERR_NONE)
         return ERR_NONE;
-    /* Somebody may have taken the rules away already: what counts is that they are gone. */
-    uint64_t counters[AGENTD_TARGETS_MAX] = {0};
-    uint32_t found;
-    if (look(firewall, block, counters, &found, NULL) == ERR_NONE && found == 0)
+    if (!still_there(firewall, block))
         return ERR_NONE;
     return err_set(err, ERR_REMOTE, "%s", code != ERR_NONE ? first.message : second.message);
 }

@@ -131,7 +131,8 @@ static _Noreturn void watch(const struct agentd_options *options, pid_t child,
     if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == AGENTD_EXIT_DONE)
         _exit(AGENTD_EXIT_DONE);
     clean_up_after(options, wait_status);
-    _exit(AGENTD_EXIT_NOT_HEALED);
+    bool never_began = WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == AGENTD_EXIT_FAILED;
+    _exit(never_began ? AGENTD_EXIT_FAILED : AGENTD_EXIT_NOT_HEALED);
 }
 
 enum err_code agentd_guard(const struct agentd_options *options, pid_t *guardian, struct err *err)
