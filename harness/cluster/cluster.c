@@ -88,21 +88,20 @@ static enum err_code attach(const struct place *place, struct cluster **out, str
 
 /* ---- Up ---- */
 
-/* What a crash, or a reboot, left under this name. The caller holds the lock, so that a keeper that
- * is still building has lost its creator. */
-static enum err_code clear_leftovers(const struct place *place, struct err *err)
+/* What runs, or what a crash or a reboot left, under this name. The caller holds the lock, so that
+ * a keeper that is still building has lost its creator. */
+static enum err_code clear_name(const struct place *place, enum place_sweep_mode mode,
+                                struct err *err)
 {
-    struct state state;
-    if (state_read(place, &state, NULL) == ERR_NONE) {
-        struct state fresh;
-        state_init(&fresh, state.node_count);
-        if (strcmp(fresh.boot, state.boot) == 0) {
-            enum err_code code = keeper_end(place, &state, err);
-            if (code != ERR_NONE)
-                return code;
-        }
-    }
-    return place_sweep(place, PLACE_KEEP_LOCK, err);
+    struct state state, blank = {.node_count = 0};
+    state_init(&blank, 0);
+    enum err_code code = ERR_NONE;
+    if (state_read(place, &state, NULL) == ERR_NONE && strcmp(blank.boot, state.boot) == 0)
+        code = keeper_end(place, &state, err);
+    /* One that the state file does not tell of: somebody removed the file, or it came too late. */
+    while (code == ERR_NONE && keeper_find(place, &blank.keeper))
+        code = keeper_end(place, &blank, err);
+    return code == ERR_NONE ? place_sweep(place, mode, err) : code;
 }
 
 static enum err_code check_size(const struct place *place, const struct state *state, int wanted,
@@ -122,7 +121,7 @@ static enum err_code build(const struct place *place, const struct cluster_optio
     const struct keeper_options keeper = {.node_count = options->nodes > 0 ? options->nodes
                                                                            : CLUSTER_NODES_DEFAULT,
                                           .ephemeral = options->ephemeral};
-    enum err_code code = clear_leftovers(place, err);
+    enum err_code code = clear_name(place, PLACE_KEEP_LOCK, err);
     if (code == ERR_NONE)
         code = place_make_directory(place->disk_parent, 0755, err);
     if (code == ERR_NONE)
@@ -149,8 +148,7 @@ static enum err_code up_locked(const struct place *place, const struct cluster_o
         *out = cluster;
     } else if (!was_up) {
         struct err sweep_err = ERR_INIT;
-        if (clear_leftovers(place, &sweep_err) != ERR_NONE ||
-            place_sweep(place, PLACE_LEAVE_NOTHING, &sweep_err) != ERR_NONE)
+        if (clear_name(place, PLACE_LEAVE_NOTHING, &sweep_err) != ERR_NONE)
             err_set(err, code, "%s; then %s", err->message, sweep_err.message);
     }
     return code;
@@ -219,9 +217,7 @@ enum err_code cluster_down(const char *name, enum cluster_down_mode mode, struct
         code = err_set(err, ERR_CONFIG, "cluster %s is in use by %s: wait for it, or use --force",
                        place.name, holder);
     if (code == ERR_NONE)
-        code = clear_leftovers(&place, err);
-    if (code == ERR_NONE)
-        code = place_sweep(&place, PLACE_LEAVE_NOTHING, err);
+        code = clear_name(&place, PLACE_LEAVE_NOTHING, err);
     close(lock);
     return code;
 }

@@ -1,11 +1,14 @@
 /* The keeper as others see it: see keeper.h. */
 #include "harness/cluster/keeper.h"
 
+#include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -16,6 +19,7 @@
 
 #include "harness/base/clock.h"
 #include "harness/base/line.h"
+#include "harness/base/text.h"
 #include "harness/cluster/state.h"
 
 enum { SPAWN_WAIT_MS = 90000, REQUEST_WAIT_MS = 60000, END_WAIT_MS = 15000 };
@@ -206,4 +210,36 @@ enum err_code keeper_end(const struct place *place, const struct state *state, s
                        "are they frozen?",
                        place->name);
     return ERR_NONE;
+}
+
+/* A keeper's name is its own doing; its log tells whose it is, also when that was removed. */
+static bool is_keeper(const struct place *place, const char *pid)
+{
+    char path[300], log[PLACE_PATH_MAX], target[PLACE_PATH_MAX];
+    struct buf name = BUF_INIT;
+    snprintf(path, sizeof path, "/proc/%s/comm", pid);
+    bool named = file_read(path, 64, &name, NULL) == ERR_NONE &&
+                 strcmp(buf_text(&name), "ordeal-keeper\n") == 0;
+    buf_free(&name);
+    if (!named)
+        return false;
+    snprintf(path, sizeof path, "/proc/%s/fd/2", pid);
+    ssize_t length = readlink(path, target, sizeof target - 1);
+    place_join(place->state_dir, "keeper.log", log);
+    target[length > 0 ? length : 0] = '\0';
+    return strncmp(target, log, strlen(log)) == 0;
+}
+
+bool keeper_find(const struct place *place, struct process_id *process)
+{
+    bool found = false;
+    DIR *proc = opendir("/proc");
+    struct dirent *entry;
+    while (proc != NULL && !found && (entry = readdir(proc)) != NULL)
+        found = isdigit((unsigned char)entry->d_name[0]) && is_keeper(place, entry->d_name) &&
+                process_identify((pid_t)atoi(entry->d_name), process, NULL) == ERR_NONE &&
+                process_alive(process);
+    if (proc != NULL)
+        closedir(proc);
+    return found;
 }

@@ -27,6 +27,9 @@ struct state;
 enum err_code keeper_end(const struct place *place, const struct state *state,
                          struct err *err) MUST_CHECK;
 
+/* Looks among all processes for a keeper of this place, which may have lost its state file. */
+bool keeper_find(const struct place *place, struct process_id *process);
+
 /* keeper_main.c: its life after the fork. */
 struct keeper_start {
     const struct place *place;

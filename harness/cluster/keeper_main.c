@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -31,14 +32,16 @@ enum {
     NODE_READY_MS = 60000, /* on a machine with fifty times more to do than it can */
     NODE_END_MS = 10000,
     PROBE_PAUSE_MS = 2,
+    PROBE_CONNECT_MS = 20,
     ASK_WAIT_MS = 1000,
 };
 
 struct keeper_node {
-    int pidfd;   /* -1: stopped */
-    int channel; /* -1 once it is up */
-    int probe;   /* a connection to its sshd under way, or -1 */
-    bool fresh;  /* never started on its disk */
+    int pidfd;        /* -1: stopped */
+    int channel;      /* -1 once it is up */
+    int probe;        /* a connection to its sshd under way, or -1 */
+    int64_t probe_ns; /* when that was begun */
+    bool fresh;       /* never started on its disk */
     bool sshd_started;
 };
 
@@ -184,16 +187,34 @@ static enum err_code read_channel(struct keeper *keeper, int index, struct err *
     return code;
 }
 
+/* A packet that is sent while the kernel is still switching the links on is lost, and would be sent
+ * again only after a second. */
+static void renew_probe(struct keeper_node *node, int index)
+{
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    int64_t now_ns = clock_monotonic_ns();
+    if (node->probe >= 0 && now_ns - node->probe_ns > PROBE_CONNECT_MS * NS_PER_MS &&
+        getsockopt(node->probe, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+        info.tcpi_state == TCP_SYN_SENT)
+        close_fd(&node->probe);
+    if (node->probe < 0) {
+        node->probe = open_probe(index);
+        node->probe_ns = now_ns;
+    }
+}
+
 /* Two descriptors per waiting node; those that are -1 are passed over by poll. */
 static int poll_nodes(struct keeper *keeper, struct pollfd *fds, int64_t left_ms)
 {
-    int wait_ms = left_ms > 0 ? (int)left_ms : 0;
+    int wait_ms = left_ms < PROBE_CONNECT_MS ? (int)left_ms : PROBE_CONNECT_MS;
     for (int i = 0; i < keeper->state.node_count; i++) {
         struct keeper_node *node = &keeper->nodes[i];
-        if (is_waiting(node) && node->sshd_started && node->probe < 0)
-            node->probe = open_probe(i);
-        if (is_waiting(node) && node->sshd_started && node->probe < 0 && wait_ms > PROBE_PAUSE_MS)
-            wait_ms = PROBE_PAUSE_MS;
+        if (is_waiting(node) && node->sshd_started) {
+            renew_probe(node, i);
+            if (node->probe < 0)
+                wait_ms = PROBE_PAUSE_MS;
+        }
         fds[2 * i] = (struct pollfd){.fd = node->channel, .events = POLLIN};
         fds[2 * i + 1] = (struct pollfd){.fd = node->probe, .events = POLLIN};
     }
@@ -211,8 +232,7 @@ static int count_waiting(const struct keeper *keeper, int *first)
     return waiting;
 }
 
-/* Waits for all nodes that were told to go. The first that fails ends it. */
-static enum err_code await_nodes(struct keeper *keeper, struct err *err)
+static enum err_code await_answers(struct keeper *keeper, struct err *err)
 {
     int64_t deadline_ns = clock_monotonic_ns() + NODE_READY_MS * NS_PER_MS;
     struct pollfd fds[2 * CLUSTER_NODES_MAX];
@@ -227,22 +247,31 @@ static enum err_code await_nodes(struct keeper *keeper, struct err *err)
         bool refused = false;
         for (int i = 0; i < keeper->state.node_count; i++) {
             struct keeper_node *node = &keeper->nodes[i];
-            enum err_code code = ERR_NONE;
-            if (fds[2 * i].revents != 0)
-                code = read_channel(keeper, i, err);
-            if (code != ERR_NONE)
-                return code;
-            if (fds[2 * i + 1].fd >= 0 && fds[2 * i + 1].revents != 0) {
-                if (probe_answers(node))
-                    close_fd(&node->channel);
-                else
-                    refused = true;
+            if (fds[2 * i].revents != 0) {
+                enum err_code code = read_channel(keeper, i, err);
+                if (code != ERR_NONE)
+                    return code;
             }
+            if (fds[2 * i + 1].fd < 0 || fds[2 * i + 1].revents == 0)
+                continue;
+            if (probe_answers(node))
+                close_fd(&node->channel);
+            else
+                refused |= node->probe < 0;
         }
         if (refused) /* sshd is about to listen */
             clock_sleep_ns(PROBE_PAUSE_MS * NS_PER_MS);
     }
     return ERR_NONE;
+}
+
+/* Waits for all nodes that were told to go. The first that fails ends it. */
+static enum err_code await_nodes(struct keeper *keeper, struct err *err)
+{
+    network_set_impatient(true);
+    enum err_code code = await_answers(keeper, err);
+    network_set_impatient(false);
+    return code;
 }
 
 /* ---- Ending nodes ---- */

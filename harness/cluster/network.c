@@ -39,10 +39,11 @@ bool network_has_ipv6(void)
 /* ---- One interface, in the namespace of the caller ---- */
 
 /* Of the namespace of whoever opens it; absent settings belong to absent features. */
-static void set_ipv6(const char *interface, const char *setting, const char *value)
+static void set_setting(const char *part, const char *interface, const char *setting,
+                        const char *value)
 {
     char path[128];
-    snprintf(path, sizeof path, "/proc/sys/net/ipv6/conf/%s/%s", interface, setting);
+    snprintf(path, sizeof path, "/proc/sys/net/%s/%s/%s", part, interface, setting);
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0)
         return;
@@ -55,9 +56,9 @@ static void set_ipv6(const char *interface, const char *setting, const char *val
  * for a second owner; and hosts that switch IPv6 off by default would switch it off here too. */
 static void prepare_ipv6(const char *interface)
 {
-    set_ipv6(interface, "disable_ipv6", "0");
-    set_ipv6(interface, "accept_dad", "0");
-    set_ipv6(interface, "accept_ra", "0");
+    set_setting("ipv6/conf", interface, "disable_ipv6", "0");
+    set_setting("ipv6/conf", interface, "accept_dad", "0");
+    set_setting("ipv6/conf", interface, "accept_ra", "0");
 }
 
 static enum err_code set_up(int fd, const char *interface, struct err *err)
@@ -176,6 +177,11 @@ enum err_code network_add_node(int index, pid_t process, struct err *err)
     struct buf batch = BUF_INIT;
     format_link(&batch, index, process);
     return run_batch(&batch, err);
+}
+
+void network_set_impatient(bool impatient)
+{
+    set_setting("ipv4/neigh", "br0", "retrans_time_ms", impatient ? "10" : "1000");
 }
 
 void network_remove_node(int index)

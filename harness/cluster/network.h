@@ -25,6 +25,9 @@ enum err_code network_add_node(int index, pid_t process, struct err *err) MUST_C
 /* At once, while the kernel takes its time to clear a namespace. Fine when it is gone. */
 void network_remove_node(int index);
 
+/* Whether to ask for a node's hardware address every few milliseconds instead of every second. */
+void network_set_impatient(bool impatient);
+
 /* ---- In a node's namespace, when its eth0 is there ---- */
 enum err_code network_configure_node(int index, bool ipv6, struct err *err) MUST_CHECK;
 

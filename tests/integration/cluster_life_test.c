@@ -231,7 +231,7 @@ static void a_killed_keeper_takes_its_nodes_along(void **state)
     expect_nothing_left(&traces);
 }
 
-static void a_stuck_keeper_is_killed(void **state)
+static void a_stopped_keeper_goes_down(void **state)
 {
     (void)state;
     REQUIRE_ROOT();
@@ -242,6 +242,29 @@ static void a_stuck_keeper_is_killed(void **state)
     cluster_close(cluster);
     assert_ok(cluster_down(name, CLUSTER_DOWN_IF_FREE, &err));
     expect_nothing_left(&traces);
+}
+
+/* Somebody cleared /run by hand: the keeper lives, but nothing tells of it. */
+static void a_keeper_without_its_files_is_found(void **state)
+{
+    (void)state;
+    REQUIRE_ROOT();
+    struct err err = ERR_INIT;
+    struct place place;
+    assert_ok(place_init(&place, name, &err));
+    for (int by_up = 0; by_up < 2; by_up++) {
+        struct cluster *cluster = up(name, 2, false);
+        struct traces traces = note_traces(cluster);
+        cluster_close(cluster);
+        assert_ok(place_remove_tree(place.state_dir, &err));
+        if (by_up)
+            cluster_close(up(name, 1, false));
+        else
+            assert_ok(cluster_down(name, CLUSTER_DOWN_IF_FREE, &err));
+        for (int i = 0; i < traces.nodes; i++)
+            assert_int_equal(helper_count_in_namespace("pid", traces.processes[i]), 0);
+        assert_int_equal(helper_count_in_namespace("net", traces.control), 0);
+    }
 }
 
 static bool all_gone(const void *traces)
@@ -594,7 +617,8 @@ int main(void)
         cmocka_unit_test_teardown(the_commands_say_what_they_did, clear),
         cmocka_unit_test_teardown(clusters_live_side_by_side, clear),
         cmocka_unit_test_teardown(a_killed_keeper_takes_its_nodes_along, clear),
-        cmocka_unit_test_teardown(a_stuck_keeper_is_killed, clear),
+        cmocka_unit_test_teardown(a_stopped_keeper_goes_down, clear),
+        cmocka_unit_test_teardown(a_keeper_without_its_files_is_found, clear),
         cmocka_unit_test_teardown(a_terminated_keeper_clears_up, clear),
         cmocka_unit_test_teardown(leftovers_of_any_kind_are_cleared, clear),
         cmocka_unit_test_teardown(an_ephemeral_cluster_dies_with_its_creator, clear),
