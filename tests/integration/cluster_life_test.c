@@ -74,10 +74,11 @@ static void expect(int status, const char *part, const char *const *arguments)
 
 /* ---- What is left ---- */
 
+/* Descriptors of its namespaces, so that they stay its own; open until drop_traces. */
 struct traces {
     char name[33];
-    ino_t control;
-    ino_t processes[CLUSTER_NODES_MAX];
+    int control;
+    int processes[CLUSTER_NODES_MAX];
     int nodes;
 };
 
@@ -85,10 +86,17 @@ static struct traces note_traces(const struct cluster *cluster)
 {
     struct traces traces = {.nodes = cluster_node_count(cluster)};
     snprintf(traces.name, sizeof traces.name, "%s", cluster_name(cluster));
-    traces.control = helper_namespace(cluster_keeper_pid(cluster), "net");
+    traces.control = helper_open_namespace(cluster_keeper_pid(cluster), "net");
     for (int i = 0; i < traces.nodes; i++)
-        traces.processes[i] = helper_namespace(cluster_node_pid(cluster, i), "pid");
+        traces.processes[i] = helper_open_namespace(cluster_node_pid(cluster, i), "pid");
     return traces;
+}
+
+static void drop_traces(const struct traces *traces)
+{
+    close(traces->control);
+    for (int i = 0; i < traces->nodes; i++)
+        close(traces->processes[i]);
 }
 
 static bool no_process_left(const void *argument)
@@ -96,9 +104,9 @@ static bool no_process_left(const void *argument)
     const struct traces *traces = argument;
     char command[80];
     for (int i = 0; i < traces->nodes; i++)
-        if (helper_count_in_namespace("pid", traces->processes[i]) > 0)
+        if (helper_count_in_namespace("pid", traces->processes[i]) != 0)
             return false;
-    if (helper_count_in_namespace("net", traces->control) > 0)
+    if (helper_count_in_namespace("net", traces->control) != 0)
         return false;
     snprintf(command, sizeof command, "ordeal-init %s/", traces->name);
     if (helper_count_commands(command) > 0)
@@ -116,48 +124,78 @@ static bool no_file_left(const void *argument)
 static void expect_nothing_left(const struct traces *traces)
 {
     assert_true(no_process_left(traces));
+    drop_traces(traces);
     assert_true(no_file_left(traces->name));
     assert_false(helper_mounted(traces->name));
 }
 
-/* What the host sees of interfaces and mounts. */
-static void describe_host(struct buf *text)
+/* For child processes, which report through their exit status: the line that went wrong, modulo
+ * 250, or 0. */
+#define NEED(condition)                                                                            \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            fprintf(stderr, "line %d: %s: %s\n", __LINE__, #condition, err.message);               \
+            _exit(__LINE__ % 250 + 1);                                                             \
+        }                                                                                          \
+    } while (0)
+
+/* All of the host that a cluster could leave traces in, besides processes and its own files. */
+static char *describe_host(void)
 {
+    struct err err = ERR_INIT;
+    struct buf text = BUF_INIT;
     struct if_nameindex *interfaces = if_nameindex();
     for (struct if_nameindex *i = interfaces; i != NULL && i->if_index != 0; i++)
-        buf_printf(text, "%u %s\n", i->if_index, i->if_name);
+        buf_printf(&text, "%u %s\n", i->if_index, i->if_name);
     if_freenameindex(interfaces);
+    NEED(file_read("/proc/self/mounts", 1 << 24, &text, &err) == ERR_NONE);
+    NEED(file_read("/etc/hosts", 1 << 20, &text, &err) == ERR_NONE);
+    NEED(file_read("/proc/sys/kernel/hostname", 1 << 10, &text, &err) == ERR_NONE);
+    return buf_take(&text);
+}
+
+/* A host of its own, as far as that goes: what others do on this machine meanwhile is not seen. */
+static void raise_and_drop(void)
+{
     struct err err = ERR_INIT;
-    assert_ok(file_read("/proc/self/mounts", 1 << 24, text, &err));
-    assert_ok(file_read("/etc/hosts", 1 << 20, text, &err));
-    char host[256] = "";
-    gethostname(host, sizeof host - 1);
-    buf_add_text(text, host);
+    struct cluster *cluster;
+    const struct cluster_options options = {.name = name, .nodes = 5};
+    NEED(unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS) == 0);
+    NEED(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+    char *before = describe_host();
+    int64_t times_ns[3] = {clock_monotonic_ns()};
+    NEED(cluster_up(&options, &cluster, &err) == ERR_NONE);
+    times_ns[1] = clock_monotonic_ns();
+    NEED(!cluster_was_up(cluster));
+    struct traces traces = note_traces(cluster);
+    NEED(!no_process_left(&traces) && !no_file_left(name));
+    char *during = describe_host();
+    NEED(strcmp(before, during) == 0);
+    cluster_close(cluster);
+    times_ns[2] = clock_monotonic_ns();
+    NEED(cluster_down(name, CLUSTER_DOWN_IF_FREE, &err) == ERR_NONE);
+    print_message("# 5 nodes up in %.1f ms, down in %.1f ms\n",
+                  (double)(times_ns[1] - times_ns[0]) / 1e6,
+                  (double)(clock_monotonic_ns() - times_ns[2]) / 1e6);
+    NEED(no_process_left(&traces) && no_file_left(name));
+    char *after = describe_host();
+    NEED(strcmp(before, after) == 0);
 }
 
 static void up_and_down_leave_nothing(void **state)
 {
     (void)state;
     REQUIRE_ROOT();
-    struct buf before = BUF_INIT, during = BUF_INIT, after = BUF_INIT;
-    struct err err = ERR_INIT;
-    describe_host(&before);
-    struct cluster *cluster = up(name, 5, false);
-    assert_false(cluster_was_up(cluster));
-    struct traces traces = note_traces(cluster);
-    assert_false(no_process_left(&traces));
-    describe_host(&during);
-    assert_string_equal(buf_text(&during), buf_text(&before));
-    cluster_close(cluster);
-    int64_t started_ns = clock_monotonic_ns();
-    assert_ok(cluster_down(name, CLUSTER_DOWN_IF_FREE, &err));
-    print_message("# down in %.1f ms\n", (double)(clock_monotonic_ns() - started_ns) / 1e6);
-    expect_nothing_left(&traces);
-    describe_host(&after);
-    assert_string_equal(buf_text(&after), buf_text(&before));
-    buf_free(&before);
-    buf_free(&during);
-    buf_free(&after);
+    pid_t pid = fork();
+    if (pid == 0) {
+        raise_and_drop();
+        fflush(NULL);
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_false(helper_mounted(name));
 }
 
 static void the_commands_say_what_they_did(void **state)
@@ -214,6 +252,7 @@ static void a_killed_keeper_takes_its_nodes_along(void **state)
            "setsid sleep 1000 >/dev/null 2>&1 & echo stale >/etc/stale");
     kill(cluster_keeper_pid(cluster), SIGKILL);
     assert_true(helper_wait(no_process_left, &traces));
+    drop_traces(&traces);
     assert_int_equal(cluster_node_pid(cluster, 0), 0);
     int previous;
     assert_int_equal(cluster_join(cluster, &previous, &err), ERR_IO);
@@ -264,6 +303,7 @@ static void a_keeper_without_its_files_is_found(void **state)
         for (int i = 0; i < traces.nodes; i++)
             assert_int_equal(helper_count_in_namespace("pid", traces.processes[i]), 0);
         assert_int_equal(helper_count_in_namespace("net", traces.control), 0);
+        drop_traces(&traces);
     }
 }
 
@@ -280,6 +320,7 @@ static void a_terminated_keeper_clears_up(void **state)
     struct traces traces = note_traces(cluster);
     kill(cluster_keeper_pid(cluster), SIGTERM);
     assert_true(helper_wait(all_gone, &traces));
+    drop_traces(&traces);
     cluster_close(cluster);
 }
 
@@ -443,16 +484,6 @@ static void a_claim_ends_with_its_process(void **state)
 
 /* ---- Disks ---- */
 
-/* In a mount namespace of its own, with a small file system for the disks and the state. Reports
- * through its exit status: the line that went wrong, modulo 250, or 0. */
-#define NEED(condition)                                                                            \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "line %d: %s: %s\n", __LINE__, #condition, err.message);               \
-            _exit(__LINE__ % 250 + 1);                                                             \
-        }                                                                                          \
-    } while (0)
-
 static bool fill(const char *path)
 {
     static char block[65536];
@@ -465,6 +496,7 @@ static bool fill(const char *path)
     return fd >= 0;
 }
 
+/* In a mount namespace of its own, with a small file system for the disks and the state. */
 static void mount_small(const char *directory, const char *options)
 {
     struct err err = ERR_INIT;

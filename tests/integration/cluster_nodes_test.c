@@ -304,11 +304,12 @@ static void a_stopped_node_keeps_its_disk(void **state)
     free(run_by("exec", "n2", 0,
                 "echo kept | tee /etc/kept /tmp/kept /root/kept /var/kept; echo lost >/run/lost; "
                 "sed -i 's/n3/n3 peer/' /etc/hosts; rm -rf /root/.ssh"));
-    ino_t processes = helper_namespace(cluster_node_pid(cluster, 1), "pid");
     for (int round = 0; round < 3; round++) {
+        int processes = helper_open_namespace(cluster_node_pid(cluster, 1), "pid");
         assert_ok(cluster_stop_node(cluster, 1, &err));
         assert_int_equal(cluster_node_pid(cluster, 1), 0);
         assert_int_equal(helper_count_in_namespace("pid", processes), 0);
+        close(processes);
         assert_ok(cluster_stop_node(cluster, 1, &err)); /* is stopped already */
         const char *const dead[] = {"exec", "--cluster", name, "n2", "--", "true", NULL};
         buf_clear(&output);

@@ -96,9 +96,19 @@ static bool in_namespace(pid_t pid, const void *argument)
     return helper_namespace(pid, wanted->kind) == wanted->inode;
 }
 
-int helper_count_in_namespace(const char *kind, ino_t inode)
+int helper_open_namespace(pid_t pid, const char *kind)
 {
-    const struct wanted_namespace wanted = {.kind = kind, .inode = inode};
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/ns/%s", (int)pid, kind);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+int helper_count_in_namespace(const char *kind, int namespace_fd)
+{
+    struct stat status;
+    if (fstat(namespace_fd, &status) != 0)
+        return -1;
+    const struct wanted_namespace wanted = {.kind = kind, .inode = status.st_ino};
     return count_processes(in_namespace, &wanted);
 }
 

@@ -16,11 +16,14 @@ int helper_local(struct buf *output, const char *const *arguments);
 /* Waits until the condition holds, at most ten seconds; returns whether it does. */
 bool helper_wait(bool (*condition)(const void *), const void *argument);
 
-/* How many live processes have this namespace ("pid", "net", "mnt"), or how many live processes'
- * command lines begin with `text`. Zombies do not count. */
-int helper_count_in_namespace(const char *kind, ino_t inode);
-int helper_count_commands(const char *text);
+/* A descriptor of a process's namespace ("pid", "net"). While it is open, the kernel gives the
+ * namespace's number to no other. -1 when the process is gone. */
+int helper_open_namespace(pid_t pid, const char *kind);
 ino_t helper_namespace(pid_t pid, const char *kind);
+/* How many live processes are in that namespace, or have a command line that begins with `text`.
+ * Zombies do not count. */
+int helper_count_in_namespace(const char *kind, int namespace_fd);
+int helper_count_commands(const char *text);
 
 /* Whether /proc/mounts of this process has the text. */
 bool helper_mounted(const char *text);
