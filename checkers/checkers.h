@@ -5,6 +5,7 @@
 #include "harness/checker.h"
 
 #define CHECKERS(X)                                                                                \
+    X(linearizable)                                                                                \
     X(stats)                                                                                       \
     X(noop)
 

@@ -1,0 +1,218 @@
+/* Judging one key: see judge.h. */
+#include "checkers/linearizable/judge.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "checkers/linearizable/verify.h"
+#include "harness/base/clock.h"
+
+struct trial {
+    const struct lin_task *task;
+    struct lin_budget *budget;
+    struct lin_verdict *verdict;
+    struct lin_problem problem;
+    struct arena arena;
+};
+
+static void count_ops(struct trial *trial)
+{
+    const struct lin_problem *problem = &trial->problem;
+    trial->verdict->ops = problem->op_count;
+    trial->verdict->ops_known = problem->required_count;
+    for (uint32_t i = 0; i < problem->op_count; i++)
+        trial->verdict->ops_observing +=
+            problem->ops[i].op.known &&
+            (problem->model->effect == NULL || problem->ops[i].needs != MODEL_ANY);
+}
+
+static void tell_limit(struct trial *trial, const struct lin_answer *answer)
+{
+    struct buf *reason = &trial->verdict->reason;
+    const struct lin_problem *problem = &trial->problem;
+    buf_printf(reason, "undecided within %s", lin_limit_name(answer->limit));
+    if (answer->at != LIN_NEVER) {
+        const struct lin_op *op = &problem->ops[answer->at];
+        buf_add_text(reason, ": the search got as far as ");
+        lin_name_op(trial->task->history, problem, answer->at, reason);
+        buf_printf(reason, " (event %u; %u of %u events of it)", op->completion,
+                   op->returned == LIN_NEVER ? 0 : op->returned, problem->event_count);
+    }
+    buf_printf(reason, ", %llu configurations", (unsigned long long)answer->explored);
+}
+
+/* The two searches contradict each other: one of them is wrong, and this must not decide. */
+static void tell_contradiction(struct trial *trial, const char *what)
+{
+    trial->verdict->verdict = VERDICT_UNKNOWN;
+    buf_printf(&trial->verdict->reason,
+               "the engine %s and the plain search contradict each other (%s); this is a defect of "
+               "ordeal, please report it with this history",
+               trial->task->engine->name, what);
+}
+
+/* ---- Invalid ---- */
+
+/* Where exactly it fails: a search under free supply may notice late. */
+static uint32_t first_failure(struct trial *trial, uint32_t at)
+{
+    if (trial->problem.model->effect == NULL ||
+        trial->problem.required_count == trial->problem.op_count)
+        return at;
+    struct lin_weakening prefix = {.until = trial->problem.ops[at].returned};
+    prefix.choice = arena_zalloc(&trial->arena, (size_t)trial->problem.op_count + 1);
+    struct lin_problem cut;
+    lin_problem_weaken(&trial->problem, &prefix, &trial->arena, &cut);
+    struct lin_budget budget = lin_share(trial->budget, 8, 500 * NS_PER_MS);
+    struct lin_answer answer;
+    lin_frontier(&cut, &(struct lin_frontier_options){.supply = LIN_SUPPLY_EXACT}, &budget,
+                 &answer);
+    free(answer.order);
+    return answer.verdict == VERDICT_INVALID ? cut.ops[answer.at].source : at;
+}
+
+/* The states that were possible while the operation ran; NULL when that is not known. */
+static uint8_t *possible_states(struct trial *trial, uint32_t at)
+{
+    const struct lin_problem *problem = &trial->problem;
+    if (problem->model->effect == NULL)
+        return NULL;
+    uint8_t *possible = arena_alloc(&trial->arena, (size_t)problem->state_count + 1);
+    struct lin_answer answer = {.verdict = VERDICT_UNKNOWN};
+    static const enum lin_supply supplies[] = {LIN_SUPPLY_EXACT, LIN_SUPPLY_FREE};
+    for (int i = 0; i < 2 && answer.verdict != VERDICT_INVALID; i++) {
+        struct lin_frontier_options options = {
+            .supply = supplies[i], .watched = possible, .watch_from = problem->ops[at].invoked};
+        struct lin_budget budget = lin_share(trial->budget, 8, 500 * NS_PER_MS);
+        memset(possible, 0, (size_t)problem->state_count + 1);
+        lin_frontier(problem, &options, &budget, &answer);
+        free(answer.order);
+    }
+    if (answer.verdict != VERDICT_INVALID)
+        return NULL;
+    /* The search leaves out optional operations that help nobody; they may still have happened. */
+    bool changed = true;
+    while (changed) {
+        changed = false;
+        for (uint32_t i = 0; i < problem->op_count; i++) {
+            const struct lin_op *op = &problem->ops[i];
+            if (op->op.known || op->pure || op->invoked > problem->ops[at].returned ||
+                possible[op->leaves] || (op->needs != MODEL_ANY && !possible[op->needs]))
+                continue;
+            possible[op->leaves] = 1;
+            changed = true;
+        }
+    }
+    return possible;
+}
+
+/* The plain search on everything, when certification failed. True when it settled the matter. */
+static void search_again(struct trial *trial)
+{
+    struct lin_answer answer;
+    lin_wgl(&trial->problem, false, trial->budget, &answer);
+    if (answer.verdict == VERDICT_VALID && answer.order != NULL &&
+        lin_verify(&trial->problem, answer.order, answer.order_count)) {
+        trial->verdict->verdict = VERDICT_VALID;
+        trial->verdict->certified = true;
+        trial->verdict->decided_by = "wgl";
+    } else if (answer.verdict == VERDICT_INVALID) {
+        trial->verdict->verdict = VERDICT_INVALID;
+        trial->verdict->certified = true;
+        trial->verdict->decided_by = "wgl";
+    } else {
+        tell_contradiction(trial, "an order where none should be");
+    }
+    free(answer.order);
+}
+
+static void judge_invalid(struct trial *trial, uint32_t at)
+{
+    const struct lin_task *task = trial->task;
+    at = first_failure(trial, at);
+    struct lin_heart heart;
+    struct lin_budget budget = lin_share(trial->budget, 4, NS_PER_SECOND);
+    lin_shrink(&trial->problem, at, task->engine, &budget, &trial->arena, &heart);
+    trial->verdict->certified = heart.certified;
+    if (heart.contradicted)
+        search_again(trial);
+    if (trial->verdict->verdict != VERDICT_INVALID || !task->explain)
+        return;
+    uint32_t first = task->keys->first[task->key], end = task->keys->first[task->key + 1];
+    struct lin_case found = {.history = task->history,
+                             .problem = &trial->problem,
+                             .at = at,
+                             .heart = &heart,
+                             .possible = possible_states(trial, at),
+                             .keyed = task->keys->keyed,
+                             .key = task->keys->keys[task->key],
+                             .events = task->keys->events + first,
+                             .event_count = end - first};
+    lin_explain(&found, &trial->verdict->explanation);
+    trial->verdict->explained = true;
+}
+
+/* ---- Valid ---- */
+
+static void judge_valid(struct trial *trial, const struct lin_answer *answer)
+{
+    trial->verdict->certified =
+        answer->order != NULL && lin_verify(&trial->problem, answer->order, answer->order_count);
+    if (trial->verdict->certified)
+        return;
+    if (answer->order != NULL) {
+        search_again(trial);
+        return;
+    }
+    trial->verdict->verdict = VERDICT_UNKNOWN;
+    trial->verdict->out_of_budget = true;
+    buf_add_text(&trial->verdict->reason,
+                 "an order was found, but there was no memory to replay it");
+}
+
+static void try_key(struct trial *trial)
+{
+    const struct lin_task *task = trial->task;
+    struct lin_verdict *verdict = trial->verdict;
+    uint32_t first = task->keys->first[task->key], end = task->keys->first[task->key + 1];
+    if (!lin_problem_build(&trial->problem, &trial->arena, task->model, task->history,
+                           task->keys->events + first, end - first, task->keys->keyed,
+                           &verdict->reason)) {
+        verdict->verdict = VERDICT_UNKNOWN;
+        return;
+    }
+    count_ops(trial);
+    struct lin_answer answer;
+    task->engine->search(&trial->problem, trial->budget, &answer);
+    verdict->verdict = answer.verdict;
+    verdict->decided_by = answer.decided_by;
+    verdict->explored = answer.explored;
+    verdict->widest = answer.widest;
+    if (answer.verdict == VERDICT_UNKNOWN) {
+        verdict->out_of_budget = true;
+        tell_limit(trial, &answer);
+    } else if (answer.verdict == VERDICT_INVALID) {
+        judge_invalid(trial, answer.at);
+    } else {
+        judge_valid(trial, &answer);
+    }
+    free(answer.order);
+}
+
+void lin_judge(const struct lin_task *task, struct lin_budget *budget, struct lin_verdict *verdict)
+{
+    int64_t began_ns = clock_monotonic_ns();
+    *verdict = (struct lin_verdict){.reason = BUF_INIT, .decided_by = "nothing"};
+    struct trial trial = {.task = task, .budget = budget, .verdict = verdict, .arena = ARENA_INIT};
+    try_key(&trial);
+    arena_free(&trial.arena);
+    verdict->spent_ns = clock_monotonic_ns() - began_ns;
+}
+
+void lin_verdict_free(struct lin_verdict *verdict)
+{
+    buf_free(&verdict->reason);
+    if (verdict->explained)
+        lin_explanation_free(&verdict->explanation);
+    verdict->explained = false;
+}
