@@ -7,12 +7,15 @@
 #include "checkers/linearizable/verify.h"
 #include "harness/base/clock.h"
 
+enum { EXACT_MS = 200 };
+
 struct trial {
     const struct lin_task *task;
     struct lin_budget *budget;
     struct lin_verdict *verdict;
     struct lin_problem problem;
     struct arena arena;
+    bool exact_is_slow; /* exact supply did not get through where free supply did */
 };
 
 static void count_ops(struct trial *trial)
@@ -63,11 +66,12 @@ static uint32_t first_failure(struct trial *trial, uint32_t at)
     prefix.choice = arena_zalloc(&trial->arena, (size_t)trial->problem.op_count + 1);
     struct lin_problem cut;
     lin_problem_weaken(&trial->problem, &prefix, &trial->arena, &cut);
-    struct lin_budget budget = lin_share(trial->budget, 8, 500 * NS_PER_MS);
+    struct lin_budget budget = lin_slice(trial->budget, EXACT_MS * NS_PER_MS);
     struct lin_answer answer;
     lin_frontier(&cut, &(struct lin_frontier_options){.supply = LIN_SUPPLY_EXACT}, &budget,
                  &answer);
     free(answer.order);
+    trial->exact_is_slow = answer.verdict == VERDICT_UNKNOWN;
     return answer.verdict == VERDICT_INVALID ? cut.ops[answer.at].source : at;
 }
 
@@ -80,10 +84,10 @@ static uint8_t *possible_states(struct trial *trial, uint32_t at)
     uint8_t *possible = arena_alloc(&trial->arena, (size_t)problem->state_count + 1);
     struct lin_answer answer = {.verdict = VERDICT_UNKNOWN};
     static const enum lin_supply supplies[] = {LIN_SUPPLY_EXACT, LIN_SUPPLY_FREE};
-    for (int i = 0; i < 2 && answer.verdict != VERDICT_INVALID; i++) {
+    for (int i = trial->exact_is_slow; i < 2 && answer.verdict != VERDICT_INVALID; i++) {
         struct lin_frontier_options options = {
             .supply = supplies[i], .watched = possible, .watch_from = problem->ops[at].invoked};
-        struct lin_budget budget = lin_share(trial->budget, 8, 500 * NS_PER_MS);
+        struct lin_budget budget = lin_share(trial->budget, 8, EXACT_MS * NS_PER_MS);
         memset(possible, 0, (size_t)problem->state_count + 1);
         lin_frontier(problem, &options, &budget, &answer);
         free(answer.order);

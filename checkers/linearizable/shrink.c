@@ -12,6 +12,7 @@ struct shrinking {
     struct lin_budget *budget;
     struct lin_weakening weakening;
     struct arena scratch;
+    bool free_only; /* judge by free supply: much quicker, and enough for most */
 };
 
 enum { TRY_MS = 200, CERTIFY_MS = 2000, EVERY_WINDOW = 64 };
@@ -26,7 +27,11 @@ static bool refuted(struct shrinking *s)
     lin_problem_weaken(s->problem, &s->weakening, &s->scratch, &weaker);
     struct lin_budget budget = lin_slice(s->budget, TRY_MS * NS_PER_MS);
     struct lin_answer answer;
-    s->engine->search(&weaker, &budget, &answer);
+    if (s->free_only)
+        lin_frontier(&weaker, &(struct lin_frontier_options){.supply = LIN_SUPPLY_FREE}, &budget,
+                     &answer);
+    else
+        s->engine->search(&weaker, &budget, &answer);
     free(answer.order);
     return answer.verdict == VERDICT_INVALID;
 }
@@ -48,15 +53,29 @@ static bool find_begin(struct shrinking *s, const struct lin_budget *budget)
 
 /* A story of what was done is better than one of what was read: first without any other pure
  * operations, and with all of them only when that does not refute. */
-static void find_window(struct shrinking *s, uint32_t at)
+static bool find_window(struct shrinking *s, uint32_t at)
 {
     struct lin_budget half = lin_share(s->budget, 2, NS_PER_SECOND);
     for (uint32_t i = 0; i < s->problem->op_count; i++)
         s->weakening.choice[i] = s->problem->ops[i].pure && i != at ? LIN_DROP : LIN_KEEP;
     if (find_begin(s, &half))
-        return;
+        return true;
     memset(s->weakening.choice, LIN_KEEP, s->problem->op_count);
-    (void)find_begin(s, s->budget); /* all of it is refuted: lin_shrink has seen to that */
+    return find_begin(s, s->budget);
+}
+
+/* Any window, by free supply or else by the engine itself. */
+static bool find_any_window(struct shrinking *s, uint32_t at)
+{
+    s->free_only = s->problem->model->effect != NULL;
+    if (s->free_only && find_window(s, at))
+        return true;
+    s->free_only = false;
+    memset(s->weakening.choice, LIN_KEEP, s->problem->op_count);
+    if (s->problem->model->effect != NULL)
+        return find_window(s, at);
+    s->weakening.begin = 0;
+    return refuted(s);
 }
 
 /* Tries to weaken the candidates in ever smaller pieces, and keeps what stays refuted. */
@@ -131,9 +150,7 @@ void lin_shrink(const struct lin_problem *problem, uint32_t at, const struct lin
     struct lin_problem window;
     s.weakening.choice = calloc((size_t)problem->op_count + 1, 1); /* LIN_KEEP */
     s.weakening.until = problem->ops[at].returned;
-    if (s.weakening.choice != NULL && refuted(&s)) {
-        if (problem->model->effect != NULL)
-            find_window(&s, at);
+    if (s.weakening.choice != NULL && find_any_window(&s, at)) {
         uint32_t at_there = enter_window(&s, at, arena, &window);
         weaken_all(&s, at_there, true, LIN_DROP);
         weaken_all(&s, at_there, false, LIN_OPTIONAL);

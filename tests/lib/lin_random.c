@@ -4,8 +4,6 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "tests/lib/test.h"
-
 enum phase { IDLE, PENDING, APPLIED };
 
 /* A client; or an operation that was given up and takes effect later. */

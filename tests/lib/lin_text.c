@@ -3,15 +3,22 @@
 
 #include <assert.h>
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "harness/base/clock.h"
-#include "tests/lib/test.h"
 
 struct reader {
     const char *text, *at;
 };
+
+/* Used by benchmarks too, so it cannot lean on cmocka. */
+static void refuse(const struct reader *reader, const char *expected)
+{
+    fprintf(stderr, "'%s': expected %s at '%s'\n", reader->text, expected, reader->at);
+    abort();
+}
 
 static void skip_blanks(struct reader *reader)
 {
@@ -30,7 +37,7 @@ static bool take(struct reader *reader, char c)
 static void need(struct reader *reader, char c)
 {
     if (!take(reader, c))
-        fail_msg("'%s': expected '%c' at '%s'", reader->text, c, reader->at);
+        refuse(reader, (char[]){c, '\0'});
 }
 
 static int take_number(struct reader *reader)
@@ -40,7 +47,7 @@ static int take_number(struct reader *reader)
         return LIN_TEXT_NIL;
     long number = strtol(reader->at, &end, 10);
     if (end == reader->at)
-        fail_msg("'%s': expected a number at '%s'", reader->text, reader->at);
+        refuse(reader, "a number");
     reader->at = end;
     return (int)number;
 }
@@ -54,7 +61,7 @@ static struct lin_text_op take_op(struct reader *reader, int process)
         need(reader, ':');
     }
     if (*reader->at == '\0' || strchr("rwcal", *reader->at) == NULL)
-        fail_msg("'%s': expected an operation at '%s'", reader->text, reader->at);
+        refuse(reader, "an operation");
     op.f = *reader->at++;
     op.a = op.f == 'a' || op.f == 'l' ? LIN_TEXT_NIL : take_number(reader);
     if (op.f == 'c') {
@@ -123,7 +130,7 @@ void lin_text_history(const struct lin_text_op *ops, size_t count, struct histor
         ['r'] = "read", ['w'] = "write", ['c'] = "cas", ['a'] = "acquire", ['l'] = "release"};
     struct moment *moments = calloc(2 * count + 1, sizeof *moments);
     size_t moment_count = 0;
-    assert_non_null(moments);
+    assert(moments != NULL);
     for (uint32_t i = 0; i < count; i++) {
         moments[moment_count++] = (struct moment){ops[i].invoked, i, false};
         if (ops[i].completed != LIN_TEXT_NO_TIME)
@@ -141,18 +148,21 @@ void lin_text_history(const struct lin_text_op *ops, size_t count, struct histor
                            .time_ns = moments[i].time * NS_PER_MS};
         enum err_code code;
         history_append(history, &event, &code);
-        assert_int_equal(code, ERR_NONE);
+        assert(code == ERR_NONE);
     }
     free(moments);
     arena_free(&scratch);
     struct err err = ERR_INIT;
-    assert_ok(history_pair(history, &err));
+    if (history_pair(history, &err) != ERR_NONE) {
+        fprintf(stderr, "%s\n", err.message);
+        abort();
+    }
 }
 
 void lin_text(const char *text, struct history *history)
 {
     struct lin_text_op *ops = calloc(LIN_TEXT_OPS_MAX, sizeof *ops);
-    assert_non_null(ops);
+    assert(ops != NULL);
     size_t count = lin_text_parse(text, ops, LIN_TEXT_OPS_MAX);
     lin_text_history(ops, count, history);
     free(ops);
