@@ -7,6 +7,9 @@
 #define CHECKERS(X)                                                                                \
     X(linearizable)                                                                                \
     X(stats)                                                                                       \
+    X(faults)                                                                                      \
+    X(availability)                                                                                \
+    X(crashes)                                                                                     \
     X(noop)
 
 #define DECLARE_CHECKER(name) extern const struct checker checker_##name;
