@@ -143,7 +143,8 @@ static void check(const struct check_input *input, struct check_result *result)
         check_verdict(result, VERDICT_VALID, "no daemon died unasked");
     else
         check_verdict(result, VERDICT_VALID,
-                      "%u deaths that nobody asked for, as crashes.allow permits", unasked);
+                      "%u %s that nobody asked for, as crashes.allow permits", unasked,
+                      unasked == 1 ? "death" : "deaths");
 }
 
 static const struct option options[] = {
