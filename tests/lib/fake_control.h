@@ -19,7 +19,7 @@ struct fake_control {
     struct plan plan;
     struct system system;
     struct node nodes[PLAN_NODES_MAX];
-    char node_names[PLAN_NODES_MAX][8]; /* n1, n2, ... */
+    char node_names[PLAN_NODES_MAX][16]; /* n1, n2, ... */
     struct arena arena;
 
     /* The cluster. */
