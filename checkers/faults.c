@@ -122,8 +122,10 @@ static size_t planned(const struct check_input *input, const struct fault_window
 {
     const struct json *list = json_get(input->plan, "nemesis");
     size_t count = 0;
-    if (json_kind(list) == JSON_TEXT)
-        return text_split(arena, json_as_text(list, ""), ',', names);
+    if (json_kind(list) == JSON_TEXT) {
+        count = text_split(arena, json_as_text(list, ""), ',', names);
+        return count == 1 && strcmp((*names)[0], "none") == 0 ? 0 : count;
+    }
     size_t most = input->plan != NULL ? json_count(list) : windows->count;
     *names = arena_alloc(arena, (most + 1) * sizeof **names);
     if (input->plan != NULL) {

@@ -5,7 +5,7 @@
 
 #include "harness/base/clock.h"
 
-static const int64_t poll_ns = 20 * NS_PER_MS;
+static const int64_t poll_ns = 50 * NS_PER_MS;
 
 static const char *const state_names[] = {"unknown to its agent", "running", "paused", "exited"};
 
@@ -58,6 +58,19 @@ enum err_code daemons_in(struct test *test, node_set nodes, const struct daemons
         }
     *found = set;
     return ERR_NONE;
+}
+
+enum err_code daemons_targets(struct test *test, node_set nodes, unsigned states,
+                              struct daemons *found, struct err *err)
+{
+    const unsigned known = DAEMON_ALIVE | DAEMON_BIT(DAEMON_EXITED);
+    struct daemons set;
+    enum err_code code = daemons_in(test, nodes, NULL, known, &set, err);
+    if (code != ERR_NONE)
+        return code;
+    if (daemons_nodes(test, &set) == 0)
+        states = DAEMON_BIT(DAEMON_NONE);
+    return daemons_in(test, nodes, NULL, states, found, err);
 }
 
 node_set daemons_nodes(const struct test *test, const struct daemons *daemons)

@@ -20,6 +20,11 @@ enum err_code daemons_check(const struct test *test, const char *nemesis, struct
 /* The daemons of the set `within` (NULL: all) on `nodes` that are in one of `states` now. */
 enum err_code daemons_in(struct test *test, node_set nodes, const struct daemons *within,
                          unsigned states, struct daemons *found, struct err *err);
+/* What a fault hits: the daemons on `nodes` in one of `states`, or, where the agents know none of
+ * the daemons at all, every one: faults by hand find processes by name, and only the signal itself
+ * tells whether there are any. */
+enum err_code daemons_targets(struct test *test, node_set nodes, unsigned states,
+                              struct daemons *found, struct err *err);
 /* All nodes of the set. */
 node_set daemons_nodes(const struct test *test, const struct daemons *daemons);
 /* Sends the signal to each; all are tried, and the first error is the one that is told. Evidence,

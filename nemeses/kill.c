@@ -74,7 +74,7 @@ static enum err_code begin(struct test *test, struct fault *fault, struct err *e
     node_set asked = 0;
     enum err_code code = targets_resolve(test, fault->asked, &asked, err);
     if (code == ERR_NONE)
-        code = daemons_in(test, asked, NULL, DAEMON_ALIVE, &state->killed, err);
+        code = daemons_targets(test, asked, DAEMON_ALIVE, &state->killed, err);
     if (code != ERR_NONE)
         return err_wrap(err, "kill");
     node_set hit = daemons_nodes(test, &state->killed);
@@ -88,7 +88,8 @@ static enum err_code begin(struct test *test, struct fault *fault, struct err *e
         daemons_wrap(test, "kill", hit, &cause);
         buf_clear(&fault->begun_evidence);
         if (bring_back(test, &state->killed, &back) != ERR_NONE)
-            return err_set(err, code, "%s; and some stay dead: %s", cause.message, back.message);
+            return err_set(err, code, "%s; and undoing that failed too: %s", cause.message,
+                           back.message);
         return err_set(err, code, "%s", cause.message);
     }
     fault->nodes = hit;
@@ -106,8 +107,6 @@ static enum err_code end(struct test *test, struct fault *fault, struct err *err
     code = daemons_stay(test, &state->killed, DAEMON_ALIVE, settle_ns, err);
     if (code != ERR_NONE)
         return err_wrap(err, "started again, but it did not stay");
-    fault->done =
-        daemons_outcome(test, fault->nodes, fault->nodes, "started", "started", fault->arena);
     fault->ended_verified = VERIFIED_YES;
     buf_add_text(&fault->ended_evidence, "running again on ");
     test_print_nodes(test, fault->nodes, &fault->ended_evidence);

@@ -35,7 +35,8 @@ static enum err_code resume(struct test *test, const struct daemons *paused,
         if (i > 0)
             clock_sleep_ns(100 * NS_PER_MS);
         buf_clear(evidence);
-        code = daemons_in(test, nodes, paused, DAEMON_ALIVE, resumed, err);
+        code =
+            daemons_in(test, nodes, paused, DAEMON_ALIVE | DAEMON_BIT(DAEMON_NONE), resumed, err);
         if (code == ERR_NONE)
             code = daemons_signal(test, resumed, "CONT", evidence, err);
         if (code == ERR_NONE)
@@ -50,7 +51,7 @@ static enum err_code begin(struct test *test, struct fault *fault, struct err *e
     node_set asked = 0;
     enum err_code code = targets_resolve(test, fault->asked, &asked, err);
     if (code == ERR_NONE)
-        code = daemons_in(test, asked, NULL, DAEMON_BIT(DAEMON_RUNNING), &state->paused, err);
+        code = daemons_targets(test, asked, DAEMON_BIT(DAEMON_RUNNING), &state->paused, err);
     if (code != ERR_NONE)
         return err_wrap(err, "pause");
     node_set hit = daemons_nodes(test, &state->paused);
@@ -67,7 +68,8 @@ static enum err_code begin(struct test *test, struct fault *fault, struct err *e
             resume(test, &state->paused, &resumed, &fault->begun_evidence, &back);
         buf_clear(&fault->begun_evidence);
         if (undone != ERR_NONE)
-            return err_set(err, code, "%s; and some stay paused: %s", cause.message, back.message);
+            return err_set(err, code, "%s; and undoing that failed too: %s", cause.message,
+                           back.message);
         return err_set(err, code, "%s", cause.message);
     }
     fault->nodes = hit;
@@ -84,8 +86,6 @@ static enum err_code end(struct test *test, struct fault *fault, struct err *err
     if (code != ERR_NONE)
         return code;
     node_set running = daemons_nodes(test, &resumed);
-    fault->done =
-        daemons_outcome(test, fault->nodes, running, "resumed", "was-not-running", fault->arena);
     fault->ended_verified = VERIFIED_YES;
     if ((fault->nodes & ~running) != 0) {
         buf_add_text(&fault->ended_evidence, running == 0 ? "" : "; ");

@@ -151,7 +151,7 @@ enum err_code daemon_status(struct test *test, uint32_t node, const char *name,
     enum daemon_state *now = &fake->daemons[node][daemon_index(name)];
     if (fake->exit_after != 0 && *now == DAEMON_RUNNING && ++fake->looks >= fake->exit_after)
         *now = DAEMON_EXITED;
-    *state = *now;
+    *state = fake->by_process_name ? DAEMON_NONE : *now;
     return ERR_NONE;
 }
 

@@ -37,6 +37,7 @@ struct fake_control {
     uint32_t fail_at;        /* this call fails, counting from 1; 0: none */
     const char *fail_always; /* every call of this function fails; NULL: none */
     bool fail_halfway;       /* a call over nodes that fails has acted on the first of them */
+    bool by_process_name;    /* daemon_status knows none: faults by hand */
     bool cuts_do_nothing;    /* network_block says that all went well */
     uint32_t exit_after;     /* a daemon exits at this look after its start; 0: never */
     uint32_t looks;

@@ -26,6 +26,7 @@ static void without_faults_there_is_nothing_to_say(void **state)
     expect(&history, "{}", VERDICT_VALID, "no faults were asked for");
     expect(&history, "{\"nemesis\": []}", VERDICT_VALID, "no faults were asked for");
     expect(&history, "{\"nemesis\": \"\"}", VERDICT_VALID, "no faults were asked for");
+    expect(&history, "{\"nemesis\": \"none\"}", VERDICT_VALID, "no faults were asked for");
     history_free(&history);
 }
 
