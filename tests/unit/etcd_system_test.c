@@ -215,15 +215,14 @@ static void wrong_options_are_refused_before_anything_runs(void **state)
         {"etcd.snapshot-count", "0", "etcd.snapshot-count"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        end(NULL);
         begin(NULL);
         etcd_fixture_set(&fixture, wrong[i][0], wrong[i][1]);
         assert_int_equal(install(), ERR_CONFIG);
         assert_contains(err.message, wrong[i][2]);
         if (strcmp(wrong[i][0], "etcd.data-dir") == 0)
             assert_int_equal(system_etcd.wipe(&fixture.test, NODE_SET(0), &err), ERR_CONFIG);
-        end(NULL);
     }
-    begin(NULL);
 }
 
 static void start_leaves_running_members_alone(void **state)

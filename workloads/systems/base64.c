@@ -8,7 +8,6 @@ static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv
 void base64_add(struct buf *out, const void *data, size_t length)
 {
     const unsigned char *bytes = data;
-    buf_reserve(out, (length + 2) / 3 * 4);
     for (size_t i = 0; i < length; i += 3) {
         size_t left = length - i < 3 ? length - i : 3;
         uint32_t word = (uint32_t)bytes[i] << 16;
