@@ -213,7 +213,10 @@ static enum err_code end_fault(struct faults *faults, struct entry *entry, struc
     const struct nemesis *nemesis = entry->fault.nemesis;
     struct err why = ERR_INIT;
     entry->end_asked_ns = test_now_ns(faults->test);
+    struct value begun = entry->fault.done;
     enum err_code code = nemesis->end(faults->test, &entry->fault, &why);
+    struct value ended = entry->fault.done; /* some say what the undoing did */
+    entry->fault.done = begun;
     pthread_mutex_lock(&faults->lock);
     entry->end_done_ns = test_now_ns(faults->test);
     entry->in_force = false;
@@ -221,7 +224,9 @@ static enum err_code end_fault(struct faults *faults, struct entry *entry, struc
     if (code != ERR_NONE)
         entry->error = why;
     pthread_mutex_unlock(&faults->lock);
-    op->value = value_keyword(&entry->arena, code == ERR_NONE ? "healed" : "not-healed");
+    op->value = !value_equal(ended, begun) && code == ERR_NONE
+                    ? ended
+                    : value_keyword(&entry->arena, code == ERR_NONE ? "healed" : "not-healed");
     if (code != ERR_NONE)
         set_error(op, &entry->arena, "failed", why.message);
     else if (entry->fault.ended_verified != VERIFIED_YES)
