@@ -283,11 +283,23 @@ static int refuse(const char *run_dir)
     return written < 0 ? AGENTD_EXIT_FAILED : AGENTD_EXIT_REFUSED;
 }
 
+/* Started with its standard files closed, the lock would become one of them. */
+static void fill_standard_files(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= 2);
+    if (fd > 2)
+        close(fd);
+}
+
 int agentd_serve(const struct agentd_options *options)
 {
     struct err err = ERR_INIT;
     int lock_fd = -1;
     pid_t guardian;
+    fill_standard_files();
     switch (agentd_lock_take(options->run_dir, &lock_fd, &err)) {
     case AGENTD_LOCK_HELD:
         return refuse(options->run_dir);
