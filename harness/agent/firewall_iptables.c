@@ -73,15 +73,26 @@ static enum err_code iptables_open(struct agentd_firewall *firewall, struct err 
 
 /* ---- Scripts ---- */
 
+/* RETURN, not ACCEPT: what the node's own rules think of the connection stays theirs to say. */
+static void pass_control(struct buf *script, const struct chain *chain,
+                         const struct agentd_connection *control, bool to_server)
+{
+    const struct agentd_address *source = to_server ? &control->client : &control->server,
+                                *target = to_server ? &control->server : &control->client;
+    buf_printf(script, "-A %s -p tcp -s %s --sport %u -d %s --dport %u -j RETURN\n", chain->name,
+               source->text, to_server ? control->client_port : control->server_port, target->text,
+               to_server ? control->server_port : control->client_port);
+}
+
 static void add_control(struct buf *script, const struct agentd_connection *control)
 {
-    /* RETURN, not ACCEPT: what the node's own rules think of the connection stays theirs to say. */
-    buf_printf(script, "-A ORDEAL-IN -p tcp -s %s --sport %u -d %s --dport %u -j RETURN\n",
-               control->client.text, control->client_port, control->server.text,
-               control->server_port);
-    buf_printf(script, "-A ORDEAL-OUT -p tcp -s %s --sport %u -d %s --dport %u -j RETURN\n",
-               control->server.text, control->server_port, control->client.text,
-               control->client_port);
+    pass_control(script, &chains[0], control, true);
+    pass_control(script, &chains[1], control, false);
+    if (!agentd_address_equal(&control->client, &control->server))
+        return;
+    /* The controller is on this very node: both ends pass both chains. */
+    pass_control(script, &chains[0], control, false);
+    pass_control(script, &chains[1], control, true);
 }
 
 static void add_chains(struct agentd_firewall *firewall, int family, struct buf *script)

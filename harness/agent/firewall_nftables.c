@@ -273,16 +273,17 @@ static void add_chain(struct agentd_firewall *firewall, struct batch *batch, con
     message_end(batch);
 }
 
-static void accept_control(struct agentd_firewall *firewall, struct batch *batch,
-                           const struct agentd_connection *control, bool out)
+/* The packets of the connection from its client to its server, or those of the other way. */
+static void accept_control(struct agentd_firewall *firewall, struct batch *batch, const char *chain,
+                           const struct agentd_connection *control, bool to_server)
 {
-    struct rule rule = rule_begin(firewall, batch, out ? "output" : "input");
+    struct rule rule = rule_begin(firewall, batch, chain);
     match_family(&rule, control->client.family);
-    match_address(&rule, out ? DESTINATION : SOURCE, &control->client);
-    match_address(&rule, out ? SOURCE : DESTINATION, &control->server);
+    match_address(&rule, to_server ? SOURCE : DESTINATION, &control->client);
+    match_address(&rule, to_server ? DESTINATION : SOURCE, &control->server);
     match_meta(&rule, NFT_META_L4PROTO, IPPROTO_TCP);
-    match_port(&rule, out ? DESTINATION : SOURCE, control->client_port);
-    match_port(&rule, out ? SOURCE : DESTINATION, control->server_port);
+    match_port(&rule, to_server ? SOURCE : DESTINATION, control->client_port);
+    match_port(&rule, to_server ? DESTINATION : SOURCE, control->server_port);
     verdict(&rule, NF_ACCEPT);
     rule_end(&rule, batch, "control connection");
 }
@@ -297,8 +298,14 @@ static void add_table(struct agentd_firewall *firewall, struct batch *batch)
     add_chain(firewall, batch, "input", NF_INET_LOCAL_IN);
     add_chain(firewall, batch, "output", NF_INET_LOCAL_OUT);
     for (uint32_t i = 0; i < firewall->control_count; i++) {
-        accept_control(firewall, batch, &firewall->control[i], false);
-        accept_control(firewall, batch, &firewall->control[i], true);
+        const struct agentd_connection *control = &firewall->control[i];
+        accept_control(firewall, batch, "input", control, true);
+        accept_control(firewall, batch, "output", control, false);
+        if (!agentd_address_equal(&control->client, &control->server))
+            continue;
+        /* The controller is on this very node: both ends pass both chains. */
+        accept_control(firewall, batch, "input", control, false);
+        accept_control(firewall, batch, "output", control, true);
     }
 }
 

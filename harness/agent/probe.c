@@ -49,7 +49,7 @@ enum err_code agentd_probe_open(struct agentd_probe *probe, uint16_t port, struc
     if (fd < 0)
         return err_errno(err, failure, "cannot listen for probes on UDP port %u", port);
     agentd_probe_close(probe);
-    union socket_address own;
+    union socket_address own = {.any = {.sa_family = AF_UNSPEC}};
     socklen_t length = sizeof own;
     getsockname(fd, &own.any, &length);
     probe->fd = fd;
