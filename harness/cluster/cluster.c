@@ -48,8 +48,7 @@ static enum err_code check_tools(struct err *err)
     for (size_t i = 0; i < sizeof tools / sizeof *tools; i++)
         if (!tool_find(tools[i].program, path, sizeof path))
             return err_set(err, ERR_UNSUPPORTED,
-                           "the local cluster needs %s, which is not in " TOOL_PATH
-                           ": apt-get install %s",
+                           "the local cluster needs %s, which is not installed: apt-get install %s",
                            tools[i].program, tools[i].package);
     return ERR_NONE;
 }

@@ -445,7 +445,9 @@ static enum err_code build(struct keeper *keeper, struct err *err)
     if (code != ERR_NONE)
         return code;
     if (unshare(CLONE_NEWNET) != 0)
-        return err_errno(err, errno, "make the control network (a container needs --privileged)");
+        return err_set(err, errno == EPERM ? ERR_UNSUPPORTED : ERR_IO,
+                       "make the control network: %s; a container needs --privileged",
+                       strerror(errno));
     code = clone_nodes(keeper, err);
     for (int i = 0; i < keeper->state.node_count; i++)
         pids[i] = keeper->state.nodes[i].pid;

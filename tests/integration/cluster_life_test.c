@@ -1,5 +1,6 @@
 /* How a local cluster begins and ends, by the book and by force, and what it leaves: nothing. */
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <net/if.h>
 #include <sched.h>
 #include <signal.h>
@@ -8,6 +9,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -304,6 +306,32 @@ static void a_keeper_without_its_files_is_found(void **state)
             assert_int_equal(helper_count_in_namespace("pid", traces.processes[i]), 0);
         assert_int_equal(helper_count_in_namespace("net", traces.control), 0);
         drop_traces(&traces);
+    }
+}
+
+/* Its creator is killed at any point of `up`: what it had begun goes, and the next one works. */
+static void an_up_that_is_killed_leaves_the_way_free(void **state)
+{
+    (void)state;
+    REQUIRE_ROOT();
+    struct err err = ERR_INIT;
+    for (int delay_ms = 0; delay_ms < 60; delay_ms += 4) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            struct cluster *cluster;
+            const struct cluster_options options = {.name = name, .nodes = 3};
+            _exit(cluster_up(&options, &cluster, &err));
+        }
+        clock_sleep_ns(delay_ms * NS_PER_MS); /* the moment itself does not matter */
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        struct cluster *cluster = up(name, 0, false);
+        assert_int_equal(cluster_node_count(cluster), cluster_was_up(cluster) ? 3 : 5);
+        struct traces traces = note_traces(cluster);
+        cluster_close(cluster);
+        EXPECT(0, "n3\n", "ssh", "--cluster", name, "n3", "hostname");
+        assert_ok(cluster_down(name, CLUSTER_DOWN_IF_FREE, &err));
+        expect_nothing_left(&traces);
     }
 }
 
@@ -624,6 +652,73 @@ static void other_file_systems_of_the_host_are_there(void **state)
     assert_int_equal(status, 0);
 }
 
+/* ---- What is missing ---- */
+
+static void expect_refusal(enum err_code expected, const char *part)
+{
+    struct err err = ERR_INIT;
+    struct cluster *cluster = NULL;
+    struct place place;
+    const struct cluster_options options = {.name = name, .nodes = 1};
+    NEED(place_init(&place, name, &err) == ERR_NONE);
+    enum err_code code = cluster_up(&options, &cluster, &err);
+    NEED(code == expected && strstr(err.message, part) != NULL);
+    NEED(!place_exists(&place));
+}
+
+static void refuse_for_want_of_sshd(const char *directory)
+{
+    struct err err = ERR_INIT;
+    (void)directory;
+    NEED(mount("/dev/null", "/usr/sbin/sshd", NULL, MS_BIND, NULL) == 0);
+    expect_refusal(ERR_UNSUPPORTED, "needs sshd, which is not installed: apt-get install "
+                                    "openssh-server");
+}
+
+static void overlay_an_overlay_or_say_why(const char *directory)
+{
+    struct err err = ERR_INIT;
+    char path[300], options[1000];
+    static const char *const parts[] = {"upper", "work", "both"};
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s/%s", directory, parts[i]);
+        NEED(mkdir(path, 0755) == 0);
+    }
+    snprintf(options, sizeof options, "lowerdir=/etc,upperdir=%s/upper,workdir=%s/work", directory,
+             directory);
+    NEED(mount("overlay", path, "overlay", 0, options) == 0);
+    setenv("ORDEAL_DISK_DIR", path, 1);
+    const struct cluster_options one = {.name = name, .nodes = 1};
+    struct cluster *cluster;
+    if (cluster_up(&one, &cluster, &err) == ERR_NONE) { /* kernels from 6.7 on can do it */
+        cluster_close(cluster);
+        NEED(cluster_down(name, CLUSTER_DOWN_IF_FREE, &err) == ERR_NONE);
+    } else {
+        expect_refusal(ERR_UNSUPPORTED, "n1: mount an overlay over /: the nodes' disks must be on");
+    }
+}
+
+static void refuse_without_the_right_to_namespaces(const char *directory)
+{
+    (void)directory;
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2];
+    struct err err = ERR_INIT;
+    NEED(syscall(SYS_capget, &header, data) == 0);
+    data[0].effective &= ~(UINT32_C(1) << CAP_SYS_ADMIN);
+    NEED(syscall(SYS_capset, &header, data) == 0);
+    expect_refusal(ERR_UNSUPPORTED, "a container needs --privileged");
+}
+
+static void what_is_missing_is_said(void **state)
+{
+    (void)state;
+    REQUIRE_ROOT();
+    in_child_with_small_disk("size=8m", refuse_for_want_of_sshd);
+    in_child_with_small_disk("size=8m", overlay_an_overlay_or_say_why);
+    in_child_with_small_disk("size=8m", refuse_without_the_right_to_namespaces);
+}
+
 /* A node's disk may hold what `rm` stumbles over. */
 static void stubborn_files_are_removed(void **state)
 {
@@ -651,6 +746,7 @@ int main(void)
         cmocka_unit_test_teardown(a_killed_keeper_takes_its_nodes_along, clear),
         cmocka_unit_test_teardown(a_stopped_keeper_goes_down, clear),
         cmocka_unit_test_teardown(a_keeper_without_its_files_is_found, clear),
+        cmocka_unit_test_teardown(an_up_that_is_killed_leaves_the_way_free, clear),
         cmocka_unit_test_teardown(a_terminated_keeper_clears_up, clear),
         cmocka_unit_test_teardown(leftovers_of_any_kind_are_cleared, clear),
         cmocka_unit_test_teardown(an_ephemeral_cluster_dies_with_its_creator, clear),
@@ -660,6 +756,7 @@ int main(void)
         cmocka_unit_test_teardown(a_full_disk_does_not_prevent_down, clear),
         cmocka_unit_test_teardown(up_on_a_full_disk_undoes_itself, clear),
         cmocka_unit_test_teardown(other_file_systems_of_the_host_are_there, clear),
+        cmocka_unit_test_teardown(what_is_missing_is_said, clear),
         cmocka_unit_test_teardown(stubborn_files_are_removed, clear),
     };
     return cmocka_run_group_tests(tests, choose_names, NULL);
