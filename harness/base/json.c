@@ -241,12 +241,55 @@ bool json_as_bool(const struct json *node, bool absent)
     return json_kind(node) == JSON_BOOL ? cJSON_IsTrue(raw(node)) : absent;
 }
 
+/* cJSON prints 15 digits; an integer may have 16. */
+static bool needs_digits(const cJSON *item)
+{
+    double value = item->valuedouble;
+    return cJSON_IsNumber(item) && fabs(value) >= 1e15 && fabs(value) <= 0x1p53 &&
+           value == trunc(value);
+}
+
+static bool any_needs_digits(const cJSON *item)
+{
+    bool found = needs_digits(item);
+    for (const cJSON *child = item->child; child != NULL && !found; child = child->next)
+        found = any_needs_digits(child);
+    return found;
+}
+
+static void spell_out(cJSON *item)
+{
+    if (needs_digits(item)) {
+        char digits[32];
+        snprintf(digits, sizeof digits, "%.0f", item->valuedouble);
+        item->valuestring = cJSON_malloc(strlen(digits) + 1);
+        if (item->valuestring == NULL)
+            wrap(NULL);
+        strcpy(item->valuestring, digits);
+        item->type = cJSON_Raw | (item->type & cJSON_StringIsConst);
+    }
+    for (cJSON *child = item->child; child != NULL; child = child->next)
+        spell_out(child);
+}
+
+static char *print(const cJSON *item, enum json_style style)
+{
+    char *text = style == JSON_PRETTY ? cJSON_Print(item) : cJSON_PrintUnformatted(item);
+    if (text == NULL)
+        wrap(NULL);
+    return text;
+}
+
 void json_print(const struct json *node, enum json_style style, struct buf *out)
 {
-    char *text = style == JSON_PRETTY ? cJSON_Print(raw(node)) : cJSON_PrintUnformatted(raw(node));
-    if (text == NULL) {
-        wrap(NULL);
-        return;
+    char *text;
+    if (node != NULL && any_needs_digits(raw(node))) {
+        cJSON *spelt = raw(json_copy(node));
+        spell_out(spelt);
+        text = print(spelt, style);
+        cJSON_Delete(spelt);
+    } else {
+        text = print(raw(node), style);
     }
     buf_add_text(out, text);
     cJSON_free(text);
