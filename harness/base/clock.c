@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,11 +44,14 @@ enum err_code clock_parse_duration(const char *text, int64_t *ns, struct err *er
     char *end;
     errno = 0;
     double number = strtod(text, &end);
+    bool plain = (text[0] == '.' || (text[0] >= '0' && text[0] <= '9')) && text[1] != 'x' &&
+                 text[1] != 'X'; /* strtod reads blanks, signs and hexadecimals, too */
     int64_t unit = *end == '\0' ? NS_PER_SECOND : 0;
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
         if (strcmp(end, units[i].name) == 0)
             unit = units[i].ns;
-    if (end == text || unit == 0 || errno != 0 || !(number >= 0) || number * (double)unit > 9e18)
+    if (!plain || end == text || unit == 0 || errno != 0 || !(number >= 0) ||
+        number * (double)unit > 9e18)
         return err_set(err, ERR_CONFIG,
                        "'%s' is not a duration: write a number and a unit, such as 60s, 200ms, 5m",
                        text);
