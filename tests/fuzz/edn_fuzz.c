@@ -1,0 +1,68 @@
+/* EDN: any bytes, as a value and as a history. What is read prints, and reads back as the same. */
+#include <assert.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "harness/edn.h"
+#include "harness/history_edn.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* NaN differs from itself, and a record may hold anything as its tag: text decides. */
+static void check_round_trip(struct arena *arena, struct value value)
+{
+    struct buf once = BUF_INIT, twice = BUF_INIT;
+    struct value back;
+    value_print(value, &once);
+    enum err_code code = edn_parse_all(arena, once.data, once.length, &back, NULL);
+    assert(code == ERR_NONE);
+    value_print(back, &twice);
+    assert(once.length == twice.length && memcmp(once.data, twice.data, once.length) == 0);
+    assert(value_hash(value) == value_hash(back));
+    buf_free(&once);
+    buf_free(&twice);
+}
+
+static void read_value(const char *text, size_t size)
+{
+    struct arena arena = ARENA_INIT;
+    struct value value;
+    struct err err = ERR_INIT;
+    size_t consumed;
+    if (edn_parse(&arena, text, size, &consumed, &value, &err) == ERR_NONE) {
+        assert(consumed <= size);
+        check_round_trip(&arena, value);
+    } else {
+        assert(err.message[0] != '\0');
+    }
+    arena_free(&arena);
+}
+
+static void read_history(const char *text, size_t size)
+{
+    struct history history;
+    struct history_notes notes = {.format = "edn"};
+    struct source source;
+    struct err err = ERR_INIT;
+    history_init(&history);
+    source_open_text(&source, "fuzz", text, size);
+    if (history_edn_read(&source, &history, &notes, &err) == ERR_NONE) {
+        struct buf out = BUF_INIT;
+        for (uint32_t i = 0; i < history.count; i++)
+            history_print_op(&history, i, &out);
+        if (history_pair(&history, &err) == ERR_NONE)
+            for (uint32_t i = 0; i < history.count; i++)
+                assert(history.partner[i] == HISTORY_NONE ||
+                       history.partner[history.partner[i]] == i);
+        history_notes_print(&notes, &out);
+        buf_free(&out);
+    }
+    history_free(&history);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    read_value((const char *)data, size);
+    read_history((const char *)data, size);
+    return 0;
+}
