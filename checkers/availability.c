@@ -28,6 +28,11 @@ struct window {
     int64_t reach_ns; /* the latest `to_ns` of this and all earlier ones */
     struct counts *by_f;
     size_t missing_count; /* functions of which nothing succeeded */
+    bool idle;            /* nothing was tried at all */
+};
+
+struct stretch {
+    int64_t from_ns, to_ns;
 };
 
 struct run {
@@ -38,10 +43,9 @@ struct run {
     struct counts *counts; /* what the windows' by_f point into */
     int64_t *ok_ns;        /* completions of all that succeeded, ascending */
     size_t ok_count;
-    uint64_t *usual_ok; /* by f: successes outside all faults */
-    struct stretch {
-        int64_t from_ns, to_ns;
-    } * outside; /* outside all faults, ascending: from included, to not */
+    uint64_t *usual_ok;      /* by f: successes outside all faults */
+    struct stretch *use;     /* by f: from its first invocation to its last */
+    struct stretch *outside; /* outside all faults, ascending: from included, to not */
     size_t outside_count;
     int64_t outside_ns;        /* how long they are together */
     int64_t first_ns, last_ns; /* of the clients' events */
@@ -73,10 +77,11 @@ static bool allocate(struct run *run)
     run->windows = calloc(run->faults.count + 1, sizeof *run->windows);
     run->counts = calloc(run->faults.count * functions + 1, sizeof *run->counts);
     run->usual_ok = calloc(functions, sizeof *run->usual_ok);
+    run->use = calloc(functions, sizeof *run->use);
     run->outside = calloc(run->faults.count + 1, sizeof *run->outside);
     run->ok_ns = malloc(((size_t)history->count / 2 + 1) * sizeof *run->ok_ns);
     return run->windows != NULL && run->counts != NULL && run->usual_ok != NULL &&
-           run->outside != NULL && run->ok_ns != NULL;
+           run->use != NULL && run->outside != NULL && run->ok_ns != NULL;
 }
 
 static void open_windows(struct run *run)
@@ -142,6 +147,11 @@ static void count_operation(struct run *run, uint32_t invocation)
          i < run->window_count && run->windows[i].from_ns <= to_ns; i++)
         if (run->windows[i].to_ns >= from_ns)
             count_in(&run->windows[i], f, outcome, from_ns, to_ns);
+    struct stretch *use = &run->use[f];
+    if (use->to_ns == 0 || from_ns < use->from_ns)
+        use->from_ns = from_ns;
+    if (from_ns >= use->to_ns)
+        use->to_ns = from_ns + 1; /* never 0 once used */
     if (run->first_ns < 0 || from_ns < run->first_ns)
         run->first_ns = from_ns;
     if (from_ns > run->last_ns)
@@ -311,13 +321,26 @@ static void set_ns(struct json *object, const char *name, int64_t ns)
         json_set_int(object, name, ns);
 }
 
+/* Nothing of the function succeeded, though clients wanted it: some of it was under way, or it was
+ * in use both before and after. (Final reads, say, are not missed before the end.) */
+static bool is_missing(const struct run *run, const struct window *window, uint32_t f)
+{
+    const struct stretch *use = &run->use[f];
+    if (window->by_f[f].ok > 0)
+        return false;
+    return window->by_f[f].present ||
+           (use->to_ns > window->to_ns && use->from_ns < window->from_ns);
+}
+
 static void describe_f(const struct run *run, struct window *window, uint32_t f, struct json *by_f,
                        struct json *missing)
 {
     const struct counts *counts = &window->by_f[f];
     const char *name = run->history->f_names[f];
-    if (!counts->present)
+    bool missed = is_missing(run, window, f);
+    if (!counts->present && !missed)
         return;
+    window->idle = window->idle && !counts->present;
     struct json *object = json_set(by_f, name, json_object());
     json_set_int(object, "count", (int64_t)counts->invoked);
     json_set_int(object, "ok-count", (int64_t)counts->ok);
@@ -326,7 +349,7 @@ static void describe_f(const struct run *run, struct window *window, uint32_t f,
     json_set_int(object, "info-count", (int64_t)counts->info);
     json_set_real(object, "ok-rate", rate(counts->ok, window->to_ns - window->from_ns));
     json_set_real(object, "usual-ok-rate", rate(run->usual_ok[f], run->outside_ns));
-    if (counts->ok == 0) {
+    if (missed) {
         json_add(missing, json_text(name));
         window->missing_count++;
     }
@@ -340,11 +363,13 @@ static void describe(const struct run *run, struct window *window, struct json *
     json_set_text(object, "nemesis", fault->nemesis->name);
     json_set_text(object, "f", fault->nemesis->begin_f);
     json_set_bool(object, "verified", fault->effect == FAULT_IN_FORCE);
+    json_set_int(object, "operation-count", (int64_t)fault->operations);
     json_set_int(object, "from-ns", window->from_ns);
     json_set_int(object, "to-ns", window->to_ns);
     struct json *by_f = json_set(object, "by-f", json_object());
     struct json *missing = json_set(object, "missing", json_array());
     uint64_t ok = 0;
+    window->idle = true;
     for (uint32_t f = 0; f < run->history->f_count; f++) {
         ok += window->by_f[f].ok;
         describe_f(run, window, f, by_f, missing);
@@ -365,7 +390,7 @@ static void print_missing(const struct run *run, const struct window *window, st
 {
     size_t told = 0;
     for (uint32_t f = 0; f < run->history->f_count; f++) {
-        if (!window->by_f[f].present || window->by_f[f].ok > 0)
+        if (!is_missing(run, window, f))
             continue;
         buf_printf(out, "%sno %s", told++ > 0 ? " and " : "", run->history->f_names[f]);
     }
@@ -373,28 +398,39 @@ static void print_missing(const struct run *run, const struct window *window, st
     fault_print(run->history, window->fault, out);
 }
 
-static void summarize(const struct run *run, const struct json *list, struct buf *out)
+/* What did not succeed during which faults. */
+static void summarize_missing(const struct run *run, struct buf *out)
 {
     enum { TOLD_MAX = 3 };
-    size_t missing = 0;
+    size_t missing = 0, idle = 0;
     for (size_t i = 0; i < run->window_count; i++) {
-        if (run->windows[i].missing_count == 0 || missing++ >= TOLD_MAX)
+        idle += run->windows[i].idle;
+        if (run->windows[i].missing_count == 0 || run->windows[i].idle || missing++ >= TOLD_MAX)
             continue;
         buf_add_text(out, missing > 1 ? "; " : "");
         print_missing(run, &run->windows[i], out);
     }
     if (missing > TOLD_MAX)
         buf_printf(out, "; the like in %zu more", missing - TOLD_MAX);
-    if (missing == 0)
-        buf_printf(out, "something of every function succeeded during %s",
-                   run->window_count == 1 ? "the one fault" : "every fault");
+    if (idle > 0)
+        buf_printf(out, "%snothing was even tried during %zu of %zu faults",
+                   missing > 0 ? "; " : "", idle, run->window_count);
+    if (missing == 0 && idle < run->window_count)
+        buf_printf(out, "%ssomething of every function succeeded during %s", idle > 0 ? "; " : "",
+                   run->window_count == 1 ? "the one fault"
+                   : idle > 0             ? "the others"
+                                          : "every fault");
+}
+
+/* How long recovering took. */
+static void summarize_recovery(const struct run *run, const struct json *list, struct buf *out)
+{
     int64_t slowest_ns = -1;
-    size_t never = 0, ended = 0;
+    size_t never = 0;
     for (const struct json *window = json_first(list); window != NULL; window = json_next(window)) {
         int64_t ns = json_as_int(json_get(window, "recovered-after-ns"), -1);
         slowest_ns = ns > slowest_ns ? ns : slowest_ns;
         never += ns < 0;
-        ended++;
     }
     if (slowest_ns >= 0) {
         char text[32];
@@ -403,7 +439,7 @@ static void summarize(const struct run *run, const struct json *list, struct buf
     }
     if (never > 0 && run->usual_rate > 0)
         buf_printf(out, "; after %zu of %zu faults not before the next one or the end", never,
-                   ended);
+                   run->window_count);
 }
 
 static bool has_times(const struct history *history)
@@ -441,7 +477,8 @@ static void measure(struct run *run, struct check_result *result)
         return;
     }
     struct buf reason = BUF_INIT;
-    summarize(run, list, &reason);
+    summarize_missing(run, &reason);
+    summarize_recovery(run, list, &reason);
     check_verdict(result, VERDICT_VALID, "%s", reason.data);
     buf_free(&reason);
 }
@@ -460,6 +497,7 @@ static void check(const struct check_input *input, struct check_result *result)
     free(run.counts);
     free(run.usual_ok);
     free(run.outside);
+    free(run.use);
     free(run.ok_ns);
 }
 

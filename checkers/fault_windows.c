@@ -59,8 +59,24 @@ static bool begin(const struct history *history, uint32_t event, const struct ne
     return true;
 }
 
+/* What the clients were up to at a point of the history. */
+struct traffic {
+    uint64_t invoked, open;
+};
+
+/* The beginning is done: from here on operations are in flight under the fault. What was invoked
+ * before and is not open any more will be taken off when the window ends. */
+static void begun(uint32_t event, const struct traffic *traffic, struct fault_windows *windows)
+{
+    for (size_t i = windows->count; i-- > 0;)
+        if (windows->items[i].begin_done == event) {
+            windows->items[i].closed_before = traffic->invoked - traffic->open;
+            return;
+        }
+}
+
 static void end(const struct history *history, uint32_t event, const struct nemesis *nemesis,
-                struct fault_windows *windows)
+                const struct traffic *traffic, struct fault_windows *windows)
 {
     for (size_t i = windows->count; i-- > 0;) {
         struct fault_window *window = &windows->items[i];
@@ -68,6 +84,7 @@ static void end(const struct history *history, uint32_t event, const struct neme
             continue;
         if (!window->healed) {
             window->end_asked = event;
+            window->operations = traffic->invoked - window->closed_before;
             window->end_done = history->partner[event];
             window->healed =
                 window->end_done != HISTORY_NONE && history->error[window->end_done] == 0;
@@ -76,30 +93,42 @@ static void end(const struct history *history, uint32_t event, const struct neme
     }
 }
 
+static bool nemesis_event(const struct history *history, uint32_t event,
+                          const struct traffic *traffic, struct fault_windows *windows)
+{
+    const struct nemesis *nemesis;
+    enum role role = role_of(history_f_name(history, event), &nemesis);
+    bool asks = history->partner[event] == HISTORY_NONE || history->partner[event] > event;
+    if (role == ROLE_NONE && windows->foreign == HISTORY_NONE)
+        windows->foreign = event;
+    if (role == ROLE_BEGIN && asks)
+        return begin(history, event, nemesis, windows);
+    if (role == ROLE_BEGIN)
+        begun(event, traffic, windows);
+    if (role == ROLE_END && asks)
+        end(history, event, nemesis, traffic, windows);
+    return true;
+}
+
 enum err_code fault_windows_find(const struct history *history, struct fault_windows *windows)
 {
     *windows = (struct fault_windows){.foreign = HISTORY_NONE};
+    struct traffic traffic = {0};
     for (uint32_t i = 0; i < history->count; i++) {
-        if (history->process[i] != PROCESS_NEMESIS ||
-            (history->partner[i] != HISTORY_NONE && history->partner[i] < i))
-            continue;
-        const struct nemesis *nemesis;
-        switch (role_of(history_f_name(history, i), &nemesis)) {
-        case ROLE_BEGIN:
-            if (!begin(history, i, nemesis, windows)) {
-                fault_windows_free(windows);
-                return ERR_NOMEM;
-            }
-            break;
-        case ROLE_END:
-            end(history, i, nemesis, windows);
-            break;
-        case ROLE_NONE:
-            if (windows->foreign == HISTORY_NONE)
-                windows->foreign = i;
-            break;
+        if (history_is_client(history, i)) {
+            bool invokes = history->type[i] == OP_INVOKE;
+            traffic.invoked += invokes;
+            traffic.open += invokes ? 1 : UINT64_MAX; /* or one less */
+        } else if (history->process[i] == PROCESS_NEMESIS &&
+                   !nemesis_event(history, i, &traffic, windows)) {
+            fault_windows_free(windows);
+            return ERR_NOMEM;
         }
     }
+    for (size_t i = 0; i < windows->count; i++)
+        if (windows->items[i].end_asked == HISTORY_NONE &&
+            windows->items[i].begin_done != HISTORY_NONE)
+            windows->items[i].operations = traffic.invoked - windows->items[i].closed_before;
     return ERR_NONE;
 }
 

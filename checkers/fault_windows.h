@@ -20,9 +20,11 @@ struct fault_window {
     uint32_t number; /* 1, 2, ... of all that were tried */
     const struct nemesis *nemesis;
     enum fault_effect effect;
-    bool healed; /* its end was verified */
+    bool healed;         /* its end was verified */
+    uint64_t operations; /* of clients, in flight at some time while it was in force */
     /* Events; HISTORY_NONE where there is none. */
     uint32_t begin_asked, begin_done, end_asked, end_done;
+    uint64_t closed_before; /* client operations that were over when its beginning was done */
 };
 
 struct fault_windows {

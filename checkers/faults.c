@@ -1,4 +1,4 @@
-/* Whether the faults that were asked for took effect, and were undone.
+/* Whether the faults that were asked for took effect while the system was in use, and were undone.
  *
  * A run whose faults never came about has not tested what it was asked to, and one that was not
  * seen to heal may judge the system by an illness that ordeal left: both are UNKNOWN. */
@@ -11,7 +11,8 @@
 struct tally {
     uint32_t tried, in_force, unverified, failed, pending;
     int64_t in_force_ns;
-    uint32_t error; /* the first event with one; HISTORY_NONE */
+    uint64_t operations; /* in flight while one was in force */
+    uint32_t error;      /* the first event with one; HISTORY_NONE */
 };
 
 static struct tally count(const struct history *history, const struct fault_windows *windows,
@@ -27,6 +28,7 @@ static struct tally count(const struct history *history, const struct fault_wind
         tally.unverified += window->effect == FAULT_UNVERIFIED;
         tally.failed += window->effect == FAULT_FAILED;
         tally.pending += window->effect == FAULT_PENDING;
+        tally.operations += window->effect == FAULT_IN_FORCE ? window->operations : 0;
         int64_t from_ns = fault_from_ns(history, window), to_ns = fault_to_ns(history, window);
         if (window->effect == FAULT_IN_FORCE && from_ns >= 0 && to_ns >= from_ns)
             tally.in_force_ns += to_ns - from_ns;
@@ -46,6 +48,7 @@ static void describe(const struct history *history, const char *name, const stru
     json_set_int(object, "failed-count", tally->failed);
     json_set_int(object, "pending-count", tally->pending);
     json_set_int(object, "in-force-ns", tally->in_force_ns);
+    json_set_int(object, "operation-count", (int64_t)tally->operations);
     struct buf error = BUF_INIT;
     fault_error(history, tally->error, &error);
     if (error.length > 0)
@@ -74,6 +77,11 @@ static void judge(const struct history *history, const struct fault_windows *win
         check_verdict(result, VERDICT_UNKNOWN, "no %s ever took effect (%u tried: %s)", name,
                       tally.tried,
                       error.length > 0 ? error.data : "the history ends before the outcome");
+    else if (tally.operations == 0)
+        check_verdict(result, VERDICT_UNKNOWN,
+                      "%s took effect, but no operation was in flight meanwhile, so it tested "
+                      "nothing",
+                      name);
     buf_free(&error);
     buf_printf(summary, "%s%s took effect ", summary->length > 0 ? ", " : "", name);
     if (tally.in_force < tally.tried)
@@ -174,6 +182,6 @@ static void check(const struct check_input *input, struct check_result *result)
 
 const struct checker checker_faults = {
     .name = "faults",
-    .summary = "whether the faults that were asked for took effect, and were undone",
+    .summary = "whether the faults that were asked for took effect under load, and were undone",
     .check = check,
 };

@@ -157,10 +157,11 @@ static void what_straddles_the_edges_did_not_succeed_during_the_fault(void **sta
     assert_int_equal(number(write, "ok-count"), 0);
     assert_int_equal(number(write, "late-ok-count"), 1);
     assert_int_equal(number(write, "info-count"), 1);
-    assert_null(json_get(by_f, "read")); /* nobody tried any */
+    assert_int_equal(number(json_get(by_f, "read"), "count"), 0); /* nobody even tried */
     assert_int_equal(number(pause, "longest-gap-ns"), 988 * NS_PER_MS);
     assert_int_equal(number(pause, "first-ok-after-ns"), 5 * NS_PER_MS);
-    assert_contains(result.reason, "no write succeeded during fault 1 (pause, 1.0-2.0 s)");
+    assert_contains(result.reason,
+                    "no read and no write succeeded during fault 1 (pause, 1.0-2.0 s)");
     made_result_free(&result);
 }
 
@@ -180,6 +181,25 @@ static void a_system_that_does_not_recover_is_told(void **state)
     assert_int_equal(number(window(&result, 1), "to-ns"), 8095 * NS_PER_MS); /* never ended */
     assert_int_equal(json_kind(json_get(window(&result, 1), "first-ok-after-ns")), JSON_NULL);
     assert_contains(result.reason, "after 2 of 2 faults not before the next one or the end");
+    made_result_free(&result);
+}
+
+static void faults_without_any_operations_are_told(void **state)
+{
+    (void)state;
+    static struct draft draft;
+    clients(&draft, "create", 0, 100, 10, OP_OK); /* only ever at the beginning */
+    clients(&draft, "read", 100, 2000, 10, OP_OK);
+    nemesis(&draft, "kill", 1000, 1010, NULL);
+    nemesis(&draft, "start", 1500, 1510, NULL);
+    nemesis(&draft, "pause", 3000, 3010, NULL); /* the clients have stopped */
+    nemesis(&draft, "resume", 4000, 4010, NULL);
+    clients(&draft, "drain", 6000, 6100, 10, OP_OK); /* only ever at the end */
+    struct made_result result = check(&draft);
+    assert_int_equal(number(window(&result, 1), "operation-count"), 0);
+    assert_int_equal(json_count(json_get(window(&result, 1), "missing")), 0);
+    assert_contains(result.reason, "nothing was even tried during 1 of 2 faults; something of "
+                                   "every function succeeded during the others");
     made_result_free(&result);
 }
 
@@ -271,6 +291,7 @@ int main(void)
         cmocka_unit_test(a_fault_is_measured),
         cmocka_unit_test(what_straddles_the_edges_did_not_succeed_during_the_fault),
         cmocka_unit_test(a_system_that_does_not_recover_is_told),
+        cmocka_unit_test(faults_without_any_operations_are_told),
         cmocka_unit_test(overlapping_faults_are_measured_apart),
         cmocka_unit_test(many_silent_faults_are_told_in_a_few_words),
         cmocka_unit_test(random_histories_agree_with_plain_counting),

@@ -17,6 +17,15 @@ static void expect(struct history *history, const char *plan, enum verdict verdi
     made_result_free(&result);
 }
 
+/* A beginning, one operation while it is in force, and an end. */
+static void fault(struct history *history, const char *begin, int64_t from_ms, const char *error,
+                  const char *end, int64_t to_ms)
+{
+    made_fault(history, begin, from_ms, error, "why");
+    made_operation(history, 0, "read", from_ms + 1, OP_OK, to_ms);
+    made_fault(history, end, to_ms, NULL, NULL);
+}
+
 static void without_faults_there_is_nothing_to_say(void **state)
 {
     (void)state;
@@ -35,13 +44,10 @@ static void faults_that_took_effect_are_counted(void **state)
     (void)state;
     struct history history;
     history_init(&history);
-    made_fault(&history, "start-partition", 1000, NULL, NULL);
-    made_fault(&history, "stop-partition", 3001, NULL, NULL);
+    fault(&history, "start-partition", 1000, NULL, "stop-partition", 3001);
     made_fault(&history, "kill", 4000, "failed", "n1: no route to host");
-    made_fault(&history, "kill", 5000, NULL, NULL);
-    made_fault(&history, "start", 6501, NULL, NULL);
-    made_fault(&history, "kill", 7000, "not-verified", "n2: still there");
-    made_fault(&history, "start", 8000, NULL, NULL);
+    fault(&history, "kill", 5000, NULL, "start", 6501);
+    fault(&history, "kill", 7000, "not-verified", "start", 8000);
     struct made_result result = made_check(&checker_faults, &history, planned_both, NULL);
     assert_string_equal(result.reason,
                         "partition took effect once (2.0 s), kill took effect 1 of 3 "
@@ -53,6 +59,7 @@ static void faults_that_took_effect_are_counted(void **state)
     assert_int_equal(json_as_int(json_get(kill, "failed-count"), -1), 1);
     assert_int_equal(json_as_int(json_get(kill, "unverified-count"), -1), 1);
     assert_int_equal(json_as_int(json_get(kill, "in-force-ns"), -1), 1500000000);
+    assert_int_equal(json_as_int(json_get(kill, "operation-count"), -1), 1);
     assert_string_equal(json_as_text(json_get(kill, "first-error"), ""), "n1: no route to host");
     made_result_free(&result);
     expect(&history, NULL, VERDICT_VALID,
@@ -84,6 +91,7 @@ static void faults_that_were_not_undone_make_the_run_unknown(void **state)
     (void)state;
     struct history history;
     history_init(&history);
+    made_event(&history, 0, OP_INVOKE, "read", 1, NULL, NULL);
     made_fault(&history, "kill", 1000, NULL, NULL);
     made_fault(&history, "start", 2000, "failed", "etcd on n1 is exited");
     expect(&history, NULL, VERDICT_UNKNOWN,
@@ -94,6 +102,26 @@ static void faults_that_were_not_undone_make_the_run_unknown(void **state)
     made_fault(&history, "pause", 9500, NULL, NULL);
     expect(&history, NULL, VERDICT_UNKNOWN,
            "fault 2 (pause, 9.5-9.5 s) was never ended; the cluster may not have been whole again");
+    history_free(&history);
+}
+
+static void faults_that_hit_an_idle_system_tested_nothing(void **state)
+{
+    (void)state;
+    static const char idle[] =
+        "kill took effect, but no operation was in flight meanwhile, so it tested nothing";
+    struct history history;
+    history_init(&history);
+    made_operation(&history, 0, "read", 10, OP_OK, 20);
+    made_fault(&history, "kill", 1000, NULL, NULL);
+    made_fault(&history, "start", 2000, NULL, NULL);
+    made_operation(&history, 0, "read", 3000, OP_OK, 3010);
+    expect(&history, NULL, VERDICT_UNKNOWN, idle);
+    made_event(&history, 1, OP_INVOKE, "read", 3020, NULL, NULL); /* it hangs all the while */
+    made_fault(&history, "kill", 4000, NULL, NULL);
+    made_fault(&history, "start", 5001, NULL, NULL);
+    made_event(&history, 1, OP_OK, "read", 6000, NULL, NULL);
+    expect(&history, NULL, VERDICT_VALID, "kill took effect 2 times (2.0 s), all undone");
     history_free(&history);
 }
 
@@ -133,6 +161,7 @@ static void histories_without_times_are_judged_too(void **state)
     struct history history;
     history_init(&history);
     made_fault(&history, "pause", -1, NULL, NULL);
+    made_operation(&history, 0, "read", -1, OP_INFO, -1);
     expect(&history, NULL, VERDICT_UNKNOWN,
            "fault 1 (pause) was never ended; the cluster may not have been whole again");
     made_fault(&history, "resume", -1, NULL, NULL);
@@ -147,6 +176,7 @@ int main(void)
         cmocka_unit_test(faults_that_took_effect_are_counted),
         cmocka_unit_test(faults_that_never_took_effect_make_the_run_unknown),
         cmocka_unit_test(faults_that_were_not_undone_make_the_run_unknown),
+        cmocka_unit_test(faults_that_hit_an_idle_system_tested_nothing),
         cmocka_unit_test(a_history_that_ends_in_a_fault_is_unknown),
         cmocka_unit_test(ends_without_beginnings_and_strangers_are_no_faults),
         cmocka_unit_test(histories_without_times_are_judged_too),
