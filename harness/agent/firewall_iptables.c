@@ -100,6 +100,12 @@ static void add_chains(struct agentd_firewall *firewall, int family, struct buf 
     for (size_t i = 0; i < 2; i++)
         buf_printf(script, ":%s - [0:0]\n-I %s 1 -j %s\n", chains[i].name, chains[i].hook,
                    chains[i].name);
+    /* As ARP is for IPv4: see firewall_nftables.c. */
+    for (size_t i = 0; i < 2 && family == AF_INET6; i++)
+        buf_printf(script,
+                   "-A %s -p icmpv6 --icmpv6-type neighbour-solicitation -j RETURN\n"
+                   "-A %s -p icmpv6 --icmpv6-type neighbour-advertisement -j RETURN\n",
+                   chains[i].name, chains[i].name);
     for (uint32_t i = 0; i < firewall->control_count; i++)
         if (firewall->control[i].client.family == family)
             add_control(script, &firewall->control[i]);

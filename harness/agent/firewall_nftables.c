@@ -15,6 +15,7 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <netinet/icmp6.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -288,6 +289,22 @@ static void accept_control(struct agentd_firewall *firewall, struct batch *batch
     rule_end(&rule, batch, "control connection");
 }
 
+/* Neighbour discovery is to IPv6 what ARP, which no rule here sees, is to IPv4: without it a path
+ * that is cut one way dies both ways, as the answer to "who has this address?" is lost. */
+static void accept_neighbour_discovery(struct agentd_firewall *firewall, struct batch *batch,
+                                       const char *chain)
+{
+    static const uint8_t types[] = {ND_NEIGHBOR_SOLICIT, ND_NEIGHBOR_ADVERT};
+    for (size_t i = 0; i < sizeof types; i++) {
+        struct rule rule = rule_begin(firewall, batch, chain);
+        match_family(&rule, AF_INET6);
+        match_meta(&rule, NFT_META_L4PROTO, IPPROTO_ICMPV6);
+        match_payload(&rule, NFT_PAYLOAD_TRANSPORT_HEADER, 0, &types[i], 1);
+        verdict(&rule, NF_ACCEPT);
+        rule_end(&rule, batch, "neighbour discovery");
+    }
+}
+
 static void add_table(struct agentd_firewall *firewall, struct batch *batch)
 {
     message_begin(firewall, batch, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL);
@@ -297,6 +314,8 @@ static void add_table(struct agentd_firewall *firewall, struct batch *batch)
     message_end(batch);
     add_chain(firewall, batch, "input", NF_INET_LOCAL_IN);
     add_chain(firewall, batch, "output", NF_INET_LOCAL_OUT);
+    accept_neighbour_discovery(firewall, batch, "input");
+    accept_neighbour_discovery(firewall, batch, "output");
     for (uint32_t i = 0; i < firewall->control_count; i++) {
         const struct agentd_connection *control = &firewall->control[i];
         accept_control(firewall, batch, "input", control, true);

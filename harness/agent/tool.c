@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,9 +19,16 @@ enum { OUTPUT_BYTES_MAX = 8 << 20, NOT_RUN_STATUS = 127 };
 
 void agentd_reset_signals(void)
 {
-    struct sigaction normal = {.sa_handler = SIG_DFL};
+    /* By system call: the C library refuses its own two signals, which a parent may have ignored.
+     */
+    struct {
+        void (*handler)(int);
+        unsigned long flags;
+        void (*restorer)(void);
+        uint64_t mask;
+    } normal = {.handler = SIG_DFL};
     for (int number = 1; number < NSIG; number++)
-        sigaction(number, &normal, NULL);
+        syscall(SYS_rt_sigaction, number, &normal, NULL, sizeof normal.mask);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
