@@ -173,6 +173,7 @@ static void chunks_trailers_and_interim_replies_are_whole(void **state)
     for (size_t i = 0; i < 4; i++) {
         post(&fixture, "{}", LONG_MS);
         assert_int_equal(fixture.reply.outcome, i < 2 ? HTTP_REPLIED : HTTP_UNKNOWN);
+        assert_true(http_server_wait_closed(fixture.server, i + 1));
         if (i >= 2)
             continue;
         assert_int_equal(fixture.reply.status, i == 0 ? 429 : 200);
