@@ -309,7 +309,7 @@ static void error_replies_complete_operations(void **state)
 static void replies_that_are_none_are_indeterminate(void **state)
 {
     (void)state;
-    const char *const bodies[] = {"", "{}", "[]", "OK", "{" HEADER, "nul", "{\"header\":1}"};
+    const char *const bodies[] = {"", "{}", "[]", "OK", ("{" HEADER), "nul", "{\"header\":1}"};
     struct http_step steps[14];
     for (size_t i = 0; i < 14; i++)
         steps[i] = (struct http_step){HTTP_ACT_REPLY, 200, bodies[i / 2]};
