@@ -86,7 +86,8 @@ static void add_status(struct buf *out, int wait_status)
 {
     char name[16];
     if (WIFSIGNALED(wait_status)) {
-        line_key(out, "signal", agentd_signal_name(WTERMSIG(wait_status), name));
+        line_key_int(out, "signal", WTERMSIG(wait_status));
+        line_key(out, "signal_name", agentd_signal_name(WTERMSIG(wait_status), name));
         line_key_int(out, "core", WCOREDUMP(wait_status) != 0);
     } else {
         line_key_int(out, "status", WEXITSTATUS(wait_status));
@@ -434,11 +435,13 @@ static void add_daemon(struct buf *out, const char *name, const struct agentd_da
          has_ended_once = daemon->state == AGENTD_DAEMON_EXITED;
     bool paused = is_running && agentd_process_stopped(daemon->pid) == AGENTD_STOPPED_ALL;
     bool by_signal = has_ended_once && WIFSIGNALED(daemon->wait_status);
-    char signal_name[16] = "", status[16] = "";
-    if (by_signal)
+    char signal_name[16] = "", number[16] = "", status[16] = "";
+    if (by_signal) {
         agentd_signal_name(WTERMSIG(daemon->wait_status), signal_name);
-    else if (has_ended_once)
+        snprintf(number, sizeof number, "%d", WTERMSIG(daemon->wait_status));
+    } else if (has_ended_once) {
         snprintf(status, sizeof status, "%d", WEXITSTATUS(daemon->wait_status));
+    }
     line_key(out, "name", name);
     line_key(out, "state",
              paused           ? "paused"
@@ -447,7 +450,8 @@ static void add_daemon(struct buf *out, const char *name, const struct agentd_da
                               : "none");
     line_key_int(out, "pid", daemon->pid);
     line_key(out, "status", status);
-    line_key(out, "signal", signal_name);
+    line_key(out, "signal", number);
+    line_key(out, "signal_name", signal_name);
     line_key_int(out, "asked", has_ended_once && daemon->asked);
     line_key_int(out, "since_ns", daemon->since_ns);
 }

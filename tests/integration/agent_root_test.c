@@ -112,7 +112,7 @@ static void a_victim_of_the_out_of_memory_killer_is_told_as_one(void **state)
     agent_do(&fixture->agent, "daemon-start", "name=greedy", "arg=sh", "arg=-c", script,
              fixture->log_field);
     struct line event = agent_event(&fixture->agent, "exit");
-    assert_string_equal(line_get(&event, "signal"), "KILL");
+    assert_string_equal(line_get(&event, "signal_name"), "KILL");
     assert_int_equal(line_get_int(&event, "asked", -1), 0);
     assert_int_equal(line_get_int(&event, "oom", -1), 1);
     wait_until(rmdir(directory) == 0);

@@ -144,7 +144,7 @@ static void a_name_runs_once_at_a_time_and_may_run_again(void **state)
     assert_int_not_equal(first, second);
     assert_string_equal(status_of(fixture, "again", "state"), "running");
     agent_do(&fixture->agent, "daemon-stop", "name=again");
-    assert_string_equal(status_of(fixture, "again", "signal"), "TERM");
+    assert_string_equal(status_of(fixture, "again", "signal_name"), "TERM");
 }
 
 static void a_crash_is_told_as_not_asked_for(void **state)
@@ -153,7 +153,9 @@ static void a_crash_is_told_as_not_asked_for(void **state)
     pid_t pid = start_script(fixture, "crash", "echo ready; exec sleep 60");
     kill(pid, SIGKILL);
     struct line event = agent_event(&fixture->agent, "exit");
-    assert_string_equal(line_get(&event, "signal"), "KILL");
+    assert_string_equal(line_get(&event, "signal_name"), "KILL");
+    assert_int_equal(line_get_int(&event, "signal", 0), SIGKILL);
+    assert_null(line_get(&event, "status"));
     assert_int_equal(line_get_int(&event, "asked", -1), 0);
     assert_int_equal(line_get_int(&event, "core", -1), 0);
     agent_refused(&fixture->agent, "not-running", "daemon-stop", "name=crash");
@@ -177,7 +179,7 @@ static void killing_leaves_no_process_of_the_session(void **state)
     assert_true(line_get_int(&reply, "elapsed_ns", 0) > 0);
     struct line event = agent_event(&fixture->agent, "exit");
     assert_int_equal(line_get_int(&event, "asked", -1), 1);
-    assert_string_equal(line_get(&event, "signal"), "KILL");
+    assert_string_equal(line_get(&event, "signal_name"), "KILL");
 }
 
 static bool stands(pid_t pid)
@@ -258,7 +260,7 @@ static void stopping_kills_after_the_grace(void **state)
     agent_do(&fixture->agent, "ping"); /* a waiting request blocks no other */
     struct line reply = agent_reply(&fixture->agent, stop);
     assert_string_equal(line_at(&reply, 1), "ok");
-    assert_string_equal(line_get(&reply, "signal"), "KILL");
+    assert_string_equal(line_get(&reply, "signal_name"), "KILL");
     assert_int_equal(line_get_int(&reply, "killed", -1), 1);
     assert_true(line_get_int(&reply, "elapsed_ns", 0) >= 150 * NS_PER_MS);
 }

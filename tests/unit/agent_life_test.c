@@ -164,7 +164,7 @@ static void shutdown_stops_daemons_gently(void **state)
     assert_int_equal(line_get_int(&reply, "failed", -1), 0);
     assert_int_equal(line_get_int(&reply, "killed", -1), 0);
     struct line event = agent_event(&fixture->agent, "exit");
-    assert_string_equal(line_get(&event, "signal"), "TERM");
+    assert_string_equal(line_get(&event, "signal_name"), "TERM");
     assert_int_equal(agent_wait(&fixture->agent), 0);
     assert_nothing_is_left(fixture);
 }
