@@ -56,11 +56,12 @@ void init_limit_self(void)
 
 /* ---- Getting up ---- */
 
-static void tell(int channel, const char *what, const char *message)
+static void tell(int channel, const char *what, enum err_code code, const char *message)
 {
     struct buf text = BUF_INIT;
     line_field(&text, what);
     line_field(&text, message);
+    line_key_int(&text, "code", code);
     /* When nobody listens any more, the node is up and this is history. */
     if (send(channel, text.data, text.length, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
         errno = 0;
@@ -225,7 +226,7 @@ static void explain_end(int channel, int status)
              WIFSIGNALED(status) ? "signal" : "exit status",
              WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), why);
     buf_free(&log);
-    tell(channel, "fail", message);
+    tell(channel, "fail", ERR_IO, message);
 }
 
 /* Reaps everything, and starts sshd again whenever it is gone: `kill -9 -1` on the node is a fault
@@ -242,7 +243,7 @@ static void __attribute__((noreturn)) supervise(int channel)
         bool first = started_ns == 0;
         started_ns = clock_monotonic_ns();
         if (first && sshd > 0)
-            tell(channel, "sshd", "");
+            tell(channel, "sshd", ERR_NONE, "");
         int status;
         pid_t ended;
         do
@@ -273,7 +274,7 @@ void init_main(const struct init_spec *spec, int channel)
     sigprocmask(SIG_SETMASK, &all, NULL);
     struct err err = ERR_INIT;
     if (get_up(spec, name, channel, &err) != ERR_NONE) {
-        tell(channel, "fail", err.message);
+        tell(channel, "fail", err.code, err.message);
         _exit(1);
     }
     supervise(channel);

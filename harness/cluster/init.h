@@ -19,7 +19,7 @@ struct init_spec {
 
 /* ---- What is said over the channel, a SOCK_SEQPACKET of lines of fields ---- */
 /* keeper to node: "go", when eth0 is there; host_key= and authorized_keys= hold the files */
-/* node to keeper: "sshd", it was started; "fail" and a message, also after "sshd" */
+/* node to keeper: "sshd", it was started; "fail", a message and code=, also after "sshd" */
 enum { INIT_MESSAGE_MAX = 8192 };
 
 /* The life of process 1. Closes every other descriptor. */

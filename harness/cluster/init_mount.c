@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -27,6 +28,21 @@ static enum err_code mount_at(const char *source, const char *target, const char
 
 /* ---- Overlays ---- */
 
+/* Where the kernel cannot write, it mounts all the same, but read-only, and tells only its log. */
+static enum err_code check_writable(const char *target, const char *work, struct err *err)
+{
+    struct statvfs status;
+    if (statvfs(target, &status) != 0)
+        return err_errno(err, errno, "look at %s", target);
+    if ((status.f_flag & ST_RDONLY) == 0)
+        return ERR_NONE;
+    char probe[PLACE_PATH_MAX];
+    place_join(work, "probe", probe);
+    int error = mkdir(probe, 0700) != 0 ? errno : EROFS;
+    rmdir(probe);
+    return err_errno(err, error, "write on the node's disk");
+}
+
 /* redirect_dir lets a node rename directories that came from the host, as databases do; kernels and
  * file systems that cannot do without. index=off: the disk must mount again after a stop while the
  * kernel may still be clearing the last mount away. Upper and work are relative to the working
@@ -40,7 +56,7 @@ static enum err_code mount_overlay(const char *lower, const char *upper, const c
                  "lowerdir=%.500s,upperdir=%.200s,workdir=%.200s,index=off%s", lower, upper, work,
                  redirect ? ",redirect_dir=on" : "");
         if (mount("overlay", target, "overlay", 0, options) == 0)
-            return ERR_NONE;
+            return check_writable(target, work, err);
         if (errno != EINVAL && errno != EOPNOTSUPP)
             break;
     }

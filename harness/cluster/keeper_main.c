@@ -676,6 +676,37 @@ static bool reply_to_creator(int fd, enum err_code code, const struct err *err)
     return told;
 }
 
+/* Whether somebody still waits for the reply. */
+static bool creator_listens(int fd)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = 0};
+    return poll(&poll_fd, 1, 0) == 0;
+}
+
+/* From here on others may attach. A creator that was killed before is an `up` that did not happen;
+ * one that is killed after leaves the cluster up. */
+static enum err_code get_ready(struct keeper *keeper, int reply_fd, struct err *err)
+{
+    if (!creator_listens(reply_fd))
+        return err_set(err, ERR_CANCELLED, "the creator has ended");
+    for (int i = 0; i < keeper->state.node_count; i++)
+        keeper->nodes[i].fresh = false;
+    keeper->state.ready = true;
+    return state_write(keeper->place, &keeper->state, err);
+}
+
+/* First of all nobody must attach any more. */
+static void go_down(struct keeper *keeper)
+{
+    struct err err = ERR_INIT;
+    if (keeper->state.ready) {
+        keeper->state.ready = false;
+        save_state(keeper);
+    }
+    if (end_nodes(keeper, &err) != ERR_NONE)
+        log_line("%s", err.message);
+}
+
 void keeper_main(const struct keeper_start *start)
 {
     static struct keeper keeper;
@@ -684,26 +715,20 @@ void keeper_main(const struct keeper_start *start)
     enum err_code code = prepare(&keeper, start, &err);
     if (code == ERR_NONE)
         code = build(&keeper, &err);
-    if (code == ERR_NONE) {
-        keeper.state.ready = true;
-        for (int i = 0; i < keeper.state.node_count; i++)
-            keeper.nodes[i].fresh = false;
-        code = state_write(start->place, &keeper.state, &err);
-    }
+    if (code == ERR_NONE)
+        code = get_ready(&keeper, start->reply_fd, &err);
     if (code != ERR_NONE) {
         log_line("not up: %s", err.message);
-        struct err end_err = ERR_INIT;
-        if (end_nodes(&keeper, &end_err) != ERR_NONE)
-            log_line("%s", end_err.message);
+        go_down(&keeper);
         if (!reply_to_creator(start->reply_fd, code, &err))
             sweep(&keeper);
         _exit(1);
     }
     log_line("up: %d nodes", keeper.state.node_count);
-    if (reply_to_creator(start->reply_fd, code, &err))
-        serve(&keeper);
-    if (end_nodes(&keeper, &err) != ERR_NONE)
-        log_line("%s", err.message);
+    if (!reply_to_creator(start->reply_fd, code, &err))
+        log_line("the creator has ended");
+    serve(&keeper);
+    go_down(&keeper);
     sweep(&keeper);
     _exit(0);
 }

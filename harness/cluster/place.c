@@ -76,21 +76,32 @@ bool place_exists(const struct place *place)
     return lstat(place->state_dir, &status) == 0 || lstat(place->disk_dir, &status) == 0;
 }
 
+/* What was there before keeps its mode: it may be /tmp, or anything else a user named. */
+static enum err_code make_one_directory(const char *path, unsigned mode, struct err *err)
+{
+    struct stat status;
+    if (mkdir(path, 0700) == 0)
+        return chmod(path, mode) == 0 /* whatever the umask */
+                   ? ERR_NONE
+                   : err_errno(err, errno, "set the mode of %s", path);
+    if (errno == EEXIST && stat(path, &status) == 0)
+        return S_ISDIR(status.st_mode) ? ERR_NONE
+                                       : err_errno(err, ENOTDIR, "make directory %s", path);
+    return err_errno(err, errno, "make directory %s", path);
+}
+
 enum err_code place_make_directory(const char *path, unsigned mode, struct err *err)
 {
     char partial[PLACE_PATH_MAX];
     snprintf(partial, sizeof partial, "%s", path);
     for (char *slash = strchr(partial + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        if (mkdir(partial, 0755) != 0 && errno != EEXIST)
-            return err_errno(err, errno, "make directory %s", partial);
+        enum err_code code = make_one_directory(partial, 0755, err);
+        if (code != ERR_NONE)
+            return code;
         *slash = '/';
     }
-    if (mkdir(path, mode) != 0 && errno != EEXIST)
-        return err_errno(err, errno, "make directory %s", path);
-    if (chmod(path, mode) != 0) /* whatever the umask */
-        return err_errno(err, errno, "set the mode of %s", path);
-    return ERR_NONE;
+    return make_one_directory(path, mode, err);
 }
 
 /* ---- Files ---- */

@@ -36,7 +36,7 @@ enum place_sweep_mode { PLACE_KEEP_LOCK, PLACE_LEAVE_NOTHING };
 enum err_code place_sweep(const struct place *place, enum place_sweep_mode mode,
                           struct err *err) MUST_CHECK;
 
-/* Makes a directory and its parents; fine when it is there. */
+/* Makes a directory and its parents; one that is there already is left as it is. */
 enum err_code place_make_directory(const char *path, unsigned mode, struct err *err) MUST_CHECK;
 /* Makes or replaces a file, whole or not at all; not synced, as nothing here outlives a reboot. */
 enum err_code place_write_file(const char *path, const char *text, unsigned mode,

@@ -204,6 +204,28 @@ static void files_are_replaced_whole(void **state)
     buf_free(&text);
 }
 
+static void what_is_there_keeps_its_mode(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    struct stat status;
+    char path[PLACE_PATH_MAX], inner[PLACE_PATH_MAX];
+    place_join(directory, "wide", path);
+    assert_ok(place_make_directory(path, 01777, &err));
+    assert_ok(place_make_directory(path, 0700, &err));
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 07777, 01777);
+    place_join(directory, "plain", path);
+    assert_ok(place_write_file(path, "", 0644, &err));
+    assert_int_equal(place_make_directory(path, 0700, &err), ERR_IO);
+    assert_contains(err.message, "plain: Not a directory");
+    place_join(path, "inner", inner);
+    assert_int_equal(place_make_directory(inner, 0700, &err), ERR_IO);
+    assert_contains(err.message, "Not a directory");
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0644);
+}
+
 static void removal_does_not_follow_links(void **state)
 {
     (void)state;
@@ -234,6 +256,7 @@ int main(void)
         cmocka_unit_test(a_claim_names_its_holder),
         cmocka_unit_test(a_damaged_claim_still_counts),
         cmocka_unit_test(files_are_replaced_whole),
+        cmocka_unit_test(what_is_there_keeps_its_mode),
         cmocka_unit_test(removal_does_not_follow_links),
     };
     return cmocka_run_group_tests(tests, make_directory, remove_directory);
