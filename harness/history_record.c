@@ -650,12 +650,14 @@ static void forget_lookups(struct record_decoder *decoder)
 bool record_decode(struct record_decoder *decoder, const unsigned char *payload, size_t length,
                    uint32_t count, struct history *history, enum err_code *code)
 {
+    *code = ERR_NONE;
+    if (length == 0) /* there may be no payload to point at */
+        return count == 0;
     struct cursor cursor = {
         .at = payload, .end = payload + length, .decoder = decoder, .history = history};
     uint32_t before = history->count, seen = 0;
     struct op op = {.time_ns = 0};
     bool good = true;
-    *code = ERR_NONE;
     forget_lookups(decoder);
     while (good && *code == ERR_NONE && cursor.at < cursor.end) {
         unsigned tag = *cursor.at++;
