@@ -40,7 +40,7 @@ met=$(one_place cJSON.h '^harness/base/json\.c$'; one_place libssh2.h '^harness/
 
 # Lines, debts, long files.
 grep -nE '.{101,}' $sources | sed 's/^/tidy: longer than 100 columns: /' | grep . && failed=1
-grep -nE '(TODO|FIXME|XXX|HACK)' $sources | sed 's/^/tidy: a debt: /' | grep . && failed=1
+grep -nwE 'TODO|FIXME|XXX|HACK' $sources | sed 's/^/tidy: a debt: /' | grep . && failed=1
 for file in $(echo "$sources" | grep -v '^tests/'); do
     lines=$(wc -l <"$file"); [ "$lines" -gt 800 ] && complain "$file: $lines lines; split it by subject (800 at most)"
 done
