@@ -119,6 +119,10 @@ void agentd_pause(struct agentd *agent, const struct agentd_request *request, co
 
 /* Reaps whatever ended and tells of the daemons among it. */
 void agentd_reap(struct agentd *agent);
+/* Kills this process's children, once; false when there was none left. Orphans of daemons become
+ * children of the nearest subreaper, which the agent and its guardian are, whatever session they
+ * made for themselves: so doing this until it says false finds everything. The caller reaps. */
+bool agentd_kill_children(void);
 /* Kills all daemons and whatever descends from the agent; false when some live on after 3 s. */
 bool agentd_kill_everything(struct agentd *agent);
 

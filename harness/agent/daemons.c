@@ -17,9 +17,6 @@
 
 #define GRACE_MS_DEFAULT 5000
 #define KILL_NS_MAX (10 * NS_PER_SECOND)
-#define END_NS_MAX (3 * NS_PER_SECOND)
-
-static const char kind_daemon[] = "daemon";
 
 static struct agentd_daemon *find(struct agentd *agent, const char *name)
 {
@@ -148,7 +145,7 @@ static enum err_code journal_daemon(void *context, pid_t pid, struct err *err)
     if (starting->agent->options->keep_daemons)
         return ERR_NONE;
     struct buf text = BUF_INIT;
-    agentd_journal_begin(&starting->agent->daemons.journal, &text, kind_daemon);
+    agentd_journal_begin(&starting->agent->daemons.journal, &text, AGENTD_KIND_DAEMON);
     line_key(&text, "name", starting->name);
     line_key_int(&text, "pid", pid);
     line_key_int(&text, "start", (int64_t)process.start);
@@ -195,6 +192,12 @@ void agentd_daemon_start(struct agentd *agent, const struct agentd_request *requ
         agentd_reply_err(agent, request->id, &err);
         return;
     }
+    /* What an earlier daemon of this name left behind stopped would else be forgotten by a pause of
+     * the new one, which is journaled under the same id. */
+    char id[AGENTD_FAULT_ID_SIZE];
+    pause_id(name, id);
+    if (agentd_faults_find(&agent->faults, id) != NULL)
+        agentd_faults_undo(&agent->faults, id, NULL);
     struct agentd_daemon *daemon = slot_for(agent, name);
     *daemon = (struct agentd_daemon){.state = AGENTD_DAEMON_RUNNING,
                                      .pid = pid,
@@ -526,92 +529,4 @@ void agentd_shutdown(struct agentd *agent, const struct agentd_request *request)
         resume_quietly(agent, daemon);
         signal_session(agent, daemon, SIGTERM);
     }
-}
-
-/* Orphans of our daemons become our children, for we are their subreaper, whatever session they
- * made for themselves: so killing children until there are none finds everything. */
-static bool kill_children(struct agentd *agent)
-{
-    struct arena arena = ARENA_INIT;
-    struct agentd_processes all;
-    agentd_processes_read(&arena, &all);
-    pid_t self = getpid();
-    bool any = false;
-    for (uint32_t i = 0; i < all.count; i++)
-        if (all.items[i].parent == self && !agentd_process_is_dead(&all.items[i])) {
-            kill(all.items[i].pid, SIGKILL); /* ours, and not reaped: the number is still its own */
-            any = true;
-        }
-    arena_free(&arena);
-    agentd_reap(agent);
-    return any;
-}
-
-bool agentd_kill_everything(struct agentd *agent)
-{
-    for (uint32_t i = 0; i < agent->daemons.count; i++)
-        if (agent->daemons.items[i].state == AGENTD_DAEMON_RUNNING) {
-            agent->daemons.items[i].asked_to_die = true;
-            kill(-agent->daemons.items[i].pid, SIGKILL);
-        }
-    int64_t deadline_ns = clock_monotonic_ns() + END_NS_MAX;
-    while (kill_children(agent)) {
-        if (clock_monotonic_ns() > deadline_ns)
-            return false;
-        clock_sleep_ns(NS_PER_MS);
-    }
-    return true;
-}
-
-/* Kills the session, if its leader is still the one that was journaled; true once it is gone. */
-static bool kill_session(const struct agentd_selector *session)
-{
-    int64_t deadline_ns = clock_monotonic_ns() + END_NS_MAX;
-    struct agentd_process leader;
-    if (!agentd_process_read(session->session, &leader) || leader.start != session->start)
-        return true; /* whatever has the number now is none of ours */
-    for (;;) {
-        struct arena arena = ARENA_INIT;
-        struct agentd_processes found;
-        agentd_processes_select(&arena, session, &found);
-        for (uint32_t i = 0; i < found.count; i++)
-            agentd_process_signal(found.items[i].pid, found.items[i].start, SIGKILL);
-        arena_free(&arena);
-        if (found.count == 0 || clock_monotonic_ns() > deadline_ns)
-            return found.count == 0;
-        clock_sleep_ns(NS_PER_MS);
-    }
-}
-
-uint32_t agentd_daemons_replay(struct agentd_journal *journal, struct buf *problems)
-{
-    struct arena arena = ARENA_INIT;
-    struct agentd_entries entries = {.count = 0};
-    struct err err = ERR_INIT;
-    uint32_t killed = 0;
-    if (agentd_journal_list(journal, &arena, &entries, problems, &err) != ERR_NONE)
-        buf_printf(problems, "%s\n", err.message);
-    for (uint32_t i = 0; i < entries.count; i++) {
-        const struct line *line = &entries.items[i].line;
-        struct agentd_selector session = {.session = (pid_t)line_get_int(line, "pid", 0),
-                                          .start = (uint64_t)line_get_int(line, "start", 0)};
-        struct agentd_process leader;
-        if (strcmp(entries.items[i].kind, kind_daemon) != 0 || session.session <= 1) {
-            buf_printf(problems, "a journaled daemon without pid; kept aside as .bad\n");
-            agentd_journal_set_aside(journal, entries.items[i].sequence);
-            continue;
-        }
-        bool alive = agentd_process_read(session.session, &leader) &&
-                     leader.start == session.start && !agentd_process_is_dead(&leader);
-        if (!kill_session(&session)) {
-            buf_printf(problems, "daemon pid %d is still there after SIGKILL\n",
-                       (int)session.session);
-            continue;
-        }
-        killed += alive;
-        if (agentd_journal_remove(journal, entries.items[i].sequence, &err) != ERR_NONE)
-            buf_printf(problems, "%s\n", err.message);
-    }
-    arena_free(&arena);
-    return killed;
 }

@@ -8,6 +8,8 @@
 
 #include "harness/agent/journal.h"
 
+#define AGENTD_KIND_DAEMON "daemon" /* of its journal entries */
+
 enum { AGENTD_DAEMONS_MAX = 64, AGENTD_NAME_MAX = 64 };
 
 enum agentd_daemon_state { AGENTD_DAEMON_NONE, AGENTD_DAEMON_RUNNING, AGENTD_DAEMON_EXITED };

@@ -48,17 +48,7 @@ static void let_go_of_input_and_output(void)
 
 static bool kill_orphans(void)
 {
-    struct arena arena = ARENA_INIT;
-    struct agentd_processes all;
-    pid_t self = getpid();
-    agentd_processes_read(&arena, &all);
-    bool any = false;
-    for (uint32_t i = 0; i < all.count; i++)
-        if (all.items[i].parent == self && !agentd_process_is_dead(&all.items[i])) {
-            kill(all.items[i].pid, SIGKILL);
-            any = true;
-        }
-    arena_free(&arena);
+    bool any = agentd_kill_children();
     while (waitpid(-1, NULL, WNOHANG) > 0)
         ;
     return any;

@@ -253,7 +253,8 @@ static int serve(const struct agentd_options *options, pid_t guardian)
                             .heard_ns = clock_monotonic_ns()};
     int signals_fd = open_signals();
     protect_from_oom();
-    fcntl(1, F_SETFL, fcntl(1, F_GETFL) | O_NONBLOCK);
+    int output_flags = fcntl(1, F_GETFL); /* shared with whoever gave it to us: put back below */
+    fcntl(1, F_SETFL, output_flags | O_NONBLOCK);
     if (signals_fd < 0 || open_everything(&agent, &err) != ERR_NONE) {
         fprintf(stderr, "ordeal-agent: %s\n",
                 signals_fd < 0 ? "cannot make a signalfd" : err.message);
@@ -262,6 +263,7 @@ static int serve(const struct agentd_options *options, pid_t guardian)
     flush_output(&agent);
     loop(&agent, signals_fd);
     int status = finish(&agent);
+    fcntl(1, F_SETFL, output_flags);
     close(signals_fd);
     free_everything(&agent);
     return status;

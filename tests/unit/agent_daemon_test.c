@@ -237,6 +237,23 @@ static void a_daemon_in_the_middle_of_forking_is_paused_too(void **state)
     agent_do(&fixture->agent, "daemon-signal", "name=forking", "signal=KILL");
 }
 
+static void what_a_paused_daemon_leaves_behind_stays_a_fault_until_undone(void **state)
+{
+    struct fixture *fixture = *state;
+    pid_t pid = start_script(fixture, "left", "sleep 60 & echo child $!; echo ready; wait");
+    pid_t child = number_after(read_text(fixture->log), "child ");
+    agent_do(&fixture->agent, "daemon-signal", "name=left", "signal=STOP");
+    kill(pid, SIGKILL);
+    agent_event(&fixture->agent, "exit");
+    assert_true(stands(child));
+    struct line list = agent_do(&fixture->agent, "fault-list");
+    assert_string_equal(line_get(&list, "id"), "pause:left");
+    start_script(fixture, "left", "echo ready; exec sleep 60");
+    assert_true(process_lives(child) && !stands(child));
+    list = agent_do(&fixture->agent, "fault-list");
+    assert_null(line_get(&list, "id"));
+}
+
 static void stopping_is_gentle_first(void **state)
 {
     struct fixture *fixture = *state;
@@ -378,6 +395,7 @@ int main(void)
         cmocka_unit_test(killing_leaves_no_process_of_the_session),
         cmocka_unit_test(a_pause_stops_every_process_and_is_a_fault),
         cmocka_unit_test(a_daemon_in_the_middle_of_forking_is_paused_too),
+        cmocka_unit_test(what_a_paused_daemon_leaves_behind_stays_a_fault_until_undone),
         cmocka_unit_test(stopping_is_gentle_first),
         cmocka_unit_test(stopping_kills_after_the_grace),
         cmocka_unit_test(other_signals_reach_the_main_process),
