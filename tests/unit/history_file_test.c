@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "harness/base/clock.h"
@@ -360,6 +361,49 @@ static void unfinished_blocks_are_written_within_time(void **state)
     history_free(&history);
 }
 
+/* The controller: records without end, until it is killed. Never returns. */
+static void record_until_killed(const char *path)
+{
+    struct history names;
+    struct history_writer *writer;
+    history_init(&names);
+    struct op op = {.type = OP_OK, .f = history_f(&names, "write")};
+    if (history_writer_open(path, &names, NULL, &writer, NULL) != ERR_NONE)
+        _exit(1);
+    for (int32_t i = 0;; i++) {
+        op.process = i % 10;
+        op.value = value_int(NULL, i);
+        op.time_ns = i;
+        history_writer_append(writer, &op);
+    }
+}
+
+static void a_killed_controller_leaves_a_readable_file(void **state)
+{
+    (void)state;
+    struct history back;
+    struct err err = ERR_INIT;
+    struct stat status = {.st_size = 0};
+    unlink("killed.ordeal");
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        record_until_killed("killed.ordeal");
+    int64_t deadline_ns = clock_monotonic_ns() + 20 * NS_PER_SECOND;
+    while (status.st_size < 300000 && clock_monotonic_ns() < deadline_ns)
+        if (stat("killed.ordeal", &status) != 0 || status.st_size < 300000)
+            clock_sleep_ns(NS_PER_MS);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    history_init(&back);
+    assert_ok(history_file_read("killed.ordeal", &back, &err));
+    assert_true(back.count > 10000);
+    assert_non_null(back.cut);
+    for (uint32_t i = 0; i < back.count; i++)
+        assert_true(value_as_int(back.value[i]) == i && back.time_ns[i] == i);
+    history_free(&back);
+}
+
 static void a_full_disk_is_told(void **state)
 {
     (void)state;
@@ -558,6 +602,7 @@ int main(void)
         cmocka_unit_test(nonsense_with_a_right_check_sum_is_refused),
         cmocka_unit_test(other_files_are_refused),
         cmocka_unit_test(unfinished_blocks_are_written_within_time),
+        cmocka_unit_test(a_killed_controller_leaves_a_readable_file),
         cmocka_unit_test(a_full_disk_is_told),
         cmocka_unit_test(an_existing_file_is_not_overwritten),
         cmocka_unit_test(a_value_too_deep_is_told),

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "harness/base/text.h"
@@ -61,6 +62,37 @@ static void every_format_converts_to_every_other(void **state)
     assert_int_equal(convert("a.edn", "h", "--to", "jsonl"), 0);
     assert_int_equal(convert("h", "i.edn", "--from", "jsonl"), 0);
     expect_file("i.edn", edn);
+}
+
+/* The command with files as its standard input and output; returns its exit status. */
+static int through_standard_streams(const char *in, const char *from, const char *out,
+                                    const char *to)
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        int input = open(in, O_RDONLY), output = open(out, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+        if (dup2(input, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0)
+            _exit(99);
+        char *argv[] = {(char *)"convert", (char *)"-",    (char *)"-", (char *)"--from",
+                        (char *)from,      (char *)"--to", (char *)to,  NULL};
+        _exit(cmd_convert(7, argv));
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void standard_input_and_output_convert(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    assert_ok(file_write("a.edn", edn, sizeof edn - 1, &err));
+    assert_int_equal(through_standard_streams("a.edn", "edn", "s1", "ordeal"), 0);
+    assert_int_equal(through_standard_streams("s1", "ordeal", "s2", "jsonl"), 0);
+    assert_int_equal(through_standard_streams("s2", "jsonl", "s3", "edn"), 0);
+    expect_file("s3", edn);
+    assert_int_equal(through_standard_streams("a.edn", "ordeal", "s4", "edn"), 255);
 }
 
 static void random_histories_convert_without_loss(void **state)
@@ -225,6 +257,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(formats_are_told_by_names),
         cmocka_unit_test(every_format_converts_to_every_other),
+        cmocka_unit_test(standard_input_and_output_convert),
         cmocka_unit_test(random_histories_convert_without_loss),
         cmocka_unit_test(run_directories_stand_for_their_history),
         cmocka_unit_test(what_cannot_be_meant_is_refused),
