@@ -34,4 +34,7 @@ void init_limit_self(void);
 /* init_mount.c: makes the node's file system and becomes its root. */
 enum err_code init_mount(const struct init_spec *spec, struct err *err) MUST_CHECK;
 
+/* init_devices.c: fills `dev` in the working directory. */
+enum err_code init_make_devices(struct err *err) MUST_CHECK;
+
 #endif

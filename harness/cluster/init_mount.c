@@ -179,7 +179,7 @@ static enum err_code mount_kernel(struct err *err)
     if (code == ERR_NONE)
         code = mount_at("sysfs", "sys", "sysfs", MS_NOSUID | MS_NOEXEC | MS_NODEV, NULL, err);
     if (code == ERR_NONE)
-        code = mount_at("/dev", "dev", NULL, MS_BIND, NULL, err);
+        code = init_make_devices(err);
     if (code == ERR_NONE)
         code = mount_at("devpts", "dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
                         "newinstance,ptmxmode=0666,mode=620,gid=5", err);

@@ -662,7 +662,7 @@ static void expect_refusal(enum err_code expected, const char *part)
     const struct cluster_options options = {.name = name, .nodes = 1};
     NEED(place_init(&place, name, &err) == ERR_NONE);
     enum err_code code = cluster_up(&options, &cluster, &err);
-NEED(code == expected && strstr(err.message, part) != NULL);
+    NEED(code == expected && strstr(err.message, part) != NULL);
     NEED(!place_exists(&place));
 }
 

@@ -233,6 +233,43 @@ static void nodes_cannot_set_the_hosts_clock(void **state)
               ""); /* no such feature, or /dev/null */
 }
 
+static void devices_belong_to_the_node(void **state)
+{
+    (void)state;
+    REQUIRE_CLUSTER();
+    struct stat before, after;
+    assert_int_equal(stat("/dev/null", &before), 0);
+    expect_by("exec", "n1",
+              "stat -c '%F %t:%T %a' /dev/null /dev/urandom; readlink /dev/fd; ls /dev/loop255",
+              "character special file 1:3 666\ncharacter special file 1:9 666\n/proc/self/fd\n"
+              "/dev/loop255");
+    free(run_by("exec", "n1", 0,
+                "chmod 700 /dev/null; chown 1 /dev/null; rm /dev/zero; rm -r /dev/pts/../urandom; "
+                "echo >/dev/file"));
+    assert_int_equal(stat("/dev/null", &after), 0);
+    assert_int_equal(after.st_mode, before.st_mode);
+    assert_int_equal(after.st_uid, before.st_uid);
+    assert_int_equal(access("/dev/zero", R_OK), 0);
+    assert_int_equal(access("/dev/urandom", R_OK), 0);
+    assert_int_not_equal(access("/dev/file", F_OK), 0);
+    expect_by("exec", "n2", "stat -c %a /dev/null; head -c 1 /dev/zero | wc -c", "666\n1");
+    free(run_by("exec", "n1", 0, "chmod 666 /dev/null; mknod -m 666 /dev/urandom c 1 9"));
+}
+
+static void file_systems_can_be_made_in_files(void **state)
+{
+    (void)state;
+    REQUIRE_CLUSTER();
+    if (access("/dev/loop-control", F_OK) != 0 || access("/usr/sbin/mkfs.ext4", X_OK) != 0)
+        test_skip("needs loop devices and mkfs.ext4");
+    expect_by(
+        "exec", "n3",
+        "truncate -s 16M /root/image && mkfs.ext4 -q /root/image && mkdir /mnt/image && mount "
+        "-o loop /root/image /mnt/image && echo kept >/mnt/image/file && umount /mnt/image && "
+        "mount -o loop /root/image /mnt/image && cat /mnt/image/file && umount /mnt/image",
+        "kept");
+}
+
 static void terminals_belong_to_the_node(void **state)
 {
     (void)state;
@@ -409,6 +446,8 @@ int main(void)
         cmocka_unit_test(files_of_a_node_are_its_own),
         cmocka_unit_test(the_hosts_own_never_show),
         cmocka_unit_test(nodes_cannot_set_the_hosts_clock),
+        cmocka_unit_test(devices_belong_to_the_node),
+        cmocka_unit_test(file_systems_can_be_made_in_files),
         cmocka_unit_test(terminals_belong_to_the_node),
         cmocka_unit_test(firewalls_are_per_node),
         cmocka_unit_test(sshd_survives_kill_of_everything),
