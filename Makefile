@@ -93,7 +93,7 @@ $(foreach fake,$(FAKE_SRC),$(foreach test,$(shell grep -l '"$(fake:.c=.h)"' $(TE
 # A fuzz target is its LLVMFuzzerTestOneInput and this driver, which replays files given as arguments.
 $(B)/tests/fuzz/%_fuzz: $(B)/tests/fuzz/%_fuzz.o $(B)/tests/fuzz/driver.o $(AGENT_OBJ) $(B)/libordeal.a
 	$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ $(PKG_LIBS) -lm -ldl
-$(B)/tests/bench/%: $(B)/tests/bench/%.o $(call obj,$(TEST_LIB_SRC)) $(B)/libordeal.a
+$(B)/tests/bench/%: $(B)/tests/bench/%.o $(call obj,$(filter-out tests/lib/test.c,$(TEST_LIB_SRC))) $(B)/libordeal.a
 	$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ -lcmocka $(PKG_LIBS) -lm -ldl
 
 tests: $(TESTS) $(call bin,$(FUZZ_SRC))
