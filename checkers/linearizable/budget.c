@@ -68,10 +68,8 @@ struct lin_budget lin_slice(const struct lin_budget *budget, int64_t ns)
     return slice;
 }
 
-struct lin_budget lin_share(const struct lin_budget *budget, int64_t divisor, int64_t least_ns)
+struct lin_budget lin_share(const struct lin_budget *budget, int64_t divisor, int64_t otherwise_ns)
 {
     int64_t left_ns = lin_left_ns(budget);
-    if (left_ns == INT64_MAX || left_ns / divisor < least_ns)
-        return lin_slice(budget, least_ns);
-    return lin_slice(budget, left_ns / divisor);
+    return lin_slice(budget, left_ns == INT64_MAX ? otherwise_ns : left_ns / divisor);
 }

@@ -31,8 +31,7 @@ bool lin_late(const struct lin_budget *budget);
 int64_t lin_left_ns(const struct lin_budget *budget); /* >= 0; INT64_MAX without a deadline */
 /* The same purse, with a deadline at most `ns` from now. */
 struct lin_budget lin_slice(const struct lin_budget *budget, int64_t ns);
-/* A part of the time that is left: left / divisor, and at least `least_ns` if there is that much.
- * Without a deadline, `least_ns`. */
-struct lin_budget lin_share(const struct lin_budget *budget, int64_t divisor, int64_t least_ns);
+/* A part of the time that is left: left / divisor, and without a deadline `otherwise_ns`. */
+struct lin_budget lin_share(const struct lin_budget *budget, int64_t divisor, int64_t otherwise_ns);
 
 #endif

@@ -37,11 +37,17 @@ extern const struct lin_engine *const lin_engines[];
 /* "auto": the first that suits the model. NULL when there is none of the name that suits. */
 const struct lin_engine *lin_engine_find(const char *name, const struct model *model);
 
-/* The plain search, also for weaker problems: with `supply_free`, an optional operation may be
- * repeated at will once it was invoked. That allows every order of the problem and more, so INVALID
- * is certain, and VALID (which then comes without an order) means nothing. Only for models with an
- * effect: their states are finitely many. */
-void lin_wgl(const struct lin_problem *problem, bool supply_free, struct lin_budget *budget,
+/* The plain search, also for weaker problems; the other modes only for models with an effect. They
+ * combine. */
+enum lin_wgl_mode {
+    LIN_WGL_PLAIN = 0,
+    /* An optional operation may be repeated at will once it was invoked. That allows every order of
+     * the problem and more, so INVALID is certain, and VALID (which then comes without an order)
+     * means nothing. */
+    LIN_WGL_FREE = 1,
+    LIN_WGL_BRIEF = 2, /* with three rules that save work: see wgl.c */
+};
+void lin_wgl(const struct lin_problem *problem, unsigned mode, struct lin_budget *budget,
              struct lin_answer *answer);
 
 /* The frontier search. See frontier.c for the modes. */

@@ -7,7 +7,7 @@
 #include "checkers/linearizable/verify.h"
 #include "harness/base/clock.h"
 
-enum { EXACT_MS = 200 };
+enum { EXACT_MS = 100, SHRINK_MS = 5000 };
 
 struct trial {
     const struct lin_task *task;
@@ -87,7 +87,7 @@ static uint8_t *possible_states(struct trial *trial, uint32_t at)
     for (int i = trial->exact_is_slow; i < 2 && answer.verdict != VERDICT_INVALID; i++) {
         struct lin_frontier_options options = {
             .supply = supplies[i], .watched = possible, .watch_from = problem->ops[at].invoked};
-        struct lin_budget budget = lin_share(trial->budget, 8, EXACT_MS * NS_PER_MS);
+        struct lin_budget budget = lin_slice(trial->budget, EXACT_MS * NS_PER_MS);
         memset(possible, 0, (size_t)problem->state_count + 1);
         lin_frontier(problem, &options, &budget, &answer);
         free(answer.order);
@@ -114,7 +114,7 @@ static uint8_t *possible_states(struct trial *trial, uint32_t at)
 static void search_again(struct trial *trial)
 {
     struct lin_answer answer;
-    lin_wgl(&trial->problem, false, trial->budget, &answer);
+    lin_wgl(&trial->problem, LIN_WGL_PLAIN, trial->budget, &answer);
     if (answer.verdict == VERDICT_VALID && answer.order != NULL &&
         lin_verify(&trial->problem, answer.order, answer.order_count)) {
         trial->verdict->verdict = VERDICT_VALID;
@@ -135,7 +135,8 @@ static void judge_invalid(struct trial *trial, uint32_t at)
     const struct lin_task *task = trial->task;
     at = first_failure(trial, at);
     struct lin_heart heart;
-    struct lin_budget budget = lin_share(trial->budget, 4, NS_PER_SECOND);
+    struct lin_budget quarter = lin_share(trial->budget, 4, SHRINK_MS * NS_PER_MS);
+    struct lin_budget budget = lin_slice(&quarter, SHRINK_MS * NS_PER_MS);
     lin_shrink(&trial->problem, at, task->engine, &budget, &trial->arena, &heart);
     trial->verdict->certified = heart.certified;
     if (heart.contradicted)

@@ -15,7 +15,7 @@ struct shrinking {
     bool free_only; /* judge by free supply: much quicker, and enough for most */
 };
 
-enum { TRY_MS = 200, CERTIFY_MS = 2000, EVERY_WINDOW = 64 };
+enum { TRY_MS = 200, EVERY_WINDOW = 64 };
 
 /* Is the weaker problem refuted as well? Not knowing is no. */
 static bool refuted(struct shrinking *s)
@@ -64,17 +64,16 @@ static bool find_window(struct shrinking *s, uint32_t at)
     return find_begin(s, s->budget);
 }
 
-/* Any window, by free supply or else by the engine itself. */
-static bool find_any_window(struct shrinking *s, uint32_t at)
+/* A window that free supply refutes, or else the whole before the end: where it matters how often
+ * an optional operation can be used, what used it up must be seen. */
+static bool find_start(struct shrinking *s, uint32_t at)
 {
     s->free_only = s->problem->model->effect != NULL;
     if (s->free_only && find_window(s, at))
         return true;
     s->free_only = false;
-    memset(s->weakening.choice, LIN_KEEP, s->problem->op_count);
-    if (s->problem->model->effect != NULL)
-        return find_window(s, at);
     s->weakening.begin = 0;
+    memset(s->weakening.choice, LIN_KEEP, s->problem->op_count);
     return refuted(s);
 }
 
@@ -108,22 +107,33 @@ static void weaken_all(struct shrinking *s, uint32_t at, bool pure, enum lin_cho
     free(saved);
 }
 
-static void certify(struct shrinking *s, struct lin_heart *heart)
+/* From the plainest to what is likely to end soonest. True when the matter is settled. */
+static bool certify(const struct lin_problem *weaker, struct lin_budget *budget,
+                    struct lin_heart *heart)
 {
-    struct lin_answer answer = {.verdict = VERDICT_UNKNOWN};
-    struct lin_budget budget = lin_slice(s->budget, CERTIFY_MS * NS_PER_MS);
-    if (heart->problem.model->effect != NULL) {
-        lin_wgl(&heart->problem, true, &budget, &answer);
-        heart->certified_by = "wgl, free supply";
-    }
-    if (answer.verdict != VERDICT_INVALID) {
+    static const struct {
+        unsigned mode;
+        int64_t most_ms;
+        const char *name;
+    } ways[] = {{LIN_WGL_FREE, 200, "wgl, free supply"},
+                {LIN_WGL_FREE | LIN_WGL_BRIEF, 200, "wgl, free supply, brief"},
+                {LIN_WGL_PLAIN, 50, "wgl"},
+                {LIN_WGL_BRIEF, 60000, "wgl, brief"}};
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        if (ways[i].mode != LIN_WGL_PLAIN && weaker->model->effect == NULL)
+            continue;
+        int64_t most_ms = weaker->model->effect == NULL ? 60000 : ways[i].most_ms;
+        struct lin_budget slice = lin_slice(budget, most_ms * NS_PER_MS);
+        struct lin_answer answer;
+        lin_wgl(weaker, ways[i].mode, &slice, &answer);
         free(answer.order);
-        lin_wgl(&heart->problem, false, &budget, &answer);
-        heart->certified_by = "wgl";
+        heart->certified = answer.verdict == VERDICT_INVALID;
+        heart->contradicted = (ways[i].mode & LIN_WGL_FREE) == 0 && answer.verdict == VERDICT_VALID;
+        heart->certified_by = ways[i].name;
+        if (heart->certified || heart->contradicted)
+            return true;
     }
-    free(answer.order);
-    heart->certified = answer.verdict == VERDICT_INVALID;
-    heart->contradicted = answer.verdict == VERDICT_VALID;
+    return false;
 }
 
 /* Goes on with the window alone, so that each try costs its size and not the whole problem's.
@@ -142,24 +152,38 @@ static uint32_t enter_window(struct shrinking *s, uint32_t at, struct arena *are
     return LIN_NEVER;
 }
 
+/* Less and less of what is refuted, and the plain search's word on it. Where free supply refutes,
+ * each step makes that search's work smaller. Where it must be seen what used up the supply, reads
+ * are what keeps the search narrow: there the whole is certified, and only then shrunk for people.
+ */
+static void shrink(struct shrinking *s, uint32_t at, struct lin_budget *budget, struct arena *arena,
+                   struct lin_heart *heart)
+{
+    struct lin_problem window;
+    uint32_t at_there = enter_window(s, at, arena, &window);
+    heart->found = true;
+    if (!s->free_only && certify(&window, budget, heart) && heart->contradicted)
+        return;
+    weaken_all(s, at_there, true, LIN_DROP);
+    if (s->free_only)
+        weaken_all(s, at_there, false, LIN_OPTIONAL);
+    lin_problem_weaken(&window, &s->weakening, arena, &heart->problem);
+    for (uint32_t i = 0; i < heart->problem.op_count; i++)
+        heart->problem.ops[i].source = window.ops[heart->problem.ops[i].source].source;
+    if (s->free_only)
+        (void)certify(&heart->problem, budget, heart);
+}
+
 void lin_shrink(const struct lin_problem *problem, uint32_t at, const struct lin_engine *engine,
                 struct lin_budget *budget, struct arena *arena, struct lin_heart *heart)
 {
     *heart = (struct lin_heart){.found = false};
-    struct shrinking s = {.problem = problem, .engine = engine, .budget = budget};
-    struct lin_problem window;
+    struct lin_budget half = lin_share(budget, 2, NS_PER_SECOND); /* the rest certifies */
+    struct shrinking s = {.problem = problem, .engine = engine, .budget = &half};
     s.weakening.choice = calloc((size_t)problem->op_count + 1, 1); /* LIN_KEEP */
     s.weakening.until = problem->ops[at].returned;
-    if (s.weakening.choice != NULL && find_any_window(&s, at)) {
-        uint32_t at_there = enter_window(&s, at, arena, &window);
-        weaken_all(&s, at_there, true, LIN_DROP);
-        weaken_all(&s, at_there, false, LIN_OPTIONAL);
-        lin_problem_weaken(&window, &s.weakening, arena, &heart->problem);
-        for (uint32_t i = 0; i < heart->problem.op_count; i++)
-            heart->problem.ops[i].source = window.ops[heart->problem.ops[i].source].source;
-        heart->found = true;
-        certify(&s, heart);
-    }
+    if (s.weakening.choice != NULL && find_start(&s, at))
+        shrink(&s, at, budget, arena, heart);
     free(s.weakening.choice);
     arena_free(&s.scratch);
 }

@@ -15,6 +15,7 @@ enum { TABLE_MIN = 256, CHUNK = 1 << 16, CLOCK_EVERY = 256 };
 
 struct frame {
     uint32_t op;
+    bool forced;            /* what else could have come here need not be tried */
     bool lifted;            /* false: an optional operation under free supply stays in the list */
     unsigned char before[]; /* the state that the step began in */
 };
@@ -22,7 +23,8 @@ struct frame {
 struct wgl {
     const struct lin_problem *problem;
     struct lin_budget *budget;
-    bool supply_free;
+    unsigned mode; /* enum lin_wgl_mode */
+    bool fresh;    /* the configuration was just entered */
     /* The list: nodes are events + 1, and node 0 is head and end. */
     uint32_t *next, *previous;
     uint32_t *return_node; /* per operation; 0: none */
@@ -195,7 +197,7 @@ static struct frame *frame_at(const struct wgl *wgl, uint32_t index)
     return (struct frame *)(void *)(wgl->frames + index * wgl->frame_size);
 }
 
-static bool push(struct wgl *wgl, uint32_t op, bool lifted, const unsigned char *state_before)
+static bool push(struct wgl *wgl, struct frame made, const unsigned char *state_before)
 {
     if (wgl->depth == wgl->frame_capacity) {
         uint32_t capacity = wgl->frame_capacity == 0 ? 64 : wgl->frame_capacity * 2;
@@ -207,7 +209,7 @@ static bool push(struct wgl *wgl, uint32_t op, bool lifted, const unsigned char 
         wgl->frame_capacity = capacity;
     }
     struct frame *frame = frame_at(wgl, wgl->depth++);
-    *frame = (struct frame){.op = op, .lifted = lifted};
+    *frame = made;
     memcpy(frame->before, state_before, wgl->state_size);
     return true;
 }
@@ -220,9 +222,11 @@ static void flip(struct wgl *wgl, uint32_t op)
     memcpy(wgl->now + op / 64 * 8, &word, 8);
 }
 
-/* Tries to place `op` next. VISIT_SEEN: it may not, or need not, come next. */
-static enum visit place(struct wgl *wgl, uint32_t op, uint32_t node)
+/* Tries to place the operation invoked at `node` next. VISIT_SEEN: it may not, or need not, come
+ * next. */
+static enum visit place(struct wgl *wgl, uint32_t node, bool forced)
 {
+    uint32_t op = LIN_EVENT_OP(wgl->problem->events[node - 1]);
     const struct lin_op *placed = &wgl->problem->ops[op];
     unsigned char *state = wgl->now + wgl->words * 8;
     unsigned char before[MODEL_STATE_MAX];
@@ -231,12 +235,13 @@ static enum visit place(struct wgl *wgl, uint32_t op, uint32_t node)
     memcpy(after, before, wgl->state_size);
     if (!wgl->problem->model->step(before, &placed->op, after))
         return VISIT_SEEN;
-    bool lift = placed->op.known || !wgl->supply_free;
+    bool lift = placed->op.known || (wgl->mode & LIN_WGL_FREE) == 0;
     memcpy(state, after, wgl->state_size);
     if (lift)
         flip(wgl, op);
     enum visit found = visit(wgl);
-    if (found == VISIT_NEW && !push(wgl, op, lift, before))
+    struct frame frame = {.op = op, .lifted = lift, .forced = forced};
+    if (found == VISIT_NEW && !push(wgl, frame, before))
         found = VISIT_NO_MEMORY;
     if (found != VISIT_NEW) {
         memcpy(state, before, wgl->state_size);
@@ -254,7 +259,7 @@ static enum visit place(struct wgl *wgl, uint32_t op, uint32_t node)
 }
 
 /* Takes back the last placement; returns the node to go on from. */
-static uint32_t retreat(struct wgl *wgl)
+static uint32_t take_back(struct wgl *wgl)
 {
     const struct frame *frame = frame_at(wgl, --wgl->depth);
     const struct lin_op *op = &wgl->problem->ops[frame->op];
@@ -270,29 +275,100 @@ static uint32_t retreat(struct wgl *wgl)
     return wgl->next[node];
 }
 
+/* Goes back to the last choice. False: there is none left. */
+static bool retreat(struct wgl *wgl, uint32_t *node)
+{
+    bool forced = true;
+    while (forced && wgl->depth > 0) {
+        forced = frame_at(wgl, wgl->depth - 1)->forced;
+        *node = take_back(wgl);
+    }
+    return !forced;
+}
+
+static const struct lin_op *op_at(const struct wgl *wgl, uint32_t node)
+{
+    return &wgl->problem->ops[LIN_EVENT_OP(wgl->problem->events[node - 1])];
+}
+
+/* May the operation invoked at `node` come next, as far as real time goes? */
+static bool is_open(const struct wgl *wgl, uint32_t node)
+{
+    return node != 0 && !LIN_EVENT_RETURNS(wgl->problem->events[node - 1]);
+}
+
+/* Brief: an operation that changes nothing and may come next can come next: moved here from where
+ * an order has it, it leaves the order good. 0: there is none. */
+static uint32_t find_pure(const struct wgl *wgl)
+{
+    int64_t state;
+    memcpy(&state, wgl->now + wgl->words * 8, sizeof state);
+    for (uint32_t node = wgl->next[0]; is_open(wgl, node); node = wgl->next[node]) {
+        const struct lin_op *op = op_at(wgl, node);
+        if (op->pure && (op->needs == MODEL_ANY || op->needs == state))
+            return node;
+    }
+    return 0;
+}
+
+/* Brief: not worth trying is
+ * - an operation while a twin waits that returns sooner, or, optional, was invoked sooner: exchange
+ *   the two in an order that has them so;
+ * - an optional operation when nothing that may come next needs what it leaves. In an order, either
+ *   the next to change or ask for the state needs it, and then the optional one can be moved right
+ *   before that; or it does not, and the order is as good without the optional one. */
+static bool is_worth_trying(const struct wgl *wgl, uint32_t at)
+{
+    const struct lin_op *op = op_at(wgl, at);
+    bool needed = op->op.known;
+    for (uint32_t node = wgl->next[0]; is_open(wgl, node); node = wgl->next[node]) {
+        const struct lin_op *other = op_at(wgl, node);
+        needed = needed || (other != op && other->needs == op->leaves);
+        if (other == op || other->needs != op->needs || other->leaves != op->leaves)
+            continue;
+        if (op->op.known ? other->returned < op->returned : !other->op.known && node < at)
+            return false;
+    }
+    return needed;
+}
+
+/* One step forward or back. False: there is nothing left to try. */
+static bool advance(struct wgl *wgl, uint32_t *node, uint32_t *blocked, enum visit *found)
+{
+    bool brief = (wgl->mode & LIN_WGL_BRIEF) != 0;
+    uint32_t pure = brief && wgl->fresh ? find_pure(wgl) : 0;
+    wgl->fresh = false;
+    if (pure != 0) {
+        *found = place(wgl, pure, true);
+        if (*found == VISIT_SEEN)
+            return retreat(wgl, node);
+    } else if (is_open(wgl, *node)) {
+        *found = brief && !is_worth_trying(wgl, *node) ? VISIT_SEEN : place(wgl, *node, false);
+    } else {
+        assert(*node != 0); /* a required operation that is left has its return in the list */
+        *blocked = *node > *blocked ? *node : *blocked;
+        return retreat(wgl, node);
+    }
+    wgl->fresh = *found == VISIT_NEW;
+    *node = wgl->next[wgl->fresh ? 0 : *node];
+    return true;
+}
+
 /* One search from the state in `now`. Raises *blocked to the furthest return that stopped it. */
 static enum verdict search(struct wgl *wgl, uint32_t *blocked, enum lin_limit *limit)
 {
     enum visit found = visit(wgl);
     if (found == VISIT_SEEN)
         return VERDICT_INVALID; /* an earlier start came by here and failed */
+    wgl->fresh = true;
     uint32_t node = wgl->next[0];
     while (found != VISIT_NO_MEMORY && wgl->required_left > 0) {
         if (++wgl->steps % CLOCK_EVERY == 0 && lin_late(wgl->budget)) {
             *limit = LIN_LIMIT_TIME;
             return VERDICT_UNKNOWN;
         }
-        assert(node != 0); /* a required operation that is left has its return in the list */
-        uint32_t event = wgl->problem->events[node - 1];
-        if (!LIN_EVENT_RETURNS(event)) {
-            found = place(wgl, LIN_EVENT_OP(event), node);
-            node = found == VISIT_NEW ? wgl->next[0] : wgl->next[node];
-            continue;
-        }
-        *blocked = node > *blocked ? node : *blocked;
-        if (wgl->depth == 0)
+        if (!advance(wgl, &node, blocked, &found))
             return VERDICT_INVALID;
-        node = retreat(wgl);
     }
     if (found != VISIT_NO_MEMORY)
         return VERDICT_VALID;
@@ -317,7 +393,7 @@ static bool next_start(const struct lin_problem *problem, int64_t *value)
 
 static void take_order(const struct wgl *wgl, struct lin_answer *answer)
 {
-    if (wgl->supply_free || wgl->problem->any_start)
+    if ((wgl->mode & LIN_WGL_FREE) != 0 || wgl->problem->any_start)
         return;
     answer->order = malloc((wgl->depth + (size_t)1) * sizeof *answer->order);
     if (answer->order == NULL)
@@ -327,11 +403,11 @@ static void take_order(const struct wgl *wgl, struct lin_answer *answer)
     answer->order_count = wgl->depth;
 }
 
-void lin_wgl(const struct lin_problem *problem, bool supply_free, struct lin_budget *budget,
+void lin_wgl(const struct lin_problem *problem, unsigned mode, struct lin_budget *budget,
              struct lin_answer *answer)
 {
-    assert((!supply_free && !problem->any_start) || problem->model->effect != NULL);
-    struct wgl wgl = {.problem = problem, .budget = budget, .supply_free = supply_free};
+    assert((mode == LIN_WGL_PLAIN && !problem->any_start) || problem->model->effect != NULL);
+    struct wgl wgl = {.problem = problem, .budget = budget, .mode = mode};
     *answer = (struct lin_answer){.verdict = VERDICT_UNKNOWN,
                                   .at = LIN_NEVER,
                                   .limit = LIN_LIMIT_MEMORY,
@@ -369,7 +445,7 @@ static bool suits_any(const struct model *model)
 static void search_wgl(const struct lin_problem *problem, struct lin_budget *budget,
                        struct lin_answer *answer)
 {
-    lin_wgl(problem, false, budget, answer);
+    lin_wgl(problem, LIN_WGL_PLAIN, budget, answer);
 }
 
 const struct lin_engine lin_engine_wgl = {

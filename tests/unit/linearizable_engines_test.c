@@ -131,8 +131,10 @@ static void agree_all(const struct lin_text_op *ops, size_t count, enum verdict 
     struct subject subject;
     open_subject(&subject, ops, count);
     struct lin_answer answer, wgl;
-    lin_wgl(&subject.problem, false, &subject.budget, &wgl);
+    lin_wgl(&subject.problem, LIN_WGL_PLAIN, &subject.budget, &wgl);
     judge("wgl", &subject, &wgl, expected, true, ops, count);
+    lin_wgl(&subject.problem, LIN_WGL_BRIEF, &subject.budget, &answer);
+    judge("wgl, brief", &subject, &answer, expected, true, ops, count);
     lin_frontier(&subject.problem, &(struct lin_frontier_options){.supply = LIN_SUPPLY_EXACT},
                  &subject.budget, &answer);
     if (expected == VERDICT_INVALID) /* both stop at the first return that cannot be */
@@ -140,9 +142,12 @@ static void agree_all(const struct lin_text_op *ops, size_t count, enum verdict 
     judge("frontier", &subject, &answer, expected, true, ops, count);
     lin_engine_frontier.search(&subject.problem, &subject.budget, &answer);
     judge("engine", &subject, &answer, expected, true, ops, count);
-    lin_wgl(&subject.problem, true, &subject.budget, &answer);
+    lin_wgl(&subject.problem, LIN_WGL_FREE, &subject.budget, &answer);
+    enum verdict free_verdict = answer.verdict;
     if (answer.verdict == VERDICT_INVALID)
         judge("wgl, free", &subject, &answer, expected, false, ops, count);
+    lin_wgl(&subject.problem, LIN_WGL_FREE | LIN_WGL_BRIEF, &subject.budget, &answer);
+    judge("wgl, free and brief", &subject, &answer, free_verdict, false, ops, count);
     lin_frontier(&subject.problem, &(struct lin_frontier_options){.supply = LIN_SUPPLY_FREE},
                  &subject.budget, &answer);
     if (answer.verdict != VERDICT_UNKNOWN)
@@ -251,7 +256,7 @@ static void middle_histories_agree_with_the_plain_search(void **state)
         struct subject subject;
         open_subject(&subject, ops, random.ops);
         struct lin_answer answer;
-        lin_wgl(&subject.problem, false, &subject.budget, &answer);
+        lin_wgl(&subject.problem, LIN_WGL_PLAIN, &subject.budget, &answer);
         enum verdict verdict = answer.verdict;
         judge("wgl", &subject, &answer, spoilt ? verdict : VERDICT_VALID, true, ops, random.ops);
         close_subject(&subject);
@@ -323,12 +328,51 @@ static void histories_that_broke_other_rules(void **state)
     }
 }
 
+/* Certificates rest on this: what has an order keeps it however it is weakened. */
+static void weaker_problems_of_valid_histories_are_valid(void **state)
+{
+    (void)state;
+    struct prng prng = prng_stream(20260105, "weaker");
+    struct lin_text_op ops[16];
+    int from_any_state = 0;
+    for (int i = 0; i < SMALL / 4; i++) {
+        struct lin_random random = draw_shape(&prng, 4, 12);
+        lin_random_valid(&prng, &random, ops);
+        struct subject subject;
+        open_subject(&subject, ops, random.ops);
+        const struct lin_problem *problem = &subject.problem;
+        uint8_t choice[16] = {LIN_KEEP};
+        struct lin_weakening weakening = {.choice = choice, .until = problem->event_count};
+        for (uint32_t op = 0; op < problem->op_count; op++)
+            if (prng_below(&prng, 3) == 0)
+                choice[op] = problem->ops[op].pure ? LIN_DROP : LIN_OPTIONAL;
+        if (prng_below(&prng, 2) == 0)
+            weakening.until = (uint32_t)prng_below(&prng, problem->event_count + 1);
+        if (prng_below(&prng, 2) == 0)
+            weakening.begin = (uint32_t)prng_below(&prng, weakening.until + 1);
+        struct lin_problem weaker;
+        lin_problem_weaken(problem, &weakening, &subject.arena, &weaker);
+        from_any_state += weaker.any_start;
+        for (unsigned mode = 0; mode < 4; mode++) {
+            struct lin_answer answer;
+            lin_wgl(&weaker, mode, &subject.budget, &answer);
+            judge("weaker", &subject, &answer, VERDICT_VALID, false, ops, random.ops);
+        }
+        struct lin_answer answer;
+        lin_engine_frontier.search(&weaker, &subject.budget, &answer);
+        judge("weaker, frontier", &subject, &answer, VERDICT_VALID, false, ops, random.ops);
+        close_subject(&subject);
+    }
+    assert_in_range(from_any_state, SMALL / 20, SMALL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(histories_that_broke_other_rules),
         cmocka_unit_test(small_histories_agree_with_brute_force),
         cmocka_unit_test(middle_histories_agree_with_the_plain_search),
+        cmocka_unit_test(weaker_problems_of_valid_histories_are_valid),
         cmocka_unit_test(long_valid_histories_are_found_valid),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
