@@ -197,21 +197,21 @@ static struct frame *frame_at(const struct wgl *wgl, uint32_t index)
     return (struct frame *)(void *)(wgl->frames + index * wgl->frame_size);
 }
 
-static bool push(struct wgl *wgl, struct frame made, const unsigned char *state_before)
+/* A new frame, whose other fields the caller fills. NULL: no memory. */
+static struct frame *push(struct wgl *wgl, const unsigned char *state_before)
 {
     if (wgl->depth == wgl->frame_capacity) {
         uint32_t capacity = wgl->frame_capacity == 0 ? 64 : wgl->frame_capacity * 2;
         void *frames = lin_realloc(wgl->budget, wgl->frames, wgl->frame_capacity * wgl->frame_size,
                                    capacity * wgl->frame_size);
         if (frames == NULL)
-            return false;
+            return NULL;
         wgl->frames = frames;
         wgl->frame_capacity = capacity;
     }
     struct frame *frame = frame_at(wgl, wgl->depth++);
-    *frame = made;
     memcpy(frame->before, state_before, wgl->state_size);
-    return true;
+    return frame;
 }
 
 static void flip(struct wgl *wgl, uint32_t op)
@@ -240,8 +240,8 @@ static enum visit place(struct wgl *wgl, uint32_t node, bool forced)
     if (lift)
         flip(wgl, op);
     enum visit found = visit(wgl);
-    struct frame frame = {.op = op, .lifted = lift, .forced = forced};
-    if (found == VISIT_NEW && !push(wgl, frame, before))
+    struct frame *frame = found == VISIT_NEW ? push(wgl, before) : NULL;
+    if (found == VISIT_NEW && frame == NULL)
         found = VISIT_NO_MEMORY;
     if (found != VISIT_NEW) {
         memcpy(state, before, wgl->state_size);
@@ -249,6 +249,9 @@ static enum visit place(struct wgl *wgl, uint32_t node, bool forced)
             flip(wgl, op);
         return found;
     }
+    frame->op = op;
+    frame->lifted = lift;
+    frame->forced = forced;
     if (lift) {
         take_out(wgl, node);
         if (wgl->return_node[op] != 0)

@@ -328,6 +328,58 @@ static void histories_that_broke_other_rules(void **state)
     }
 }
 
+/* Any sequence of operations, judged by the rules of brute force. */
+static bool is_order(const struct subject *subject, const struct lin_text_op *ops, size_t count,
+                     const uint32_t *order, uint32_t order_count)
+{
+    unsigned placed = 0;
+    int value = LIN_TEXT_NIL;
+    for (uint32_t i = 0; i < order_count; i++) {
+        /* An operation's process is its number in `ops`. */
+        uint32_t event = subject->problem.ops[order[i]].op.event;
+        size_t op = (size_t)subject->history.process[event];
+        if ((placed >> op & 1) != 0 || !may_come_next(ops, count, placed | 1U << op, op) ||
+            !apply(&ops[op], &value))
+            return false;
+        placed |= 1U << op;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (ops[i].outcome == OP_OK && (placed >> i & 1) == 0)
+            return false;
+    return true;
+}
+
+static void the_judge_of_orders_agrees_with_brute_force(void **state)
+{
+    (void)state;
+    struct prng prng = prng_stream(20260106, "orders");
+    struct lin_text_op ops[8];
+    uint32_t order[10], counts[2] = {0, 0};
+    for (int i = 0; i < SMALL / 4; i++) {
+        struct lin_random random = draw_shape(&prng, 2, 4);
+        random.locks = false;
+        draw_anything(&prng, &random, ops);
+        for (uint32_t op = 0; op < random.ops; op++)
+            ops[op].b = ops[op].a; /* few values, so that many orders are good */
+        struct subject subject;
+        open_subject(&subject, ops, random.ops);
+        uint32_t count = subject.problem.op_count;
+        for (uint32_t op = 0; op < count; op++)
+            order[op] = op;
+        prng_shuffle(&prng, order, count, sizeof order[0]);
+        if (prng_below(&prng, 4) == 0 && count > 0)
+            order[prng_below(&prng, count)] = (uint32_t)prng_below(&prng, count); /* one twice */
+        if (prng_below(&prng, 4) == 0 && count > 0)
+            count--;
+        bool good = is_order(&subject, ops, random.ops, order, count);
+        counts[good]++;
+        assert_int_equal(lin_verify(&subject.problem, order, count), good);
+        close_subject(&subject);
+    }
+    assert_in_range(counts[1], SMALL / 200, SMALL);
+    assert_in_range(counts[0], SMALL / 40, SMALL);
+}
+
 /* Certificates rest on this: what has an order keeps it however it is weakened. */
 static void weaker_problems_of_valid_histories_are_valid(void **state)
 {
@@ -372,6 +424,7 @@ int main(void)
         cmocka_unit_test(histories_that_broke_other_rules),
         cmocka_unit_test(small_histories_agree_with_brute_force),
         cmocka_unit_test(middle_histories_agree_with_the_plain_search),
+        cmocka_unit_test(the_judge_of_orders_agrees_with_brute_force),
         cmocka_unit_test(weaker_problems_of_valid_histories_are_valid),
         cmocka_unit_test(long_valid_histories_are_found_valid),
     };
