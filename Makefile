@@ -42,6 +42,10 @@ BASE_SRC := $(wildcard harness/base/*.c)
 AGENT_SRC := $(filter-out %/main.c,$(wildcard harness/agent/*.c))
 LIB_SRC := $(filter-out harness/cli/main.c,$(wildcard harness/*.c harness/cluster/*.c harness/cli/*.c nemeses/*.c \
 	checkers/*.c checkers/*/*.c workloads/*.c workloads/systems/*.c reports/*.c))
+# The queue shares no code with the harness, so that no bug can hide in both.
+QUEUE_SRC := $(filter-out queue/main.c,$(wildcard queue/*.c))
+QUEUE_TEST_SRC := $(wildcard tests/queue/*_test.c)
+QUEUE_TEST_LIB_SRC := $(wildcard tests/queue/lib/*.c)
 TEST_SRC := $(wildcard tests/unit/*_test.c)
 INTEGRATION_SRC := $(wildcard tests/integration/*_test.c)
 # A fake defines all that a file of the harness does, so only tests that include its header get it:
@@ -58,7 +62,7 @@ BASE_OBJ := $(call obj,$(BASE_SRC))
 AGENT_BASE_OBJ := $(filter-out %/json.o,$(BASE_OBJ))
 AGENT_OBJ := $(call obj,$(AGENT_SRC))
 LIB_OBJ := $(call obj,$(LIB_SRC)) $(BASE_OBJ)
-TESTS := $(call bin,$(TEST_SRC))
+TESTS := $(call bin,$(TEST_SRC)) $(call bin,$(QUEUE_TEST_SRC))
 INTEGRATION := $(call bin,$(INTEGRATION_SRC))
 
 .DELETE_ON_ERROR:
@@ -67,7 +71,7 @@ INTEGRATION := $(call bin,$(INTEGRATION_SRC))
 
 all: programs
 
-programs: $(B)/ordeal $(B)/ordeal-agent
+programs: $(B)/ordeal $(B)/ordeal-agent $(if $(wildcard queue/main.c),$(B)/ordeal-queue)
 ifeq ($(VARIANT),release)
 	@ln -sf $(B)/ordeal ordeal; ln -sf $(B)/ordeal-agent ordeal-agent
 endif
@@ -78,6 +82,12 @@ $(B)/ordeal: $(B)/harness/cli/main.o $(B)/libordeal.a
 	$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -rdynamic -o $@ $^ $(PKG_LIBS) -lm -ldl
 $(B)/ordeal-agent: $(B)/harness/agent/main.o $(AGENT_OBJ) $(AGENT_BASE_OBJ)
 	$(CC) $(SAN_FLAGS) $(LDFLAGS) $(AGENT_LDFLAGS) -pthread -o $@ $^ -lm
+$(B)/libqueue.a: $(call obj,$(QUEUE_SRC))
+	@rm -f $@; $(AR) rcs $@ $^
+$(B)/ordeal-queue: $(B)/queue/main.o $(B)/libqueue.a
+	$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ -lssl -lcrypto -lm
+$(B)/tests/queue/%_test: $(B)/tests/queue/%_test.o $(call obj,$(QUEUE_TEST_LIB_SRC)) $(B)/libqueue.a
+	$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ -lcmocka -lm
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ORDEAL_CFLAGS) $(CFLAGS) $(SAN_FLAGS) -c -o $@ $<
