@@ -3,10 +3,13 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -92,6 +95,7 @@ static void launch(struct test_sshd *sshd)
     sshd->pid = fork();
     assert_true(sshd->pid >= 0);
     if (sshd->pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* also when the test ends by an assert */
         int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
         dup2(fd, 2);
         execl(program, program, "-D", "-e", "-f", config, (char *)NULL);
@@ -121,6 +125,51 @@ void test_sshd_known_hosts(struct test_sshd *sshd, const char *types, bool hashe
                sshd->dir, types, sshd->port, hashed);
 }
 
+static void describe_nodes(struct test_sshd *sshd)
+{
+    snprintf(sshd->key, sizeof sshd->key, "%s/id_ed25519", sshd->dir);
+    snprintf(sshd->known_hosts, sizeof sshd->known_hosts, "%s/known_hosts", sshd->dir);
+    sshd->keys[0] = sshd->key;
+    sshd->keys[1] = NULL;
+    sshd->options = (struct fleet_options){
+        .connect = {.key_files = sshd->keys, .no_agent = true, .known_hosts = sshd->known_hosts}};
+    for (uint32_t i = 0; i < TEST_SSHD_NODES; i++) {
+        snprintf(sshd->names[i], sizeof sshd->names[i], "n%u", i + 1);
+        sshd->nodes[i] = (struct node){
+            .index = i, .name = sshd->names[i], .address = "127.0.0.1", .port = sshd->port};
+    }
+}
+
+struct fleet *test_sshd_fleet(struct test_sshd *sshd, size_t count)
+{
+    struct err err = ERR_INIT;
+    struct fleet *fleet;
+    assert_ok(fleet_open(sshd->nodes, count, &sshd->options, &fleet, &err));
+    return fleet;
+}
+
+static bool own_mounts;
+
+bool test_own_mounts(void)
+{
+    own_mounts = geteuid() == 0 && unshare(CLONE_NEWNS) == 0 &&
+                 mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+    return own_mounts;
+}
+
+/* What root's login scripts do on this machine is not what is tested, so root has an empty home;
+ * and there is a user who logs in with a password. */
+static void override_users(struct test_sshd *sshd)
+{
+    sshd_shell("cd %s && mkdir -m 755 home && chmod 755 . && "
+               "sed \"s|^root:.*|root:x:0:0::$PWD/home:/bin/sh|\" /etc/passwd >passwd && "
+               "echo \"ordealtest:x:64321:64321::$PWD/home:/bin/sh\" >>passwd && "
+               "cp /etc/shadow shadow && "
+               "echo \"ordealtest:$(openssl passwd -6 secret):19000:0:99999:7:::\" >>shadow && "
+               "mount --bind passwd /etc/passwd && mount --bind shadow /etc/shadow",
+               sshd->dir);
+}
+
 void test_sshd_start(struct test_sshd *sshd, const char *extra)
 {
     const char *parent = getenv("TMPDIR");
@@ -134,7 +183,10 @@ void test_sshd_start(struct test_sshd *sshd, const char *extra)
                "ssh-keygen -q -t ed25519 -N secret -f id_locked",
                sshd->dir);
     sshd->port = free_port();
+    describe_nodes(sshd);
     test_sshd_known_hosts(sshd, "ed25519 ecdsa", false);
+    if (own_mounts)
+        override_users(sshd);
     write_config(sshd, extra);
     launch(sshd);
 }
@@ -186,5 +238,7 @@ void test_sshd_restart(struct test_sshd *sshd, const char *extra)
 void test_sshd_free(struct test_sshd *sshd)
 {
     test_sshd_stop(sshd);
+    if (own_mounts)
+        sshd_shell("umount /etc/passwd /etc/shadow");
     sshd_shell("rm -rf %s", sshd->dir);
 }

@@ -7,14 +7,24 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "harness/fleet.h"
+
+enum { TEST_SSHD_NODES = 20 };
+
 struct test_sshd {
     char
         dir[256]; /* also: id_ed25519, id_ecdsa, id_rsa (authorized), id_wrong (not), known_hosts */
     uint16_t port;
     pid_t pid;
+    /* This sshd under many names, "n1" ..., and options that get in with id_ed25519. */
+    struct node nodes[TEST_SSHD_NODES];
+    char names[TEST_SSHD_NODES][8];
+    char key[300], known_hosts[300];
+    const char *keys[2];
+    struct fleet_options options;
 };
 
-/* NULL when there is no sshd or ssh-keygen on this machine; else the reason is in `skip`. */
+/* False when there is no sshd or ssh-keygen on this machine; then the reason is in `skip`. */
 bool test_sshd_available(const char **skip);
 /* Makes the keys once and starts the server; `extra` is appended to its configuration, or NULL.
  * Fails the test when it does not come up. */
@@ -28,6 +38,12 @@ void test_sshd_new_host_keys(struct test_sshd *sshd);
 void test_sshd_known_hosts(struct test_sshd *sshd, const char *types, bool hashed);
 /* Ends the processes of the sessions, as a crash would; the listener lives on. Returns how many. */
 int test_sshd_kill_sessions(struct test_sshd *sshd);
+/* Gives this process mounts of its own when it is root; false when it is not. An sshd started after
+ * it has them too, and in them an empty home for root and a user "ordealtest" with the password
+ * "secret". */
+bool test_own_mounts(void);
+/* Opens a fleet to the first `count` nodes; fails the test when it does not open. */
+struct fleet *test_sshd_fleet(struct test_sshd *sshd, size_t count);
 /* Stops it and removes the directory. */
 void test_sshd_free(struct test_sshd *sshd);
 /* Runs a local shell command that must succeed. */
