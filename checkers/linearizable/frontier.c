@@ -121,6 +121,10 @@ static void list_pieces(struct frontier *f, struct piece *pieces)
 
 static bool open_frontier(struct frontier *f)
 {
+    lin_configs_init(&f->now, &f->shape, f->budget);
+    lin_configs_init(&f->next, &f->shape, f->budget);
+    lin_configs_init(&f->seen, &f->shape, f->budget);
+    lin_trace_init(&f->trace, f->budget);
     if (!lin_supplies_make(&f->supplies, f->problem, f->budget))
         return false;
     f->slot_count = count_slots(f->problem);
@@ -139,10 +143,6 @@ static bool open_frontier(struct frontier *f)
         good = good && *pieces[i].where != NULL;
     }
     f->shape.pure = f->pure;
-    lin_configs_init(&f->now, &f->shape, f->budget);
-    lin_configs_init(&f->next, &f->shape, f->budget);
-    lin_configs_init(&f->seen, &f->shape, f->budget);
-    lin_trace_init(&f->trace, f->budget);
     return good;
 }
 

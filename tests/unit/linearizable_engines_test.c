@@ -296,6 +296,39 @@ static void long_valid_histories_are_found_valid(void **state)
     free(ops);
 }
 
+/* With ever more memory a search ends UNKNOWN, and at last decides; close_subject sees that each
+ * gave back all that it took. */
+static void every_shortage_of_memory_is_survived(void **state)
+{
+    (void)state;
+    struct prng prng = prng_stream(20260107, "memory");
+    struct lin_text_op ops[64];
+    struct lin_random random = {
+        .ops = 60, .clients = 6, .values = 3, .info = 0.1, .cas = 0.3, .write = 0.3};
+    lin_random_valid(&prng, &random, ops);
+    const struct lin_engine *const engines[] = {&lin_engine_wgl, &lin_engine_frontier};
+    for (int i = 0; i < 2; i++) {
+        int unknown = 0;
+        enum verdict verdict = VERDICT_UNKNOWN;
+        for (size_t limit = 1; verdict == VERDICT_UNKNOWN; limit += 1 + limit / 50) {
+            struct subject subject;
+            open_subject(&subject, ops, random.ops);
+            lin_memory_init(&subject.memory, limit);
+            struct lin_answer answer;
+            engines[i]->search(&subject.problem, &subject.budget, &answer);
+            verdict = answer.verdict;
+            if (verdict == VERDICT_UNKNOWN)
+                assert_int_equal(answer.limit, LIN_LIMIT_MEMORY);
+            unknown += verdict == VERDICT_UNKNOWN;
+            assert_true(atomic_load(&subject.memory.peak_bytes) <= limit);
+            judge("with little memory", &subject, &answer, verdict, true, ops, random.ops);
+            close_subject(&subject);
+        }
+        assert_int_equal(verdict, VERDICT_VALID);
+        assert_in_range(unknown, 100, 10000);
+    }
+}
+
 /* Histories that broke rules which looked right: on tokens, on dominance, on free supply, on
  * hiding. Kept for whatever engine comes next. */
 static void histories_that_broke_other_rules(void **state)
@@ -426,6 +459,7 @@ int main(void)
         cmocka_unit_test(middle_histories_agree_with_the_plain_search),
         cmocka_unit_test(the_judge_of_orders_agrees_with_brute_force),
         cmocka_unit_test(weaker_problems_of_valid_histories_are_valid),
+        cmocka_unit_test(every_shortage_of_memory_is_survived),
         cmocka_unit_test(long_valid_histories_are_found_valid),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
