@@ -1,0 +1,84 @@
+/* A table on a terminal: see text_table.h. */
+#include "reports/text_table.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "reports/visible.h"
+
+void text_table_init(struct text_table *table, const char *align)
+{
+    *table = (struct text_table){.arena = ARENA_INIT, .columns = strlen(align)};
+    assert(table->columns <= TEXT_TABLE_COLUMNS_MAX);
+    for (size_t i = 0; i < table->columns; i++)
+        table->align[i] = align[i] == 'r' ? TEXT_RIGHT : TEXT_LEFT;
+}
+
+void text_table_free(struct text_table *table)
+{
+    arena_free(&table->arena);
+}
+
+void text_table_limit(struct text_table *table, size_t column, size_t most)
+{
+    table->most[column] = most;
+}
+
+static void grow(struct text_table *table)
+{
+    size_t capacity = table->capacity == 0 ? 64 : 2 * table->capacity;
+    const char **cells = arena_alloc(&table->arena, capacity * sizeof *cells);
+    if (table->cell_count > 0)
+        memcpy(cells, table->cells, table->cell_count * sizeof *cells);
+    table->cells = cells;
+    table->capacity = capacity;
+}
+
+void text_table_add(struct text_table *table, const char *text)
+{
+    if (table->cell_count == table->capacity)
+        grow(table);
+    size_t most = table->most[table->cell_count % table->columns];
+    struct buf shown = BUF_INIT;
+    visible_add(&shown, text, strlen(text), VISIBLE_LINE);
+    if (most > 3 && visible_columns(buf_text(&shown), shown.length) > most) {
+        shown.length = visible_fit(shown.data, shown.length, most - 3);
+        buf_add_text(&shown, "...");
+    }
+    table->cells[table->cell_count++] =
+        arena_strndup(&table->arena, buf_text(&shown), shown.length);
+    buf_free(&shown);
+}
+
+static size_t width_of(const struct text_table *table, size_t column)
+{
+    size_t widest = 0;
+    for (size_t i = column; i < table->cell_count; i += table->columns) {
+        size_t columns = visible_columns(table->cells[i], strlen(table->cells[i]));
+        widest = columns > widest ? columns : widest;
+    }
+    return widest;
+}
+
+void text_table_print(const struct text_table *table, size_t indent, struct buf *out)
+{
+    size_t width[TEXT_TABLE_COLUMNS_MAX];
+    for (size_t i = 0; i < table->columns; i++)
+        width[i] = width_of(table, i);
+    for (size_t i = 0; i + table->columns <= table->cell_count; i += table->columns) {
+        buf_printf(out, "%*s", (int)indent, "");
+        size_t pending = 0; /* blanks not yet added, so that no line ends in any */
+        for (size_t j = 0; j < table->columns; j++) {
+            const char *cell = table->cells[i + j];
+            size_t blanks = width[j] - visible_columns(cell, strlen(cell));
+            pending += table->align[j] == TEXT_RIGHT ? blanks : 0;
+            if (*cell != '\0') {
+                buf_printf(out, "%*s%s", (int)pending, "", cell);
+                pending = 0;
+            }
+            pending += 2 + (table->align[j] == TEXT_LEFT ? blanks : 0);
+        }
+        buf_add_char(out, '\n');
+    }
+}
