@@ -3,8 +3,6 @@
  * The way down a run is a list of steps, and the way back undoes what was done, however far it got.
  * After the steps that need the nodes come those that need only the history, so that a cluster is
  * given back before its history is judged. */
-#include "harness/run.h"
-
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -16,54 +14,12 @@
 
 #include "harness/base/clock.h"
 #include "harness/base/text.h"
-#include "harness/control.h"
-#include "harness/faults.h"
-#include "harness/history_file.h"
-#include "harness/history_io.h"
-#include "harness/monitor.h"
-#include "harness/reach.h"
-#include "harness/scheduler.h"
+#include "harness/run_internal.h"
 #include "harness/store.h"
 
-enum {
-    EDN_EVENTS_MAX = 2000000
-}; /* history.edn as well, when the run is small enough to be handy */
 #define HANG_GRACE_NS (5 * NS_PER_SECOND)
 #define STOP_GRACE_NS (5 * NS_PER_SECOND)
 #define READY_POLL_NS (50 * NS_PER_MS)
-
-struct running {
-    struct plan *plan;
-    struct log *log;
-    struct run_outcome *outcome;
-    const char *directory, *command;
-    struct arena arena;
-    struct history history;
-    struct test test;
-    struct reach reach;
-    struct control control;
-    bool connected, started;
-    struct buf version;
-    struct history_writer *writer;
-    struct faults *faults;
-    struct scheduler *scheduler;
-    struct monitor *monitor;
-    int64_t started_wall_ns, ended_wall_ns, work_began_ns, work_ended_ns;
-    /* the signal thread's */
-    pthread_t signals;
-    bool has_signals;
-    atomic_int interrupts;
-    atomic_bool finishing;     /* past healing: an interrupt only hurries the end */
-    pthread_mutex_t stop_lock; /* guards scheduler against being closed while it is being stopped */
-    bool stop_wanted;
-    struct err problem; /* the first one; guarded by stop_lock */
-};
-
-int exit_status_of(enum verdict verdict)
-{
-    static const int statuses[] = {EXIT_VALID, EXIT_UNKNOWN, EXIT_INVALID};
-    return statuses[verdict];
-}
 
 /* ---- Stopping early ---- */
 
@@ -76,15 +32,15 @@ static void stop(struct running *running)
     pthread_mutex_unlock(&running->stop_lock);
 }
 
-/* The harness itself cannot go on: keep the first reason, and end the work. */
-static void fail(struct running *running, const char *why)
+/* While the run is set up the command's last line tells it; later it is told at once, too. */
+void run_fail(struct running *running, const char *why)
 {
     pthread_mutex_lock(&running->stop_lock);
     bool first = running->problem.code == ERR_NONE;
     if (first)
         err_set(&running->problem, ERR_IO, "%s", why);
     pthread_mutex_unlock(&running->stop_lock);
-    if (first && !atomic_load(&running->finishing))
+    if (first && atomic_load(&running->working))
         log_problem(running->log, "%s", why);
     stop(running);
 }
@@ -107,7 +63,7 @@ static void *handle_signals(void *argument)
         }
         log_problem(running->log, "interrupted: healing, then judging what there is (once more to "
                                   "stop at once)");
-        if (!running->started) { /* still setting up: give up waiting for nodes */
+        if (!atomic_load(&running->working)) { /* give up waiting for nodes */
             atomic_store(&running->control.cancelled, true);
             pthread_mutex_lock(&running->stop_lock);
             if (running->control.fleet != NULL)
@@ -191,7 +147,7 @@ static void on_agent_lost(void *state, uint32_t node, const char *why)
     snprintf(text, sizeof text, "%s: the agent is lost: %.800s", running->test.nodes[node].name,
              why);
     if (!atomic_load(&running->finishing))
-        fail(running, text);
+        run_fail(running, text);
 }
 
 /* ---- Setting up ---- */
@@ -252,10 +208,8 @@ static enum err_code start_system(struct running *running, struct err *err)
         if (running->plan->nemeses[i]->check(test, err) != ERR_NONE)
             return err_wrap(err, "nemesis %s", running->plan->nemeses[i]->name);
     running->started = true;
-    if (system->start(test, all, err) != ERR_NONE) {
-        running->started = true; /* some of it may run: stop it on the way back */
+    if (system->start(test, all, err) != ERR_NONE)
         return err_wrap(err, "start %s", system->name);
-    }
     if (await_ready(running, err) != ERR_NONE)
         return err->code;
     if (system->version != NULL && system->version(test, &running->version, err) != ERR_NONE)
@@ -279,7 +233,7 @@ static void do_fault(void *state, struct op *op)
 
 static void on_writer_problem(void *state, const char *why)
 {
-    fail(state, why);
+    run_fail(state, why);
 }
 
 static enum err_code open_recording(struct running *running, struct err *err)
@@ -336,6 +290,7 @@ static enum err_code run_phase(struct running *running, struct generator *genera
 {
     uint32_t hung = 0;
     enum err_code code = scheduler_run(running->scheduler, generator, HANG_GRACE_NS, &hung, err);
+    running->hung += hung;
     if (hung > 0)
         log_problem(running->log,
                     "%u clients hung beyond their timeout; their operations count as "
@@ -344,22 +299,16 @@ static enum err_code run_phase(struct running *running, struct generator *genera
     return code;
 }
 
-/* Heals everything; then lets clients look at what is left, if the workload wants to. */
+/* Heals everything (each nemesis sees to it that it is); then lets clients look at what is left, if
+ * the workload wants to. */
 static enum err_code finish_work(struct running *running, struct err *err)
 {
-    struct err heal = ERR_INIT, verify = ERR_INIT;
-    struct test *test = &running->test;
-    bool healed = faults_end_all(running->faults, running->scheduler, &heal) == ERR_NONE;
-    if (running->plan->nemesis_count > 0 && healed && running->problem.code == ERR_NONE &&
-        test->node_count > 1 && network_verify(test, NULL, NULL, &verify) != ERR_NONE) {
-        healed = false;
-        err_set(&heal, verify.code, "after healing: %s", verify.message);
-    }
+    if (faults_end_all(running->faults, running->scheduler, err) != ERR_NONE)
+        return err->code;
     const struct workload *workload = running->plan->workload;
-    if (healed && workload->final_generator != NULL && running->problem.code == ERR_NONE &&
-        atomic_load(&running->interrupts) < 2)
-        return run_phase(running, workload->final_generator(test, &running->arena), err);
-    return healed ? ERR_NONE : err_set(err, heal.code, "%s", heal.message);
+    if (workload->final_generator == NULL || running->problem.code != ERR_NONE)
+        return ERR_NONE;
+    return run_phase(running, workload->final_generator(&running->test, &running->arena), err);
 }
 
 static enum err_code work(struct running *running, struct err *err)
@@ -383,6 +332,7 @@ static enum err_code work(struct running *running, struct err *err)
     test->epoch_ns = clock_monotonic_ns();
     enum err_code code = monitor_start(&watching, &running->monitor, err);
     running->work_began_ns = clock_monotonic_ns();
+    atomic_store(&running->working, true);
     if (code == ERR_NONE)
         code = run_phase(running, generator, err);
     struct err finish = ERR_INIT;
@@ -453,123 +403,6 @@ static void give_back_nodes(struct running *running)
     reach_give_back(&running->reach);
 }
 
-/* ---- Judging and reporting ---- */
-
-static void describe_test(const struct running *running, struct json *test)
-{
-    const struct plan *plan = running->plan;
-    char stamp[40];
-    json_set_text(test, "name", plan->name);
-    json_set_text(test, "system", plan->system->name);
-    if (running->version.length > 0)
-        json_set_text(test, "system-version", running->version.data);
-    json_set_text(test, "workload", plan->workload->name);
-    struct json *list = json_set(test, "nemeses", json_array());
-    for (size_t i = 0; i < plan->nemesis_count; i++)
-        json_add(list, json_text(plan->nemeses[i]->name));
-    list = json_set(test, "nodes", json_array());
-    for (uint32_t i = 0; i < running->test.node_count; i++)
-        json_add(list, json_text(running->test.nodes[i].name));
-    json_set_int(test, "seed", (int64_t)plan->seed);
-    json_set_int(test, "concurrency", plan->concurrency);
-    clock_format_utc(running->started_wall_ns, stamp, sizeof stamp);
-    json_set_text(test, "started", stamp);
-    clock_format_utc(running->ended_wall_ns, stamp, sizeof stamp);
-    json_set_text(test, "ended", stamp);
-    json_set_real(test, "duration-s",
-                  (double)(running->work_ended_ns - running->work_began_ns) / 1e9);
-    json_set_int(test, "event-count", running->history.count);
-    json_set_bool(test, "interrupted", atomic_load(&running->interrupts) > 0);
-    json_set_text(test, "ordeal-version", ORDEAL_VERSION);
-    json_set_text(test, "command", running->command);
-    json_set_text(test, "run-again",
-                  arena_printf((struct arena *)&running->arena, "ordeal run %s/plan.json",
-                               running->directory));
-}
-
-struct json *run_check(const struct history *history, const char *const *names, size_t count,
-                       struct check_input *input, enum verdict *verdict)
-{
-    input->history = history;
-    for (size_t i = 0; i < count; i++)
-        option_defaults(&input->options, names[i], checker_find(names[i])->options);
-    return check_all(names, count, input, verdict);
-}
-
-static struct json *judge(struct running *running, enum verdict *verdict)
-{
-    struct plan *plan = running->plan;
-    struct err err = ERR_INIT;
-    if (history_pair(&running->history, &err) != ERR_NONE) {
-        fail(running, err.message); /* the scheduler's own fault: nothing can be judged */
-        *verdict = VERDICT_UNKNOWN;
-        struct json *results = json_object();
-        json_set(results, "valid", verdict_json(*verdict));
-        return results;
-    }
-    log_status(running->log, "checking ...");
-    struct check_input input = {.limits = plan->check_limits,
-                                .options = {json_copy(plan->options.values)},
-                                .keyed = plan->keyed,
-                                .plan = plan->values,
-                                .run_directory = running->directory};
-    struct json *results =
-        run_check(&running->history, plan->checkers, plan->checker_count, &input, verdict);
-    json_free(input.options.values);
-    log_status(running->log, "");
-    return results;
-}
-
-static void note_problem(struct running *running, enum err_code code, const struct err *err)
-{
-    if (code != ERR_NONE)
-        fail(running, err->message);
-}
-
-static struct json *read_back_schedule(struct running *running)
-{
-    struct buf text = BUF_INIT;
-    struct json *lines = json_array();
-    if (file_read(store_path(&running->arena, running->directory, "schedule.jsonl"), 1 << 30, &text,
-                  NULL) == ERR_NONE) {
-        char *rest = text.data;
-        for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
-            struct json *object;
-            if (*line != '\0' &&
-                json_parse(line, strlen(line), "schedule.jsonl", &object, NULL) == ERR_NONE)
-                json_add(lines, object);
-        }
-    }
-    buf_free(&text);
-    return lines;
-}
-
-static void write_results(struct running *running, struct json *results)
-{
-    struct err err = ERR_INIT;
-    describe_test(running, json_set(results, "test", json_object()));
-    json_set(results, "faults",
-             running->faults == NULL ? json_array() : faults_json(running->faults));
-    struct json *problems = json_set(results, "problems", json_array());
-    if (running->problem.code != ERR_NONE)
-        json_add(problems, json_text(running->problem.message));
-    if (store_write_json(running->directory, "results.json", results, &err) != ERR_NONE)
-        note_problem(running, err.code, &err);
-    if (running->history.count > 0 && running->history.count <= EDN_EVENTS_MAX &&
-        history_save(store_path(&running->arena, running->directory, "history.edn"), "edn",
-                     &running->history, &err) != ERR_NONE)
-        note_problem(running, err.code, &err);
-    struct json *schedule = read_back_schedule(running);
-    struct run run = {.directory = running->directory,
-                      .plan = running->plan->values,
-                      .results = results,
-                      .history = &running->history,
-                      .schedule = schedule};
-    if (store_render(&run, &err) != ERR_NONE)
-        note_problem(running, err.code, &err);
-    json_free(schedule);
-}
-
 /* ---- The run ---- */
 
 static enum err_code set_up(struct running *running, struct err *err)
@@ -618,22 +451,23 @@ void run_test(struct plan *plan, struct log *log, const char *command, struct ru
     bool worked = code == ERR_NONE && !test_cancelled(&running.test);
     if (worked)
         code = work(&running, &err);
-    note_problem(&running, code, &err);
+    else if (code == ERR_NONE)
+        code = err_set(&err, ERR_CANCELLED, "interrupted before any client had begun");
+    if (code != ERR_NONE)
+        run_fail(&running, err.message);
     give_back_nodes(&running);
-    err = ERR_INIT;
-    note_problem(&running, history_writer_close(running.writer, &err), &err);
+    if (history_writer_close(running.writer, &err) != ERR_NONE)
+        run_fail(&running, err.message);
     running.ended_wall_ns = clock_wall_ns();
-    if (running.directory != NULL) {
-        struct json *results = worked ? judge(&running, &outcome->verdict) : json_object();
-        if (!worked)
-            json_set(results, "valid", verdict_json(VERDICT_UNKNOWN));
-        write_results(&running, results);
-        outcome->results = results;
-    }
+    if (running.directory != NULL)
+        run_conclude(&running, worked);
     release_signals(&running);
-    faults_close(running.faults);
     outcome->failed = running.problem.code != ERR_NONE;
     outcome->problem = running.problem;
+    outcome->hung = running.hung;
+    if (running.hung > 0)
+        return; /* threads that may come back still use what is below */
+    faults_close(running.faults);
     reach_close(&running.reach);
     history_free(&running.history);
     buf_free(&running.version);

@@ -22,6 +22,8 @@ struct run_outcome {
     struct err problem;
     const char *directory; /* of the run, in the plan's arena; NULL when there is none */
     struct json *results;  /* as in results.json; the caller frees; NULL when nothing was judged */
+    uint32_t hung; /* clients that never came back: their threads still use the plan, so leave
+                      without freeing it */
 };
 
 /* Runs the resolved plan. Must be called before the process has other threads (a local cluster

@@ -169,6 +169,8 @@ int cmd_run(int argc, char **argv)
     run_test(&plan, log, command.data, &outcome);
     log_close(log);
     int status = finish(&request, &outcome);
+    if (outcome.hung > 0)
+        _exit(status); /* its output is flushed */
     json_free(outcome.results);
     buf_free(&command);
     plan_free(&plan);

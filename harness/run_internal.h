@@ -1,0 +1,53 @@
+/* A run while it goes on: shared by run.c (doing it) and run_results.c (judging and reporting it).
+ */
+#ifndef ORDEAL_RUN_INTERNAL_H
+#define ORDEAL_RUN_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "harness/control.h"
+#include "harness/faults.h"
+#include "harness/history_file.h"
+#include "harness/monitor.h"
+#include "harness/reach.h"
+#include "harness/run.h"
+#include "harness/scheduler.h"
+
+struct running {
+    struct plan *plan;
+    struct log *log;
+    struct run_outcome *outcome;
+    const char *directory, *command;
+    struct arena arena;
+    struct history history;
+    struct test test;
+    struct reach reach;
+    struct control control;
+    bool connected;
+    bool started;  /* some of the system may run, and has to be stopped */
+    uint32_t hung; /* clients that never came back */
+    struct buf version;
+    struct history_writer *writer;
+    struct faults *faults;
+    struct scheduler *scheduler;
+    struct monitor *monitor;
+    int64_t started_wall_ns, ended_wall_ns, work_began_ns, work_ended_ns;
+    /* the signal thread's */
+    pthread_t signals;
+    bool has_signals;
+    atomic_int interrupts;
+    atomic_bool working;       /* set up: an interrupt no longer cancels waiting for nodes */
+    atomic_bool finishing;     /* healed: what happens to agents now is our own doing */
+    pthread_mutex_t stop_lock; /* guards scheduler against being closed while it is being stopped */
+    bool stop_wanted;
+    struct err problem; /* the first one; guarded by stop_lock */
+};
+
+/* The harness itself cannot go on: keeps the first reason, and ends the work. From any thread. */
+void run_fail(struct running *running, const char *why);
+
+/* Judges the history if the work had begun, writes results.json, history.edn and every report. */
+void run_conclude(struct running *running, bool worked);
+
+#endif
