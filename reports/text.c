@@ -321,7 +321,8 @@ static void print_functions(struct page *page)
         text_table_add(&table, "all");
         for (int outcome = 0; outcome < DIGEST_OUTCOMES; outcome++)
             add_number(&table, digest->total[outcome]);
-        add_row(&table, (const char *const[]){"", "", ""});
+        for (int quantile = 0; quantile < 3; quantile++)
+            text_table_add(&table, "");
     }
     text_table_print(&table, 2, &page->out);
     text_table_free(&table);
