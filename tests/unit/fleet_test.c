@@ -493,9 +493,9 @@ static void half_an_upload_never_takes_the_target(void **state)
     assert_int_equal(fleet_upload(fleet, &upload, 1, &err), ERR_IO);
     pthread_join(thread, NULL);
     assert_contains(err.message, "connection lost");
+    fleet_close(fleet); /* the command has ended by then */
     assert_string_equal(file_text(in_directory("half")), "old\n");
     unlink(in_directory("huge"));
-    fleet_close(fleet);
 }
 
 int main(void)
