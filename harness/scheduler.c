@@ -39,7 +39,8 @@ struct scheduler {
     struct generator *generator;
     struct worker **places; /* clients, then the nemesis; a hung one's place goes to a new one */
     uint32_t count, running, sleepers;
-    uint32_t hung; /* abandoned so far */
+    uint32_t hung;                 /* abandoned so far */
+    struct scheduler *left_before; /* in the list of those left behind */
     bool stopping;
     bool news; /* the generator may now answer otherwise to those who wait */
     bool out_of_memory;
@@ -112,10 +113,18 @@ enum err_code scheduler_open(const struct scheduler_options *options, struct sch
     return ERR_NONE;
 }
 
+/* A thread that hangs in a client may yet come back and take the lock: its scheduler stays. */
+static struct scheduler *left_behind;
+
 void scheduler_close(struct scheduler *scheduler)
 {
-    if (scheduler == NULL || scheduler->hung > 0)
-        return; /* a thread that hangs in a client may yet come back and take the lock */
+    if (scheduler == NULL)
+        return;
+    if (scheduler->hung > 0) {
+        scheduler->left_before = left_behind;
+        left_behind = scheduler;
+        return;
+    }
     for (uint32_t i = 0; i < scheduler->count; i++)
         worker_free(scheduler->places[i]);
     free(scheduler->places);
