@@ -114,7 +114,7 @@ enum err_code scheduler_open(const struct scheduler_options *options, struct sch
 }
 
 /* A thread that hangs in a client may yet come back and take the lock: its scheduler stays. */
-static struct scheduler *left_behind;
+static struct scheduler *volatile left_behind; /* volatile: kept for leak checkers to see */
 
 void scheduler_close(struct scheduler *scheduler)
 {
