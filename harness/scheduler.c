@@ -335,10 +335,9 @@ static void *work(void *argument)
         pthread_cond_signal(&scheduler->ended);
     }
     pthread_mutex_unlock(&scheduler->lock);
-    if (abandoned)
-        return NULL; /* its memory is left: the scheduler may be gone, and a client hangs but rarely
-                      */
     client_done(worker);
+    if (abandoned)
+        worker_free(worker); /* nobody else knows it any more */
     return NULL;
 }
 
