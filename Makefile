@@ -40,7 +40,7 @@ AGENT_LDFLAGS := $(if $(SAN),,-static)
 
 BASE_SRC := $(wildcard harness/base/*.c)
 AGENT_SRC := $(filter-out %/main.c,$(wildcard harness/agent/*.c))
-LIB_SRC := $(filter-out harness/cli/main.c,$(wildcard harness/*.c harness/cluster/*.c harness/cli/*.c nemeses/*.c \
+LIB_SRC := $(filter-out harness/cli/main.c harness/agent/% harness/base/%,$(wildcard harness/*.c harness/*/*.c nemeses/*.c \
 	checkers/*.c checkers/*/*.c workloads/*.c workloads/systems/*.c reports/*.c))
 # The queue shares no code with the harness, so that no bug can hide in both.
 QUEUE_SRC := $(filter-out queue/main.c,$(wildcard queue/*.c))

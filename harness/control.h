@@ -5,9 +5,9 @@
 
 #include <stdatomic.h>
 
-#include "harness/agent_link.h"
-#include "harness/fleet.h"
 #include "harness/log.h"
+#include "harness/remote/agent_link.h"
+#include "harness/remote/fleet.h"
 #include "harness/test.h"
 
 /* A daemon that ended; texts live during the call only. */

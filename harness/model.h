@@ -6,8 +6,8 @@
 #define ORDEAL_MODEL_H
 
 #include "harness/base/buf.h"
+#include "harness/histories/value_table.h"
 #include "harness/history.h"
-#include "harness/value_table.h"
 
 /* One operation as a model sees it, decoded once before the search. */
 struct model_op {

@@ -4,7 +4,7 @@
 #define ORDEAL_MONITOR_H
 
 #include "harness/faults.h"
-#include "harness/history_file.h"
+#include "harness/histories/history_file.h"
 #include "harness/log.h"
 #include "harness/scheduler.h"
 

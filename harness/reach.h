@@ -3,9 +3,9 @@
 #ifndef ORDEAL_REACH_H
 #define ORDEAL_REACH_H
 
-#include "harness/fleet.h"
 #include "harness/log.h"
 #include "harness/plan.h"
+#include "harness/remote/fleet.h"
 
 struct cluster;
 

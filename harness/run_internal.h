@@ -8,7 +8,7 @@
 
 #include "harness/control.h"
 #include "harness/faults.h"
-#include "harness/history_file.h"
+#include "harness/histories/history_file.h"
 #include "harness/monitor.h"
 #include "harness/reach.h"
 #include "harness/run.h"

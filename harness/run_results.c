@@ -4,7 +4,7 @@
 
 #include "harness/base/clock.h"
 #include "harness/base/text.h"
-#include "harness/history_io.h"
+#include "harness/histories/history_io.h"
 #include "harness/run_internal.h"
 #include "harness/store.h"
 

@@ -9,7 +9,7 @@
 
 #include "harness/base/clock.h"
 #include "harness/base/text.h"
-#include "harness/history_io.h"
+#include "harness/histories/history_io.h"
 
 enum { ATTEMPTS_MAX = 1000, FILE_BYTES_MAX = 1 << 30 };
 

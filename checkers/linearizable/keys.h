@@ -7,7 +7,7 @@
 #define ORDEAL_LINEARIZABLE_KEYS_H
 
 #include "harness/checker.h"
-#include "harness/value_table.h"
+#include "harness/histories/value_table.h"
 
 struct lin_keys {
     bool keyed;

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "harness/history_io.h"
+#include "harness/histories/history_io.h"
 
 enum { EXIT_ARGUMENTS = 254, EXIT_FAILED = 255 };
 

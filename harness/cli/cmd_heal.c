@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "harness/cli/by_hand.h"
-#include "harness/fleet.h"
 #include "harness/reach.h"
+#include "harness/remote/fleet.h"
 #include "harness/run.h"
 
 /* Any version of the agent can replay a journal; the newest one that is there does. An agent that

@@ -3,8 +3,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "harness/edn.h"
-#include "harness/history_edn.h"
+#include "harness/histories/edn.h"
+#include "harness/histories/history_edn.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -8,8 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "harness/history_file.h"
-#include "harness/history_record.h"
+#include "harness/histories/history_file.h"
+#include "harness/histories/history_record.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

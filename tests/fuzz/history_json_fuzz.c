@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "harness/history_json.h"
+#include "harness/histories/history_json.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

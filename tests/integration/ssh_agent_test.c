@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "harness/agent_link.h"
 #include "harness/base/clock.h"
+#include "harness/remote/agent_link.h"
 #include "tests/lib/test.h"
 #include "tests/lib/test_sshd.h"
 

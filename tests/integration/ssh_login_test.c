@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "harness/base/clock.h"
-#include "harness/fleet.h"
+#include "harness/remote/fleet.h"
 #include "tests/lib/test.h"
 #include "tests/lib/test_sshd.h"
 

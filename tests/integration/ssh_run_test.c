@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "harness/base/clock.h"
-#include "harness/fleet.h"
-#include "harness/sha256.h"
+#include "harness/remote/fleet.h"
+#include "harness/remote/sha256.h"
 #include "tests/lib/test.h"
 #include "tests/lib/test_sshd.h"
 

@@ -2,7 +2,7 @@
 #ifndef ORDEAL_TESTS_FAKE_FLEET_H
 #define ORDEAL_TESTS_FAKE_FLEET_H
 
-#include "harness/fleet.h"
+#include "harness/remote/fleet.h"
 
 /* Nodes "n1" ... as user root. */
 const struct node *fake_nodes(void);

@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#include "harness/remote.h"
+#include "harness/remote/remote.h"
 
 enum { FAKE_NODES_MAX = 32 };
 

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "harness/fleet.h"
+#include "harness/remote/fleet.h"
 
 enum { TEST_SSHD_NODES = 20 };
 

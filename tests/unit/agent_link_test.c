@@ -6,8 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "harness/agent_link.h"
 #include "harness/base/clock.h"
+#include "harness/remote/agent_link.h"
 #include "tests/lib/fake_fleet.h"
 #include "tests/lib/fake_remote.h"
 #include "tests/lib/test.h"

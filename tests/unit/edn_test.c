@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness/edn.h"
+#include "harness/histories/edn.h"
 #include "tests/lib/test.h"
 
 /* Reads `text` and prints it again: `printed`. */

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "harness/base/clock.h"
-#include "harness/batch.h"
-#include "harness/fleet.h"
+#include "harness/remote/batch.h"
+#include "harness/remote/fleet.h"
 #include "tests/lib/fake_fleet.h"
 #include "tests/lib/fake_remote.h"
 #include "tests/lib/test.h"

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "harness/base/clock.h"
-#include "harness/fleet.h"
+#include "harness/remote/fleet.h"
 #include "tests/lib/fake_fleet.h"
 #include "tests/lib/fake_remote.h"
 #include "tests/lib/test.h"

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "harness/base/text.h"
-#include "harness/history_edn.h"
+#include "harness/histories/history_edn.h"
 #include "tests/lib/random_value.h"
 #include "tests/lib/test.h"
 

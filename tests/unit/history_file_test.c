@@ -14,8 +14,8 @@
 
 #include "harness/base/clock.h"
 #include "harness/base/text.h"
-#include "harness/history_file.h"
-#include "harness/history_record.h"
+#include "harness/histories/history_file.h"
+#include "harness/histories/history_record.h"
 #include "tests/lib/random_value.h"
 #include "tests/lib/test.h"
 

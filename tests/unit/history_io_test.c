@@ -11,7 +11,7 @@
 
 #include "harness/base/text.h"
 #include "harness/cli/cmd_convert.h"
-#include "harness/history_io.h"
+#include "harness/histories/history_io.h"
 #include "tests/lib/random_value.h"
 #include "tests/lib/test.h"
 

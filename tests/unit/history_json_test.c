@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include "harness/base/text.h"
-#include "harness/edn.h"
-#include "harness/history_edn.h"
-#include "harness/history_json.h"
+#include "harness/histories/edn.h"
+#include "harness/histories/history_edn.h"
+#include "harness/histories/history_json.h"
 #include "tests/lib/random_value.h"
 #include "tests/lib/test.h"
 

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "harness/history_edn.h"
+#include "harness/histories/history_edn.h"
 #include "tests/lib/random_value.h"
 #include "tests/lib/test.h"
 

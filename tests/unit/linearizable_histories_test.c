@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "harness/checker.h"
-#include "harness/history_io.h"
+#include "harness/histories/history_io.h"
 #include "tests/lib/test.h"
 
 static enum verdict judge(const struct history *history, const char *model, const char *engine,

@@ -6,10 +6,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "harness/fleet_internal.h"
 #include "harness/node.h"
-#include "harness/sha256.h"
-#include "harness/ssh_internal.h"
+#include "harness/remote/fleet_internal.h"
+#include "harness/remote/sha256.h"
+#include "harness/remote/ssh_internal.h"
 #include "tests/lib/test.h"
 
 /* ---- Nodes ---- */

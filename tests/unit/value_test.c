@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "harness/edn.h"
+#include "harness/histories/edn.h"
 #include "tests/lib/random_value.h"
 #include "tests/lib/test.h"
 

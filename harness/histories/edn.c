@@ -1,0 +1,684 @@
+/* Reading EDN: see edn.h. */
+#include "harness/histories/edn.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Characters ---- */
+
+enum { BLANK = 1, DELIMITER = 2, DIGIT = 4, CONTROL = 8, END_OF_TOKEN = BLANK | DELIMITER };
+
+static const uint8_t classes[256] = {
+    [0 ... 8] = CONTROL, ['\t'] = BLANK,    ['\n'] = BLANK,        [11] = BLANK,
+    [12] = BLANK,        ['\r'] = BLANK,    [14 ... 27] = CONTROL, [28 ... 31] = BLANK,
+    [' '] = BLANK,       [','] = BLANK,     ['"'] = DELIMITER,     ['('] = DELIMITER,
+    [')'] = DELIMITER,   ['['] = DELIMITER, [']'] = DELIMITER,     ['{'] = DELIMITER,
+    ['}'] = DELIMITER,   [';'] = DELIMITER, [127] = CONTROL,       ['0' ... '9'] = DIGIT,
+};
+
+static unsigned class_of(char c)
+{
+    return classes[(unsigned char)c];
+}
+
+bool edn_is_name(const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if (class_of(text[i]) & (END_OF_TOKEN | CONTROL))
+            return false;
+    return length > 0;
+}
+
+bool edn_fail(struct edn_reader *reader, const char *at, const char *problem)
+{
+    reader->problem = problem;
+    reader->problem_at = at;
+    reader->ended = false;
+    return false;
+}
+
+bool edn_fail_ended(struct edn_reader *reader, const char *problem)
+{
+    edn_fail(reader, reader->end, problem);
+    reader->ended = true;
+    return false;
+}
+
+/* A wrong token that touches the end may only be half of a right one. */
+static bool fail_token(struct edn_reader *reader, const char *at, const char *problem)
+{
+    edn_fail(reader, at, problem);
+    reader->ended = reader->at == reader->end;
+    return false;
+}
+
+/* ---- Texts already made ---- */
+
+enum { NAMES_SLOTS = 8192, NAMES_MAX = NAMES_SLOTS / 2, NAME_BYTES_MAX = 40 };
+
+struct edn_names {
+    struct edn_name {
+        uint32_t hash;
+        struct value value; /* nil: free */
+    } slots[NAMES_SLOTS];
+    unsigned count;
+};
+
+static struct value make_text(struct edn_reader *reader, enum value_kind kind, const char *text,
+                              size_t length)
+{
+    if (reader->skipping > 0)
+        return value_nil();
+    if (reader->names == NULL || length > NAME_BYTES_MAX)
+        return value_text(reader->arena, kind, text, length);
+    uint32_t hash = (uint32_t)kind;
+    for (size_t i = 0; i < length; i++)
+        hash = (hash ^ (unsigned char)text[i]) * UINT32_C(0x01000193);
+    for (uint32_t at = hash ^ hash >> 15;; at++) {
+        struct edn_name *name = &reader->names->slots[at % NAMES_SLOTS];
+        if (value_is_nil(name->value)) {
+            struct value made = value_text(reader->arena, kind, text, length);
+            if (reader->names->count < NAMES_MAX) {
+                *name = (struct edn_name){.hash = hash, .value = made};
+                reader->names->count++;
+            }
+            return made;
+        }
+        if (name->hash == hash && value_kind(name->value) == kind &&
+            value_text_length(name->value) == length &&
+            memcmp(value_as_text(name->value), text, length) == 0)
+            return name->value;
+    }
+}
+
+/* ---- Numbers ---- */
+
+static bool is_number_start(const char *at, const char *end)
+{
+    if (class_of(*at) & DIGIT)
+        return true;
+    return (*at == '-' || *at == '+') && at + 1 < end && (class_of(at[1]) & DIGIT);
+}
+
+static size_t digits(const char *text, size_t length)
+{
+    size_t count = 0;
+    while (count < length && (class_of(text[count]) & DIGIT))
+        count++;
+    return count;
+}
+
+/* The integer of `length` digits; false when it does not fit. */
+static bool decimal(const char *text, size_t length, bool negative, int64_t *integer)
+{
+    uint64_t sum = 0;
+    if (length > 19)
+        return false;
+    for (size_t i = 0; i < length; i++)
+        sum = sum * 10 + (uint64_t)(text[i] - '0'); /* 19 digits fit an unsigned word */
+    if (sum > (uint64_t)INT64_MAX + negative)
+        return false;
+    *integer = (int64_t)(negative ? 0 - sum : sum);
+    return true;
+}
+
+static bool hexadecimal(const char *text, size_t length, bool negative, int64_t *integer)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < length; i++) {
+        char c = text[i];
+        unsigned digit = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
+                         : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
+                         : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A') + 10
+                                                : 16;
+        if (digit == 16 || sum >> 59 != 0)
+            return false;
+        sum = sum << 4 | digit;
+    }
+    *integer = (int64_t)(negative ? 0 - sum : sum);
+    return length > 0;
+}
+
+/* What the whole token is, after its sign: "12", "12N", "1/3", "1.5M", "1.0E10". */
+static bool is_ratio(const char *text, size_t length)
+{
+    size_t above = digits(text, length);
+    return above > 0 && above < length && text[above] == '/' &&
+           digits(text + above + 1, length - above - 1) == length - above - 1 && above + 1 < length;
+}
+
+static bool is_real(const char *text, size_t length)
+{
+    size_t at = digits(text, length);
+    if (at == 0)
+        return false;
+    if (at < length && text[at] == '.') {
+        at++;
+        at += digits(text + at, length - at);
+    }
+    if (at < length && (text[at] == 'e' || text[at] == 'E')) {
+        at++;
+        at += at < length && (text[at] == '-' || text[at] == '+');
+        size_t exponent = digits(text + at, length - at);
+        if (exponent == 0)
+            return false;
+        at += exponent;
+    }
+    return at == length;
+}
+
+static bool read_real(struct edn_reader *reader, const char *text, size_t length,
+                      struct value *value)
+{
+    char small[64], *copy = small;
+    if (length >= sizeof small && (copy = malloc(length + 1)) == NULL)
+        return edn_fail(reader, text, "out of memory for a number");
+    memcpy(copy, text, length);
+    copy[length] = '\0';
+    if (reader->skipping == 0)
+        *value = value_double(reader->arena, strtod(copy, NULL));
+    if (copy != small)
+        free(copy);
+    return true;
+}
+
+/* An integer past 64 bits keeps its N, so that 2^70 and 2^70N are one value. */
+static struct value wide_integer(struct edn_reader *reader, const char *text, size_t length,
+                                 bool has_n)
+{
+    if (reader->skipping > 0)
+        return value_nil();
+    char *copy = arena_printf(reader->arena, "%.*s%s", (int)(length < INT32_MAX ? length : 0), text,
+                              has_n ? "" : "N");
+    return value_text(reader->arena, VALUE_NUMBER, copy, strlen(copy));
+}
+
+static bool read_number(struct edn_reader *reader, const char *text, size_t length,
+                        struct value *value)
+{
+    bool negative = text[0] == '-';
+    size_t sign = negative || text[0] == '+';
+    const char *body = text + sign;
+    size_t count = length - sign, whole = digits(body, count);
+    int64_t integer;
+    char last = body[count - 1];
+    *value = value_nil();
+    if (whole == count || (whole + 1 == count && last == 'N')) {
+        if (whole > 1 && body[0] == '0')
+            return fail_token(reader, text, "a number that begins with 0 (octal or decimal?)");
+        if (decimal(body, whole, negative, &integer))
+            *value = value_int(reader->arena, integer);
+        else
+            *value = wide_integer(reader, text[0] == '+' ? body : text,
+                                  text[0] == '+' ? count : length, whole != count);
+        return true;
+    }
+    if (count > 2 && body[0] == '0' && (body[1] == 'x' || body[1] == 'X') &&
+        hexadecimal(body + 2, count - 2, negative, &integer)) {
+        *value = value_int(reader->arena, integer);
+        return true;
+    }
+    if (is_real(body, count))
+        return read_real(reader, text, length, value);
+    if (is_ratio(body, count) || (last == 'M' && is_real(body, count - 1))) {
+        *value = make_text(reader, VALUE_NUMBER, text, length);
+        return true;
+    }
+    return fail_token(reader, text, "not a number, though it begins like one");
+}
+
+/* ---- Strings ---- */
+
+static int hex4(const char *text)
+{
+    int64_t code;
+    return hexadecimal(text, 4, false, &code) ? (int)code : -1;
+}
+
+static void add_utf8(struct buf *out, unsigned code)
+{
+    if (code < 0x80) {
+        buf_add_char(out, (char)code);
+    } else if (code < 0x800) {
+        buf_add_char(out, (char)(0xc0 | code >> 6));
+        buf_add_char(out, (char)(0x80 | (code & 0x3f)));
+    } else if (code < 0x10000) {
+        buf_add_char(out, (char)(0xe0 | code >> 12));
+        buf_add_char(out, (char)(0x80 | (code >> 6 & 0x3f)));
+        buf_add_char(out, (char)(0x80 | (code & 0x3f)));
+    } else {
+        buf_add_char(out, (char)(0xf0 | code >> 18));
+        buf_add_char(out, (char)(0x80 | (code >> 12 & 0x3f)));
+        buf_add_char(out, (char)(0x80 | (code >> 6 & 0x3f)));
+        buf_add_char(out, (char)(0x80 | (code & 0x3f)));
+    }
+}
+
+/* \uXXXX, two of them for a code point past 16 bits; half a pair becomes U+FFFD. `at` is at the u;
+ * the result is how many bytes were used, 0 when it is malformed. */
+static size_t add_unicode(struct buf *out, const char *at, const char *end)
+{
+    int first = end - at >= 5 ? hex4(at + 1) : -1;
+    if (first < 0)
+        return 0;
+    if (first >= 0xd800 && first < 0xdc00 && end - at >= 11 && at[5] == '\\' && at[6] == 'u') {
+        int second = hex4(at + 7);
+        if (second >= 0xdc00 && second < 0xe000) {
+            add_utf8(out,
+                     0x10000 + ((unsigned)(first - 0xd800) << 10) + (unsigned)(second - 0xdc00));
+            return 11;
+        }
+    }
+    add_utf8(out, first >= 0xd800 && first < 0xe000 ? 0xfffd : (unsigned)first);
+    return 5;
+}
+
+/* One escape; `at` is behind the backslash. The number of bytes used, 0 when there is no such. */
+static size_t add_escape(struct buf *out, const char *at, const char *end)
+{
+    static const char from[] = "\"\\ntrbf", to[] = "\"\\\n\t\r\b\f";
+    const char *known = *at == '\0' ? NULL : strchr(from, *at);
+    if (known != NULL) {
+        buf_add_char(out, to[known - from]);
+        return 1;
+    }
+    if (*at == 'u')
+        return add_unicode(out, at, end);
+    unsigned code = 0;
+    size_t used = 0;
+    while (used < 3 && at + used < end && at[used] >= '0' && at[used] <= '7')
+        code = code * 8 + (unsigned)(at[used++] - '0');
+    if (used == 0 || code > 0377)
+        return 0;
+    add_utf8(out, code);
+    return used;
+}
+
+static bool read_escaped(struct edn_reader *reader, const char *text, const char *end,
+                         struct value *value)
+{
+    struct buf out = BUF_INIT;
+    bool good = true;
+    while (text < end && good) {
+        const char *slash = memchr(text, '\\', (size_t)(end - text));
+        const char *plain_end = slash == NULL ? end : slash;
+        buf_add(&out, text, (size_t)(plain_end - text));
+        text = plain_end;
+        if (slash == NULL)
+            break;
+        size_t used = add_escape(&out, slash + 1, end);
+        good = used > 0 || edn_fail(reader, slash, "an escape that EDN does not have");
+        text = slash + 1 + used;
+    }
+    if (good)
+        *value = make_text(reader, VALUE_STRING, buf_text(&out), out.length);
+    buf_free(&out);
+    return good;
+}
+
+static bool read_string(struct edn_reader *reader, struct value *value)
+{
+    const char *text = reader->at + 1, *at = text;
+    bool escaped = false;
+    while (at < reader->end && *at != '"') {
+        if (*at == '\\') {
+            escaped = true;
+            at++;
+            if (at == reader->end)
+                break;
+        }
+        at++;
+    }
+    if (at >= reader->end)
+        return edn_fail_ended(reader, "the text ends inside a string");
+    reader->at = at + 1;
+    if (escaped)
+        return read_escaped(reader, text, at, value);
+    *value = make_text(reader, VALUE_STRING, text, (size_t)(at - text));
+    return true;
+}
+
+/* ---- Tokens: numbers, keywords, symbols, characters ---- */
+
+static const char *token_end(const struct edn_reader *reader, const char *at)
+{
+    while (at < reader->end && !(class_of(*at) & (END_OF_TOKEN | CONTROL)))
+        at++;
+    return at;
+}
+
+bool edn_read_token(struct edn_reader *reader, const char **text, size_t *length)
+{
+    const char *end = token_end(reader, reader->at);
+    *text = reader->at;
+    *length = (size_t)(end - reader->at);
+    reader->at = end;
+    return *length > 0;
+}
+
+static bool is(const char *text, size_t length, const char *word)
+{
+    return strlen(word) == length && memcmp(text, word, length) == 0;
+}
+
+static bool read_token(struct edn_reader *reader, struct value *value)
+{
+    const char *text;
+    size_t length;
+    bool number = is_number_start(reader->at, reader->end);
+    if (!edn_read_token(reader, &text, &length))
+        return edn_fail(reader, reader->at, "a control character");
+    if (number)
+        return read_number(reader, text, length, value);
+    if (text[0] == ':') {
+        if (length == 1)
+            return fail_token(reader, text, "a colon without a name");
+        *value = make_text(reader, VALUE_KEYWORD, text + 1, length - 1);
+        return true;
+    }
+    if (is(text, length, "nil"))
+        *value = value_nil();
+    else if (is(text, length, "true") || is(text, length, "false"))
+        *value = value_bool(text[0] == 't');
+    else
+        *value = make_text(reader, VALUE_SYMBOL, text, length);
+    return true;
+}
+
+/* \a, \newline, \u03a9, and delimiters: \( */
+static bool read_char(struct edn_reader *reader, struct value *value)
+{
+    const char *text = reader->at + 1;
+    if (text == reader->end)
+        return edn_fail_ended(reader, "the text ends inside a character");
+    if (class_of(*text) & (CONTROL | BLANK) && *text != ',')
+        return edn_fail(reader, reader->at, "a backslash without a character");
+    const char *end = class_of(*text) & END_OF_TOKEN ? text + 1 : token_end(reader, text);
+    reader->at = end;
+    *value = make_text(reader, VALUE_CHAR, text, (size_t)(end - text));
+    return true;
+}
+
+/* ---- Collections and tags ---- */
+
+static bool push(struct edn_reader *reader, struct value value)
+{
+    if (reader->skipping > 0)
+        return true;
+    if (reader->stack_count == reader->stack_capacity) {
+        size_t capacity = reader->stack_capacity == 0 ? 64 : reader->stack_capacity * 2;
+        struct value *stack = realloc(reader->stack, capacity * sizeof *stack);
+        if (stack == NULL)
+            return edn_fail(reader, reader->at, "out of memory for a collection");
+        reader->stack = stack;
+        reader->stack_capacity = capacity;
+    }
+    reader->stack[reader->stack_count++] = value;
+    return true;
+}
+
+static bool read_items(struct edn_reader *reader, enum value_kind kind, char close, size_t *count)
+{
+    for (*count = 0;; (*count)++) {
+        int next = edn_next(reader);
+        if (next == close)
+            break;
+        struct value item;
+        if (next == -1)
+            return edn_fail_ended(reader, "the text ends inside a collection");
+        if (next < 0 || !edn_read(reader, &item) || !push(reader, item))
+            return false;
+    }
+    if (kind == VALUE_MAP && *count % 2 != 0)
+        return edn_fail(reader, reader->at, "a map whose last key has no value");
+    reader->at++;
+    return true;
+}
+
+/* `open` bytes begin it. */
+static bool read_collection(struct edn_reader *reader, enum value_kind kind, size_t open,
+                            char close, struct value *value)
+{
+    if (reader->depth >= EDN_DEPTH_MAX)
+        return edn_fail(reader, reader->at, "collections nested more than 512 deep");
+    size_t base = reader->stack_count, count;
+    reader->at += open;
+    reader->depth++;
+    bool good = read_items(reader, kind, close, &count);
+    reader->depth--;
+    reader->stack_count = base;
+    *value = value_nil();
+    if (good && reader->skipping == 0)
+        *value = value_items(reader->arena, kind,
+                             reader->stack == NULL ? NULL : reader->stack + base, count);
+    return good;
+}
+
+static bool read_special_double(struct edn_reader *reader, struct value *value)
+{
+    const char *text;
+    size_t length;
+    reader->at += 2;
+    if (reader->at == reader->end)
+        return edn_fail_ended(reader, "the text ends inside a number");
+    if (!edn_read_token(reader, &text, &length))
+        length = 0;
+    double real = is(text, length, "NaN") ? __builtin_nan("") : __builtin_inf();
+    if (is(text, length, "-Inf"))
+        real = -real;
+    else if (!is(text, length, "NaN") && !is(text, length, "Inf"))
+        return fail_token(reader, text, "neither ##NaN nor ##Inf nor ##-Inf");
+    if (reader->skipping == 0)
+        *value = value_double(reader->arena, real);
+    return true;
+}
+
+/* #<Object of old printers>, with angle brackets inside it. */
+static bool read_unreadable(struct edn_reader *reader, struct value *value)
+{
+    const char *text = reader->at, *at = text + 1;
+    unsigned depth = 0;
+    do {
+        if (at == reader->end)
+            return edn_fail_ended(reader, "the text ends inside #<...>");
+        depth += (*at == '<') - (unsigned)(*at == '>');
+        at++;
+    } while (depth > 0);
+    reader->at = at;
+    *value = make_text(reader, VALUE_SYMBOL, text, (size_t)(at - text));
+    return true;
+}
+
+static bool read_tagged(struct edn_reader *reader, struct value *value)
+{
+    const char *text;
+    size_t length;
+    struct value pair[2];
+    if (reader->depth >= EDN_DEPTH_MAX)
+        return edn_fail(reader, reader->at, "tags nested more than 512 deep");
+    reader->at++;
+    if (!edn_read_token(reader, &text, &length) || text[0] == '\\')
+        return edn_fail(reader, text - 1, "a # that begins nothing EDN has");
+    pair[0] = make_text(reader, VALUE_SYMBOL, text, length);
+    reader->depth++;
+    int next = edn_next(reader);
+    bool good = next >= 0 && edn_read(reader, &pair[1]);
+    reader->depth--;
+    if (next == -1)
+        return edn_fail_ended(reader, "the text ends behind a tag");
+    *value = value_nil();
+    if (good && reader->skipping == 0)
+        *value = value_items(reader->arena, VALUE_TAGGED, pair, 2);
+    return good;
+}
+
+static bool read_hash(struct edn_reader *reader, struct value *value)
+{
+    if (reader->at + 1 == reader->end)
+        return edn_fail_ended(reader, "the text ends behind a #");
+    switch (reader->at[1]) {
+    case '{':
+        return read_collection(reader, VALUE_SET, 2, '}', value);
+    case '#':
+        return read_special_double(reader, value);
+    case '<':
+        return read_unreadable(reader, value);
+    case '\'': /* a var, as printed: #'clojure.core/inc */
+        return read_token(reader, value);
+    default:
+        return read_tagged(reader, value);
+    }
+}
+
+/* A byte at which a value begins. */
+static bool read_here(struct edn_reader *reader, struct value *value)
+{
+    switch (*reader->at) {
+    case '"':
+        return read_string(reader, value);
+    case '[':
+        return read_collection(reader, VALUE_VECTOR, 1, ']', value);
+    case '(':
+        return read_collection(reader, VALUE_LIST, 1, ')', value);
+    case '{':
+        return read_collection(reader, VALUE_MAP, 1, '}', value);
+    case '#':
+        return read_hash(reader, value);
+    case '\\':
+        return read_char(reader, value);
+    case ']':
+    case ')':
+    case '}':
+        return edn_fail(reader, reader->at, "a closing bracket that nothing opened");
+    default:
+        return read_token(reader, value);
+    }
+}
+
+bool edn_skip(struct edn_reader *reader)
+{
+    struct value none;
+    reader->skipping++;
+    bool good = edn_read(reader, &none);
+    reader->skipping--;
+    return good;
+}
+
+/* `#_` and the value behind it. */
+static bool discard(struct edn_reader *reader)
+{
+    if (reader->depth >= EDN_DEPTH_MAX)
+        return edn_fail(reader, reader->at, "#_ nested more than 512 deep");
+    reader->at += 2;
+    reader->depth++;
+    bool good = edn_skip(reader);
+    reader->depth--;
+    return good;
+}
+
+int edn_next(struct edn_reader *reader)
+{
+    while (reader->at < reader->end) {
+        char c = *reader->at;
+        if (class_of(c) & BLANK) {
+            reader->at++;
+        } else if (c == ';') {
+            const char *newline = memchr(reader->at, '\n', (size_t)(reader->end - reader->at));
+            reader->at = newline == NULL ? reader->end : newline + 1;
+        } else if (c == '#' && reader->at + 1 < reader->end && reader->at[1] == '_') {
+            if (!discard(reader))
+                return -2;
+        } else {
+            return (unsigned char)c;
+        }
+    }
+    return -1;
+}
+
+bool edn_read(struct edn_reader *reader, struct value *value)
+{
+    int next = edn_next(reader);
+    if (next == -1)
+        return edn_fail_ended(reader, "the text ends before a value");
+    return next >= 0 && read_here(reader, value);
+}
+
+/* ---- Readers and one-off parsing ---- */
+
+void edn_reader_init(struct edn_reader *reader, struct arena *arena)
+{
+    *reader = (struct edn_reader){.arena = arena};
+    reader->names = calloc(1, sizeof *reader->names); /* without it every text is made anew */
+}
+
+void edn_reader_free(struct edn_reader *reader)
+{
+    free(reader->names);
+    free(reader->stack);
+}
+
+void edn_reader_text(struct edn_reader *reader, const char *text, size_t length)
+{
+    reader->at = text;
+    reader->end = text + length;
+    reader->depth = 0;
+    reader->skipping = 0;
+    reader->stack_count = 0;
+    reader->ended = false;
+}
+
+static enum err_code tell(const struct edn_reader *reader, const char *text, struct err *err)
+{
+    uint64_t line = 1, column = 1;
+    for (const char *at = text; at < reader->problem_at; at++) {
+        column++;
+        if (*at == '\n') {
+            line++;
+            column = 1;
+        }
+    }
+    return err_set(err, ERR_PARSE, "%" PRIu64 ":%" PRIu64 ": %s", line, column, reader->problem);
+}
+
+enum err_code edn_parse(struct arena *arena, const char *text, size_t length, size_t *consumed,
+                        struct value *value, struct err *err)
+{
+    struct edn_reader reader = {.arena = arena};
+    struct value parsed;
+    edn_reader_text(&reader, text, length);
+    enum err_code code = ERR_NONE;
+    if (!edn_read(&reader, &parsed))
+        code = tell(&reader, text, err);
+    edn_reader_free(&reader);
+    if (code != ERR_NONE)
+        return code;
+    if (consumed != NULL)
+        *consumed = (size_t)(reader.at - text);
+    *value = parsed;
+    return ERR_NONE;
+}
+
+enum err_code edn_parse_all(struct arena *arena, const char *text, size_t length,
+                            struct value *value, struct err *err)
+{
+    size_t consumed;
+    struct value parsed;
+    enum err_code code = edn_parse(arena, text, length, &consumed, &parsed, err);
+    if (code != ERR_NONE)
+        return code;
+    struct edn_reader rest = {.arena = arena};
+    edn_reader_text(&rest, text + consumed, length - consumed);
+    int next = edn_next(&rest);
+    if (next >= 0)
+        edn_fail(&rest, rest.at, "something follows the value");
+    if (next != -1)
+        code = tell(&rest, text, err);
+    edn_reader_free(&rest);
+    if (code == ERR_NONE)
+        *value = parsed;
+    return code;
+}

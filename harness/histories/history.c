@@ -1,0 +1,348 @@
+/* A history: see history.h. */
+#include "harness/history.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/histories/edn.h"
+
+enum { CAPACITY_MIN = 1024 };
+
+void history_init(struct history *history)
+{
+    *history = (struct history){.arena = ARENA_INIT};
+    history->errors = malloc(sizeof *history->errors);
+    if (history->errors == NULL)
+        abort();
+    history->errors[0] = value_nil();
+    history->error_count = 1;
+}
+
+void history_free(struct history *history)
+{
+    free(history->type);
+    free(history->f);
+    free(history->process);
+    free(history->value);
+    free(history->time_ns);
+    free(history->error);
+    free(history->f_names);
+    free(history->errors);
+    free(history->process_names);
+    free(history->partner);
+    arena_free(&history->arena);
+    *history = (struct history){.arena = ARENA_INIT};
+}
+
+/* Tables are small and grow rarely: one realloc a new entry. */
+static void *grow_table(void *table, uint32_t count, size_t size)
+{
+    void *grown = realloc(table, (count + 1) * size);
+    if (grown == NULL) {
+        fprintf(stderr, "ordeal: out of memory for the names of a history\n");
+        abort();
+    }
+    return grown;
+}
+
+int history_find_f(const struct history *history, const char *name)
+{
+    for (uint32_t i = 0; i < history->f_count; i++)
+        if (strcmp(history->f_names[i], name) == 0)
+            return (int)i;
+    return -1;
+}
+
+uint16_t history_f(struct history *history, const char *name)
+{
+    int known = history_find_f(history, name);
+    if (known >= 0)
+        return (uint16_t)known;
+    if (history->f_count >= HISTORY_F_MAX) {
+        fprintf(stderr, "ordeal: more than %d function names in one history\n", HISTORY_F_MAX);
+        abort();
+    }
+    history->f_names = grow_table(history->f_names, history->f_count, sizeof *history->f_names);
+    history->f_names[history->f_count] = arena_strdup(&history->arena, name);
+    return (uint16_t)history->f_count++;
+}
+
+int32_t history_process_named(struct history *history, const char *keyword)
+{
+    if (strcmp(keyword, "nemesis") == 0)
+        return PROCESS_NEMESIS;
+    if (strcmp(keyword, "daemon") == 0)
+        return PROCESS_DAEMON;
+    uint32_t i = 0;
+    while (i < history->process_name_count && strcmp(history->process_names[i], keyword) != 0)
+        i++;
+    if (i == history->process_name_count) {
+        history->process_names = grow_table(history->process_names, history->process_name_count,
+                                            sizeof *history->process_names);
+        history->process_names[history->process_name_count++] =
+            arena_strdup(&history->arena, keyword);
+    }
+    return PROCESS_OTHER - (int32_t)i;
+}
+
+const char *history_process_name(const struct history *history, int32_t process)
+{
+    if (process == PROCESS_NEMESIS)
+        return "nemesis";
+    if (process == PROCESS_DAEMON)
+        return "daemon";
+    uint32_t i = (uint32_t)(PROCESS_OTHER - process);
+    return process <= PROCESS_OTHER && i < history->process_name_count ? history->process_names[i]
+                                                                       : "unknown";
+}
+
+static bool grow_column(void *column, uint32_t capacity, size_t size)
+{
+    void *grown = realloc(*(void **)column, (size_t)capacity * size);
+    if (grown == NULL)
+        return false;
+    *(void **)column = grown;
+    return true;
+}
+
+static bool grow(struct history *history)
+{
+    uint64_t wanted = history->capacity == 0 ? CAPACITY_MIN : (uint64_t)history->capacity * 2;
+    uint32_t capacity = wanted >= HISTORY_NONE ? HISTORY_NONE - 1 : (uint32_t)wanted;
+    if (capacity == history->capacity || !grow_column(&history->type, capacity, 1) ||
+        !grow_column(&history->f, capacity, sizeof *history->f) ||
+        !grow_column(&history->process, capacity, sizeof *history->process) ||
+        !grow_column(&history->value, capacity, sizeof *history->value) ||
+        !grow_column(&history->time_ns, capacity, sizeof *history->time_ns) ||
+        !grow_column(&history->error, capacity, sizeof *history->error))
+        return false;
+    history->capacity = capacity;
+    return true;
+}
+
+/* Errors repeat: the newest few are looked at first, and there are never many kinds that matter. */
+static uint32_t error_id(struct history *history, struct value error)
+{
+    if (value_is_nil(error))
+        return 0;
+    uint32_t oldest = history->error_count > 64 ? history->error_count - 64 : 1;
+    for (uint32_t i = history->error_count; i-- > oldest;)
+        if (value_equal(history->errors[i], error))
+            return i;
+    history->errors = grow_table(history->errors, history->error_count, sizeof *history->errors);
+    history->errors[history->error_count] = value_copy(&history->arena, error);
+    return history->error_count++;
+}
+
+uint32_t history_append_own(struct history *history, const struct op *op, enum err_code *code)
+{
+    if (history->count == history->capacity && !grow(history)) {
+        *code = ERR_NOMEM;
+        return HISTORY_NONE;
+    }
+    uint32_t index = history->count++;
+    history->type[index] = (uint8_t)op->type;
+    history->f[index] = op->f;
+    history->process[index] = op->process;
+    history->value[index] = op->value;
+    history->time_ns[index] = op->time_ns;
+    history->error[index] = error_id(history, op->error);
+    *code = ERR_NONE;
+    return index;
+}
+
+uint32_t history_append(struct history *history, const struct op *op, enum err_code *code)
+{
+    uint32_t index = history_append_own(history, op, code);
+    if (index != HISTORY_NONE)
+        history->value[index] = value_copy(&history->arena, op->value);
+    return index;
+}
+
+struct op history_op(const struct history *history, uint32_t index)
+{
+    assert(index < history->count);
+    return (struct op){.index = index,
+                       .type = (enum op_type)history->type[index],
+                       .process = history->process[index],
+                       .f = history->f[index],
+                       .value = history->value[index],
+                       .error = history->errors[history->error[index]],
+                       .time_ns = history->time_ns[index]};
+}
+
+const char *history_f_name(const struct history *history, uint32_t index)
+{
+    return history->f_names[history->f[index]];
+}
+
+/* Open invocations by process (clients) and by process and function (others): an open-addressing
+ * table, since process numbers grow without bound as indeterminate ones are retired. */
+struct open_table {
+    struct open_slot {
+        uint64_t key; /* 0: free */
+        uint32_t index;
+    } * slots;
+    uint32_t mask, used;
+};
+
+static uint64_t open_key(const struct history *history, uint32_t index)
+{
+    uint64_t process = (uint32_t)history->process[index];
+    uint64_t f = history->process[index] >= 0 ? 0 : history->f[index] + UINT64_C(1);
+    return (process << 16 | f) + 1;
+}
+
+static struct open_slot *open_find(struct open_table *table, uint64_t key)
+{
+    uint64_t at = (key * UINT64_C(0x9e3779b97f4a7c15)) >> 32;
+    while (table->slots[at & table->mask].key != 0 && table->slots[at & table->mask].key != key)
+        at++;
+    return &table->slots[at & table->mask];
+}
+
+static bool open_reserve(struct open_table *table)
+{
+    if (table->slots != NULL && table->used * 2 < table->mask)
+        return true;
+    struct open_table grown = {.mask = table->slots == NULL ? 255 : table->mask * 2 + 1};
+    grown.slots = calloc((size_t)grown.mask + 1, sizeof *grown.slots);
+    if (grown.slots == NULL)
+        return false;
+    for (uint32_t i = 0; table->slots != NULL && i <= table->mask; i++)
+        if (table->slots[i].key != 0) {
+            *open_find(&grown, table->slots[i].key) = table->slots[i];
+            grown.used++;
+        }
+    free(table->slots);
+    *table = grown;
+    return true;
+}
+
+static enum err_code pair_event(struct history *h, struct open_table *table, uint32_t i,
+                                struct err *err)
+{
+    h->partner[i] = HISTORY_NONE;
+    if (h->process[i] == PROCESS_DAEMON)
+        return ERR_NONE; /* single events */
+    if (!open_reserve(table))
+        return err_set(err, ERR_NOMEM, "pairing the history's operations: out of memory");
+    struct open_slot *slot = open_find(table, open_key(h, i));
+    bool known = slot->key != 0;
+    bool open = known && slot->index != HISTORY_NONE;
+    bool invokes = h->process[i] >= 0 ? h->type[i] == OP_INVOKE : !open;
+    if (invokes && open)
+        return err_set(err, ERR_PARSE,
+                       "event %u: process %d invokes %s while its %s of event %u is still open", i,
+                       h->process[i], history_f_name(h, i), history_f_name(h, slot->index),
+                       slot->index);
+    if (!invokes && !open)
+        return err_set(err, ERR_PARSE, "event %u: process %d completes a %s that it never invoked",
+                       i, h->process[i], history_f_name(h, i));
+    if (!invokes && h->f[slot->index] != h->f[i])
+        return err_set(err, ERR_PARSE, "event %u: process %d completes %s but had invoked %s", i,
+                       h->process[i], history_f_name(h, i), history_f_name(h, slot->index));
+    if (!known) {
+        slot->key = open_key(h, i);
+        table->used++;
+    }
+    if (!invokes) {
+        h->partner[i] = slot->index;
+        h->partner[slot->index] = i;
+    }
+    slot->index = invokes ? i : HISTORY_NONE;
+    return ERR_NONE;
+}
+
+enum err_code history_pair(struct history *history, struct err *err)
+{
+    uint32_t *partner = realloc(history->partner, (history->count + 1) * sizeof *partner);
+    if (partner == NULL)
+        return err_set(err, ERR_NOMEM, "pairing %u events: out of memory", history->count);
+    history->partner = partner;
+    struct open_table table = {.slots = NULL};
+    enum err_code code = ERR_NONE;
+    for (uint32_t i = 0; i < history->count && code == ERR_NONE; i++)
+        code = pair_event(history, &table, i, err);
+    free(table.slots);
+    return code;
+}
+
+enum op_type history_outcome(const struct history *history, uint32_t invocation)
+{
+    uint32_t completion = history->partner[invocation];
+    return completion == HISTORY_NONE ? OP_INFO : (enum op_type)history->type[completion];
+}
+
+const char *op_type_name(enum op_type type)
+{
+    static const char *const names[] = {"invoke", "ok", "fail", "info"};
+    return names[type];
+}
+
+static void print_text(const char *name, struct buf *out)
+{
+    struct arena scratch = ARENA_INIT;
+    value_print(value_string(&scratch, name), out);
+    arena_free(&scratch);
+}
+
+/* A function may be any value in other people's histories ([:foo :start]); its name is then the
+ * printed value, which goes out again as it came in. */
+static bool prints_as_value(const char *name)
+{
+    struct arena scratch = ARENA_INIT;
+    struct value value;
+    bool good = strchr("[({#", name[0]) != NULL && name[0] != '\0' &&
+                edn_parse_all(&scratch, name, strlen(name), &value, NULL) == ERR_NONE &&
+                value_kind(value) != VALUE_SYMBOL;
+    arena_free(&scratch);
+    return good;
+}
+
+void history_print_f(const char *name, struct buf *out)
+{
+    if (edn_is_name(name, strlen(name)) && name[0] != '#') {
+        buf_add_char(out, ':');
+        buf_add_text(out, name);
+    } else if (prints_as_value(name)) {
+        buf_add_text(out, name);
+    } else {
+        print_text(name, out);
+    }
+}
+
+void history_print_process(const struct history *history, int32_t process, struct buf *out)
+{
+    if (process >= 0) {
+        buf_printf(out, "%" PRId32, process);
+        return;
+    }
+    const char *name = history_process_name(history, process);
+    if (edn_is_name(name, strlen(name))) {
+        buf_add_char(out, ':');
+        buf_add_text(out, name);
+    } else {
+        print_text(name, out);
+    }
+}
+
+void history_print_op(const struct history *history, uint32_t index, struct buf *out)
+{
+    struct op op = history_op(history, index);
+    buf_printf(out, "{:index %u, :time %" PRId64 ", :type :%s, :process ", index, op.time_ns,
+               op_type_name(op.type));
+    history_print_process(history, op.process, out);
+    buf_add_text(out, ", :f ");
+    history_print_f(history->f_names[op.f], out);
+    buf_add_text(out, ", :value ");
+    value_print(op.value, out);
+    if (!value_is_nil(op.error)) {
+        buf_add_text(out, ", :error ");
+        value_print(op.error, out);
+    }
+    buf_add_char(out, '}');
+}

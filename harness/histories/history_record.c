@@ -1,0 +1,675 @@
+/* Events as bytes: see history_record.h, and docs/history-format.md for every byte. */
+#include "harness/histories/history_record.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* First byte of a record: an event below DEFINE_F. */
+enum {
+    EVENT_TYPE_MASK = 0x03,
+    EVENT_HAS_ERROR = 0x04,
+    EVENT_F_SHIFT = 3,
+    EVENT_F_MORE = 15, /* the number follows as a varint */
+    DEFINE_F = 0x80,
+    DEFINE_PROCESS = 0x81,
+    DEFINE_ERROR = 0x82,
+};
+
+/* First byte of a value. */
+enum {
+    V_NIL = 0x00,
+    V_FALSE = 0x01,
+    V_TRUE = 0x02,
+    V_INT = 0x03,
+    V_DOUBLE = 0x04,
+    V_NUMBER = 0x05,
+    V_STRING = 0x06,
+    V_KEYWORD = 0x07,
+    V_SYMBOL = 0x08,
+    V_CHAR = 0x09,
+    V_KEYWORD_NEW = 0x0a,
+    V_KEYWORD_REF = 0x0b,
+    V_VECTOR = 0x10,
+    V_LIST = 0x11,
+    V_SET = 0x12,
+    V_MAP = 0x13,
+    V_TAGGED = 0x14,
+    V_VECTOR_SMALL = 0x20,  /* + number of items, up to 15 */
+    V_KEYWORD_SMALL = 0x30, /* + number of the keyword, up to 15 */
+    V_INT_SMALL = 0x40,     /* + integer - INT_SMALL_LOW, to the end of the byte */
+    SMALL_MAX = 15,
+    INT_SMALL_LOW = -16,
+    INT_SMALL_HIGH = 0xff - V_INT_SMALL + INT_SMALL_LOW,
+};
+
+enum {
+    IDS_SLOTS = RECORD_IDS_MAX * 2,
+    VARINT_MAX = 10,
+    SCALAR_MAX = 1 + 2 * VARINT_MAX,
+    EVENT_MAX = 1 + 4 * VARINT_MAX, /* an event without its value and error */
+};
+
+bool record_reserve(struct record_bytes *bytes, size_t more)
+{
+    if (bytes->capacity - bytes->length >= more)
+        return true;
+    if (more > RECORD_BYTES_MAX || bytes->length + more > RECORD_BYTES_MAX)
+        return false;
+    size_t capacity =
+        bytes->capacity * 2 > bytes->length + more ? bytes->capacity * 2 : bytes->length + more;
+    unsigned char *data = realloc(bytes->data, capacity);
+    if (data == NULL)
+        return false;
+    bytes->data = data;
+    bytes->capacity = capacity;
+    return true;
+}
+
+static uint64_t zigzag(int64_t integer)
+{
+    return (uint64_t)integer << 1 ^ (uint64_t)(integer >> 63);
+}
+
+static int64_t unzigzag(uint64_t folded)
+{
+    return (int64_t)(folded >> 1 ^ -(folded & 1));
+}
+
+/* ---- Numbers for values that repeat ---- */
+
+static void ids_free(struct record_ids *ids)
+{
+    free(ids->values);
+    free(ids->hashes);
+    free(ids->slots);
+}
+
+static bool ids_allocate(struct record_ids *ids)
+{
+    if (ids->slots != NULL)
+        return true;
+    ids->values = malloc(RECORD_IDS_MAX * sizeof *ids->values);
+    ids->hashes = malloc(RECORD_IDS_MAX * sizeof *ids->hashes);
+    ids->slots = calloc(IDS_SLOTS, sizeof *ids->slots);
+    if (ids->values != NULL && ids->hashes != NULL && ids->slots != NULL)
+        return true;
+    ids_free(ids);
+    *ids = (struct record_ids){.count = 0};
+    return false;
+}
+
+enum id_answer { ID_KNOWN, ID_NEW, ID_NONE };
+
+/* Finds a value's number, or gives it the next one and keeps a copy; ID_NONE when all are given. */
+static enum id_answer ids_find(struct record_ids *ids, struct arena *arena, struct value value,
+                               uint32_t *id)
+{
+    if (!ids_allocate(ids))
+        return ID_NONE;
+    uint64_t hash = value_hash(value);
+    uint32_t at = (uint32_t)hash % IDS_SLOTS;
+    for (; ids->slots[at] != 0; at = (at + 1) % IDS_SLOTS) {
+        *id = (uint32_t)ids->slots[at] - 1;
+        if (ids->hashes[*id] == hash && value_equal(ids->values[*id], value))
+            return ID_KNOWN;
+    }
+    if (ids->count == RECORD_IDS_MAX)
+        return ID_NONE;
+    *id = ids->count++;
+    ids->values[*id] = value_copy(arena, value);
+    ids->hashes[*id] = hash;
+    ids->slots[at] = (uint16_t)(*id + 1);
+    return ID_NEW;
+}
+
+/* ---- Writing ---- */
+
+/* The caller has reserved room. */
+static void put_byte(struct record_bytes *out, unsigned byte)
+{
+    out->data[out->length++] = (unsigned char)byte;
+}
+
+static void put_varint(struct record_bytes *out, uint64_t number)
+{
+    unsigned char *at = out->data + out->length;
+    while (number >= 0x80) {
+        *at++ = (unsigned char)(number | 0x80);
+        number >>= 7;
+    }
+    *at++ = (unsigned char)number;
+    out->length = (size_t)(at - out->data);
+}
+
+static bool put_text(struct record_bytes *out, unsigned tag, const char *text, size_t length)
+{
+    if (!record_reserve(out, SCALAR_MAX + length))
+        return false;
+    put_byte(out, tag);
+    put_varint(out, length);
+    memcpy(out->data + out->length, text, length);
+    out->length += length;
+    return true;
+}
+
+static void put_int(struct record_bytes *out, int64_t integer)
+{
+    if (integer >= INT_SMALL_LOW && integer <= INT_SMALL_HIGH) {
+        put_byte(out, (unsigned)(V_INT_SMALL + (integer - INT_SMALL_LOW)));
+    } else {
+        put_byte(out, V_INT);
+        put_varint(out, zigzag(integer));
+    }
+}
+
+static bool put_keyword(struct record_encoder *encoder, struct record_bytes *out,
+                        struct value value)
+{
+    uint32_t id;
+    switch (value_text_length(value) <= RECORD_ID_BYTES_MAX
+                ? ids_find(&encoder->keywords, &encoder->arena, value, &id)
+                : ID_NONE) {
+    case ID_NEW:
+        return put_text(out, V_KEYWORD_NEW, value_as_text(value), value_text_length(value));
+    case ID_NONE:
+        return put_text(out, V_KEYWORD, value_as_text(value), value_text_length(value));
+    case ID_KNOWN:
+        break;
+    }
+    if (id <= SMALL_MAX) {
+        put_byte(out, V_KEYWORD_SMALL + id);
+    } else {
+        put_byte(out, V_KEYWORD_REF);
+        put_varint(out, id);
+    }
+    return true;
+}
+
+static bool put_value(struct record_encoder *encoder, struct record_bytes *out, struct value value,
+                      unsigned depth);
+
+static bool put_items(struct record_encoder *encoder, struct record_bytes *out, struct value value,
+                      unsigned depth)
+{
+    size_t count = value_count(value);
+    enum value_kind kind = value_kind(value);
+    if (depth >= RECORD_DEPTH_MAX)
+        return false;
+    if (kind == VALUE_VECTOR && count <= SMALL_MAX) {
+        put_byte(out, (unsigned)(V_VECTOR_SMALL + count));
+    } else {
+        put_byte(out, (unsigned)(V_VECTOR + (kind - VALUE_VECTOR)));
+        if (kind != VALUE_TAGGED)
+            put_varint(out, count);
+    }
+    for (size_t i = 0; i < count; i++)
+        if (!put_value(encoder, out, value_at(value, i), depth + 1))
+            return false;
+    return true;
+}
+
+static bool put_value(struct record_encoder *encoder, struct record_bytes *out, struct value value,
+                      unsigned depth)
+{
+    if (!record_reserve(out, SCALAR_MAX))
+        return false;
+    enum value_kind kind = value_kind(value);
+    switch (kind) {
+    case VALUE_NIL:
+        put_byte(out, V_NIL);
+        return true;
+    case VALUE_BOOL:
+        put_byte(out, value_as_bool(value) ? V_TRUE : V_FALSE);
+        return true;
+    case VALUE_INT:
+        put_int(out, value_as_int(value));
+        return true;
+    case VALUE_DOUBLE: {
+        double real = value_as_double(value);
+        put_byte(out, V_DOUBLE);
+        memcpy(out->data + out->length, &real, sizeof real); /* little-endian */
+        out->length += sizeof real;
+        return true;
+    }
+    case VALUE_KEYWORD:
+        return put_keyword(encoder, out, value);
+    case VALUE_NUMBER:
+    case VALUE_STRING:
+    case VALUE_SYMBOL:
+    case VALUE_CHAR:
+        return put_text(out, V_NUMBER + (unsigned)(kind - VALUE_NUMBER), value_as_text(value),
+                        value_text_length(value));
+    default:
+        return put_items(encoder, out, value, depth);
+    }
+}
+
+void record_encoder_init(struct record_encoder *encoder, const struct history *names)
+{
+    *encoder = (struct record_encoder){.names = names, .arena = ARENA_INIT};
+}
+
+void record_encoder_free(struct record_encoder *encoder)
+{
+    ids_free(&encoder->keywords);
+    ids_free(&encoder->errors);
+    arena_free(&encoder->arena);
+}
+
+void record_encoder_block(struct record_encoder *encoder)
+{
+    encoder->time_before_ns = 0;
+}
+
+static bool define_names(struct record_encoder *encoder, struct record_bytes *out,
+                         const struct op *op)
+{
+    const struct history *names = encoder->names;
+    for (; encoder->f_defined <= op->f; encoder->f_defined++) {
+        const char *name = names->f_names[encoder->f_defined];
+        if (!put_text(out, DEFINE_F, name, strlen(name)))
+            return false;
+    }
+    while (op->process <= PROCESS_OTHER &&
+           encoder->process_defined <= (uint32_t)(PROCESS_OTHER - op->process)) {
+        const char *name = names->process_names[encoder->process_defined++];
+        if (!put_text(out, DEFINE_PROCESS, name, strlen(name)))
+            return false;
+    }
+    return true;
+}
+
+/* The error's number + 1, after its definition; 0 when it is to stand inline. */
+static bool define_error(struct record_encoder *encoder, struct record_bytes *out,
+                         struct value error, uint32_t *number)
+{
+    uint32_t id;
+    *number = 0;
+    if (value_text_length(error) > RECORD_ID_BYTES_MAX)
+        return true;
+    enum id_answer answer = ids_find(&encoder->errors, &encoder->arena, error, &id);
+    if (answer == ID_NONE)
+        return true;
+    *number = id + 1;
+    if (answer == ID_KNOWN)
+        return true;
+    if (!record_reserve(out, SCALAR_MAX))
+        return false;
+    put_byte(out, DEFINE_ERROR);
+    return put_value(encoder, out, error, 0);
+}
+
+static bool put_event(struct record_encoder *encoder, struct record_bytes *out, const struct op *op)
+{
+    bool has_error = !value_is_nil(op->error);
+    uint32_t error = 0;
+    if (has_error && !define_error(encoder, out, op->error, &error))
+        return false;
+    if (!record_reserve(out, EVENT_MAX + SCALAR_MAX))
+        return false;
+    unsigned f = op->f < EVENT_F_MORE ? op->f : EVENT_F_MORE;
+    put_byte(out, (unsigned)op->type | (has_error ? EVENT_HAS_ERROR : 0) | f << EVENT_F_SHIFT);
+    if (f == EVENT_F_MORE)
+        put_varint(out, op->f);
+    put_varint(out, zigzag(op->process));
+    uint64_t step = (uint64_t)op->time_ns - (uint64_t)encoder->time_before_ns;
+    put_varint(out, zigzag((int64_t)step));
+    encoder->time_before_ns = op->time_ns;
+    if (has_error)
+        put_varint(out, error);
+    if (has_error && error == 0 && !put_value(encoder, out, op->error, 0))
+        return false;
+    return put_value(encoder, out, op->value, 0);
+}
+
+enum err_code record_encode(struct record_encoder *encoder, struct record_bytes *out,
+                            const struct op *op, struct err *err)
+{
+    size_t before = out->length;
+    bool known = op->f < encoder->f_defined &&
+                 (op->process > PROCESS_OTHER ||
+                  (uint32_t)(PROCESS_OTHER - op->process) < encoder->process_defined);
+    if ((known || define_names(encoder, out, op)) && put_event(encoder, out, op))
+        return ERR_NONE;
+    out->length = before;
+    return err_set(err, ERR_NOMEM,
+                   "recording an operation: its value is over %zu MiB or %d levels deep, or memory "
+                   "ended",
+                   RECORD_BYTES_MAX >> 20, RECORD_DEPTH_MAX);
+}
+
+/* ---- Reading ---- */
+
+struct cursor {
+    const unsigned char *at, *end;
+    struct record_decoder *decoder;
+    struct history *history;
+};
+
+static bool get_byte(struct cursor *cursor, unsigned *byte)
+{
+    if (cursor->at == cursor->end)
+        return false;
+    *byte = *cursor->at++;
+    return true;
+}
+
+static bool get_varint(struct cursor *cursor, uint64_t *number)
+{
+    *number = 0;
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+        unsigned byte;
+        if (!get_byte(cursor, &byte) || (shift == 63 && byte > 1))
+            return false;
+        *number |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80)
+            return true;
+    }
+    return false;
+}
+
+static bool get_text(struct cursor *cursor, const char **text, size_t *length)
+{
+    uint64_t bytes;
+    if (!get_varint(cursor, &bytes) || bytes > (uint64_t)(cursor->end - cursor->at))
+        return false;
+    *text = (const char *)cursor->at;
+    *length = (size_t)bytes;
+    cursor->at += bytes;
+    return true;
+}
+
+static bool get_value(struct cursor *cursor, struct arena *arena, struct value *value,
+                      unsigned depth);
+
+static bool push(struct record_decoder *decoder, struct value value)
+{
+    if (decoder->stack_count == decoder->stack_capacity) {
+        size_t capacity = decoder->stack_capacity == 0 ? 64 : decoder->stack_capacity * 2;
+        struct value *stack = realloc(decoder->stack, capacity * sizeof *stack);
+        if (stack == NULL)
+            return false;
+        decoder->stack = stack;
+        decoder->stack_capacity = capacity;
+    }
+    decoder->stack[decoder->stack_count++] = value;
+    return true;
+}
+
+static bool get_items(struct cursor *cursor, struct arena *arena, enum value_kind kind,
+                      uint64_t count, struct value *value, unsigned depth)
+{
+    struct record_decoder *decoder = cursor->decoder;
+    if (depth >= RECORD_DEPTH_MAX || count > (uint64_t)(cursor->end - cursor->at) ||
+        (kind == VALUE_MAP && count % 2 != 0))
+        return false;
+    size_t base = decoder->stack_count;
+    for (uint64_t i = 0; i < count; i++) {
+        struct value item;
+        if (!get_value(cursor, arena, &item, depth + 1) || !push(decoder, item)) {
+            decoder->stack_count = base;
+            return false;
+        }
+    }
+    decoder->stack_count = base;
+    const struct value *items = decoder->stack == NULL ? NULL : decoder->stack + base;
+    if (kind == VALUE_TAGGED && value_kind(items[0]) != VALUE_SYMBOL)
+        return false;
+    *value = value_items(arena, kind, items, (size_t)count);
+    return true;
+}
+
+static bool get_new_keyword(struct cursor *cursor, struct value *value)
+{
+    struct record_decoder *decoder = cursor->decoder;
+    const char *text;
+    size_t length;
+    if (decoder->keyword_count == RECORD_IDS_MAX || !get_text(cursor, &text, &length))
+        return false;
+    uint32_t id = decoder->keyword_count++;
+    decoder->keywords[id] = value_text(&decoder->arena, VALUE_KEYWORD, text, length);
+    decoder->keyword_here[id] = value_nil();
+    *value = decoder->keywords[id];
+    return true;
+}
+
+/* Keywords are made once a block in the history's arena, and shared by its values. */
+static bool get_keyword(struct cursor *cursor, struct arena *arena, uint64_t id,
+                        struct value *value)
+{
+    struct record_decoder *decoder = cursor->decoder;
+    if (id >= decoder->keyword_count)
+        return false;
+    *value = decoder->keywords[id];
+    if (arena == &decoder->arena)
+        return true;
+    if (value_is_nil(decoder->keyword_here[id]))
+        decoder->keyword_here[id] = value_copy(arena, *value);
+    *value = decoder->keyword_here[id];
+    return true;
+}
+
+static bool get_text_value(struct cursor *cursor, struct arena *arena, enum value_kind kind,
+                           struct value *value)
+{
+    const char *text;
+    size_t length;
+    if (!get_text(cursor, &text, &length))
+        return false;
+    *value = value_text(arena, kind, text, length);
+    return true;
+}
+
+static bool get_double(struct cursor *cursor, struct arena *arena, struct value *value)
+{
+    double real;
+    if ((size_t)(cursor->end - cursor->at) < sizeof real)
+        return false;
+    memcpy(&real, cursor->at, sizeof real);
+    cursor->at += sizeof real;
+    *value = value_double(arena, real);
+    return true;
+}
+
+static bool get_value(struct cursor *cursor, struct arena *arena, struct value *value,
+                      unsigned depth)
+{
+    unsigned tag;
+    uint64_t number;
+    if (!get_byte(cursor, &tag))
+        return false;
+    if (tag >= V_INT_SMALL) {
+        *value = value_int(NULL, (int64_t)(tag - V_INT_SMALL) + INT_SMALL_LOW);
+        return true;
+    }
+    if (tag >= V_KEYWORD_SMALL)
+        return get_keyword(cursor, arena, tag - V_KEYWORD_SMALL, value);
+    if (tag >= V_VECTOR_SMALL)
+        return get_items(cursor, arena, VALUE_VECTOR, tag - V_VECTOR_SMALL, value, depth);
+    switch (tag) {
+    case V_NIL:
+        *value = value_nil();
+        return true;
+    case V_FALSE:
+    case V_TRUE:
+        *value = value_bool(tag == V_TRUE);
+        return true;
+    case V_INT:
+        if (!get_varint(cursor, &number))
+            return false;
+        *value = value_int(arena, unzigzag(number));
+        return true;
+    case V_DOUBLE:
+        return get_double(cursor, arena, value);
+    case V_NUMBER:
+    case V_STRING:
+    case V_KEYWORD:
+    case V_SYMBOL:
+    case V_CHAR:
+        return get_text_value(cursor, arena, VALUE_NUMBER + (tag - V_NUMBER), value);
+    case V_KEYWORD_NEW:
+        if (!get_new_keyword(cursor, value))
+            return false;
+        return get_keyword(cursor, arena, cursor->decoder->keyword_count - 1, value);
+    case V_KEYWORD_REF:
+        return get_varint(cursor, &number) && get_keyword(cursor, arena, number, value);
+    case V_VECTOR:
+    case V_LIST:
+    case V_SET:
+    case V_MAP:
+        return get_varint(cursor, &number) &&
+               get_items(cursor, arena, VALUE_VECTOR + (tag - V_VECTOR), number, value, depth);
+    case V_TAGGED:
+        return get_items(cursor, arena, VALUE_TAGGED, 2, value, depth);
+    default:
+        return false;
+    }
+}
+
+void record_decoder_init(struct record_decoder *decoder)
+{
+    *decoder = (struct record_decoder){.arena = ARENA_INIT};
+    struct arena *arena = &decoder->arena;
+    decoder->f_names = arena_alloc(arena, HISTORY_F_MAX * sizeof *decoder->f_names);
+    decoder->f_here = arena_alloc(arena, HISTORY_F_MAX * sizeof *decoder->f_here);
+    size_t processes = RECORD_PROCESSES_MAX;
+    decoder->process_names = arena_alloc(arena, processes * sizeof *decoder->process_names);
+    decoder->process_here = arena_alloc(arena, processes * sizeof *decoder->process_here);
+    decoder->keywords = arena_alloc(arena, RECORD_IDS_MAX * sizeof *decoder->keywords);
+    decoder->keyword_here = arena_alloc(arena, RECORD_IDS_MAX * sizeof *decoder->keyword_here);
+    decoder->errors = arena_alloc(arena, RECORD_IDS_MAX * sizeof *decoder->errors);
+}
+
+void record_decoder_free(struct record_decoder *decoder)
+{
+    free(decoder->stack);
+    arena_free(&decoder->arena);
+}
+
+static bool get_name(struct cursor *cursor, const char **names, int32_t *here, uint32_t *count,
+                     uint32_t count_max)
+{
+    const char *text;
+    size_t length;
+    if (*count == count_max || !get_text(cursor, &text, &length) ||
+        memchr(text, '\0', length) != NULL)
+        return false;
+    here[*count] = INT32_MIN;
+    names[(*count)++] = arena_strndup(&cursor->decoder->arena, text, length);
+    return true;
+}
+
+static bool get_definition(struct cursor *cursor, unsigned tag)
+{
+    struct record_decoder *d = cursor->decoder;
+    switch (tag) {
+    case DEFINE_F:
+        return get_name(cursor, d->f_names, d->f_here, &d->f_count, HISTORY_F_MAX);
+    case DEFINE_PROCESS:
+        return get_name(cursor, d->process_names, d->process_here, &d->process_count,
+                        RECORD_PROCESSES_MAX);
+    case DEFINE_ERROR:
+        return d->error_count < RECORD_IDS_MAX &&
+               get_value(cursor, &d->arena, &d->errors[d->error_count], 0) &&
+               !value_is_nil(d->errors[d->error_count++]);
+    default:
+        return false;
+    }
+}
+
+static bool get_f(struct cursor *cursor, unsigned tag, struct op *op)
+{
+    uint64_t f = tag >> EVENT_F_SHIFT;
+    if ((f == EVENT_F_MORE && !get_varint(cursor, &f)) || f >= cursor->decoder->f_count)
+        return false;
+    int32_t *here = &cursor->decoder->f_here[f];
+    if (*here == INT32_MIN)
+        *here = history_f(cursor->history, cursor->decoder->f_names[f]);
+    op->f = (uint16_t)*here;
+    return true;
+}
+
+static bool get_process(struct cursor *cursor, struct op *op)
+{
+    uint64_t number;
+    if (!get_varint(cursor, &number))
+        return false;
+    int64_t process = unzigzag(number);
+    if (process > INT32_MAX || process < INT32_MIN)
+        return false;
+    op->process = (int32_t)process;
+    if (process > PROCESS_OTHER)
+        return true;
+    uint64_t id = (uint64_t)(PROCESS_OTHER - process);
+    if (id >= cursor->decoder->process_count)
+        return false;
+    int32_t *here = &cursor->decoder->process_here[id];
+    if (*here == INT32_MIN)
+        *here = history_process_named(cursor->history, cursor->decoder->process_names[id]);
+    op->process = *here;
+    return true;
+}
+
+static bool get_error(struct cursor *cursor, struct op *op)
+{
+    uint64_t number;
+    if (!get_varint(cursor, &number) || number > cursor->decoder->error_count)
+        return false;
+    if (number == 0)
+        return get_value(cursor, &cursor->history->arena, &op->error, 0);
+    op->error = cursor->decoder->errors[number - 1];
+    return true;
+}
+
+static bool get_event(struct cursor *cursor, unsigned tag, struct op *op)
+{
+    uint64_t step;
+    op->type = (enum op_type)(tag & EVENT_TYPE_MASK);
+    op->error = value_nil();
+    if (!get_f(cursor, tag, op) || !get_process(cursor, op) || !get_varint(cursor, &step))
+        return false;
+    op->time_ns = (int64_t)((uint64_t)op->time_ns + (uint64_t)unzigzag(step));
+    if ((tag & EVENT_HAS_ERROR) && !get_error(cursor, op))
+        return false;
+    return get_value(cursor, &cursor->history->arena, &op->value, 0);
+}
+
+/* Histories differ from call to call: what was looked up in the last one is forgotten. */
+static void forget_lookups(struct record_decoder *decoder)
+{
+    for (uint32_t i = 0; i < decoder->f_count; i++)
+        decoder->f_here[i] = INT32_MIN;
+    for (uint32_t i = 0; i < decoder->process_count; i++)
+        decoder->process_here[i] = INT32_MIN;
+    for (uint32_t i = 0; i < decoder->keyword_count; i++)
+        decoder->keyword_here[i] = value_nil();
+    decoder->stack_count = 0;
+}
+
+bool record_decode(struct record_decoder *decoder, const unsigned char *payload, size_t length,
+                   uint32_t count, struct history *history, enum err_code *code)
+{
+    *code = ERR_NONE;
+    if (length == 0) /* there may be no payload to point at */
+        return count == 0;
+    struct cursor cursor = {
+        .at = payload, .end = payload + length, .decoder = decoder, .history = history};
+    uint32_t before = history->count, seen = 0;
+    struct op op = {.time_ns = 0};
+    bool good = true;
+    forget_lookups(decoder);
+    while (good && *code == ERR_NONE && cursor.at < cursor.end) {
+        unsigned tag = *cursor.at++;
+        if (tag >= DEFINE_F) {
+            good = get_definition(&cursor, tag);
+        } else {
+            good = ++seen <= count && get_event(&cursor, tag, &op);
+            if (good)
+                history_append_own(history, &op, code);
+        }
+    }
+    if (!good || *code != ERR_NONE || seen != count)
+        history->count = before;
+    return good && *code == ERR_NONE && seen == count;
+}

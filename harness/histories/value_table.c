@@ -1,0 +1,52 @@
+/* Distinct values as small integers: see value_table.h. */
+#include "harness/histories/value_table.h"
+
+#include <string.h>
+
+enum { CAPACITY_MIN = 16 };
+
+static uint32_t *find_slot(const struct value_table *table, struct value value)
+{
+    uint32_t mask = table->capacity * 2 - 1, at = (uint32_t)value_hash(value) & mask;
+    while (table->slots[at] != 0 && !value_equal(table->values[table->slots[at] - 1], value))
+        at = (at + 1) & mask;
+    return &table->slots[at];
+}
+
+static void resize(struct value_table *table, uint32_t capacity)
+{
+    struct value *values = arena_alloc(table->arena, capacity * sizeof *values);
+    if (table->count > 0)
+        memcpy(values, table->values, table->count * sizeof *values);
+    table->values = values;
+    table->capacity = capacity;
+    table->slots = arena_zalloc(table->arena, (size_t)capacity * 2 * sizeof *table->slots);
+    for (uint32_t i = 0; i < table->count; i++)
+        *find_slot(table, values[i]) = i + 1;
+}
+
+void value_table_init(struct value_table *table, struct arena *arena)
+{
+    *table = (struct value_table){.arena = arena};
+    resize(table, CAPACITY_MIN);
+    value_table_id(table, value_nil());
+}
+
+uint32_t value_table_id(struct value_table *table, struct value value)
+{
+    uint32_t *slot = find_slot(table, value);
+    if (*slot != 0)
+        return *slot - 1;
+    if (table->count == table->capacity) {
+        resize(table, table->capacity * 2);
+        slot = find_slot(table, value);
+    }
+    table->values[table->count++] = value;
+    *slot = table->count;
+    return table->count - 1;
+}
+
+struct value value_table_value(const struct value_table *table, int64_t id)
+{
+    return id >= 0 && id < table->count ? table->values[id] : value_nil();
+}
