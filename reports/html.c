@@ -1,0 +1,133 @@
+/* report.html: one file that needs nothing else. No script, no network; the policy in its head
+ * allows its own style sheet, by hash, and nothing more. */
+#include "reports/html.h"
+#include "harness/sha256.h"
+#include "reports/reports.h"
+#include "reports/visible.h"
+
+#include <string.h>
+
+static void add_base64(struct buf *out, const unsigned char *bytes, size_t length)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < length; i += 3) {
+        uint32_t three = (uint32_t)bytes[i] << 16;
+        three |= i + 1 < length ? (uint32_t)bytes[i + 1] << 8 : 0;
+        three |= i + 2 < length ? bytes[i + 2] : 0;
+        buf_add_char(out, digits[three >> 18]);
+        buf_add_char(out, digits[three >> 12 & 63]);
+        buf_add_char(out, i + 1 < length ? digits[three >> 6 & 63] : '=');
+        buf_add_char(out, i + 2 < length ? digits[three & 63] : '=');
+    }
+}
+
+static void add_policy(struct html *html)
+{
+    struct sha256 sha;
+    unsigned char digest[SHA256_BYTES];
+    sha256_begin(&sha);
+    sha256_add(&sha, html_style, strlen(html_style));
+    sha256_end(&sha, digest);
+    html_raw(html, "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
+                   "style-src 'sha256-");
+    add_base64(&html->out, digest, sizeof digest);
+    html_raw(html, "'; base-uri 'none'; form-action 'none'\">\n");
+}
+
+static void add_title(struct html *html)
+{
+    const struct digest *digest = &html->digest;
+    const char *name = digest_test_text(digest, "name");
+    html_text(html, verdict_name(digest->verdict));
+    html_raw(html, " &ndash; ");
+    html_text(html, name != NULL ? name : "a history");
+    html_raw(html, " &ndash; ordeal");
+}
+
+static void add_head(struct html *html)
+{
+    html_raw(html, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
+    add_policy(html);
+    html_raw(html, "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+                   "<meta name=\"referrer\" content=\"no-referrer\">\n"
+                   "<meta name=\"generator\" content=\"ordeal " ORDEAL_VERSION "\">\n<title>");
+    add_title(html);
+    html_raw(html, "</title>\n<style>");
+    html_raw(html, html_style);
+    html_raw(html, "</style>\n</head>\n<body>\n"
+                   "<a class=\"skip\" href=\"#content\">Skip to the results</a>\n");
+}
+
+static void add_sections(struct html *html)
+{
+    html_raw(html, "<main id=\"content\">\n");
+    html_verdict(html);
+    html_anomalies(html);
+    html_glance(html);
+    html_throughput(html);
+    html_latency(html);
+    html_operations(html);
+    html_errors(html);
+    html_faults(html);
+    html_availability(html);
+    html_crashes(html);
+    html_problems(html);
+    html_plan(html);
+    html_raw(html, "</main>\n");
+}
+
+static void add_banner(struct html *html)
+{
+    struct digest *digest = &html->digest;
+    static const char *const words[] = {"Valid", "Unknown", "Invalid"};
+    const char *name = digest_test_text(digest, "name"), *setting = digest_setting(digest);
+    html_raw(html, "<header>\n<p class=\"brand\">ordeal &middot; ");
+    html_text(html, name != NULL ? name : "a history");
+    buf_printf(&html->out, "</p>\n<div class=\"banner %s\">\n<h1><span class=\"word\">%s:</span> ",
+               verdict_name(digest->verdict), words[digest->verdict]);
+    html_text(html, digest->headline);
+    html_raw(html, "</h1>\n");
+    if (*setting != '\0') {
+        html_raw(html, "<p>");
+        html_text(html, setting);
+        html_raw(html, "</p>\n");
+    }
+    if (digest->problem_count > 0)
+        buf_printf(&html->out,
+                   "<p class=\"warn\">The harness itself had %zu %s: <a href=\"#problems\">see "
+                   "below</a>.</p>\n",
+                   digest->problem_count, digest->problem_count == 1 ? "problem" : "problems");
+    html_raw(html, "</div>\n<nav aria-label=\"Sections\"><ul>");
+    static const char *const links[][2] = {
+        {"verdict", "Checkers"},    {"anomalies", "Anomalies"}, {"glance", "Run"},
+        {"throughput", "Timeline"}, {"latency", "Latency"},     {"operations", "Operations"},
+        {"errors", "Errors"},       {"faults", "Faults"},       {"availability", "Availability"},
+        {"crashes", "Crashes"},     {"problems", "Problems"},   {"plan", "Plan"},
+    };
+    for (size_t i = 0; i < sizeof links / sizeof links[0]; i++)
+        buf_printf(&html->out, "<li><a href=\"#%s\">%s</a></li>", links[i][0], links[i][1]);
+    html_raw(html, "</ul></nav>\n</header>\n");
+}
+
+static enum err_code write_html(const struct run *run, FILE *out, struct err *err)
+{
+    struct html html = {.out = BUF_INIT};
+    digest_make(run, &html.digest);
+    add_head(&html);
+    add_banner(&html);
+    add_sections(&html);
+    html_raw(&html, "<footer><p>Made by ordeal " ORDEAL_VERSION
+                    " from the files of the run. Times are seconds since the run began, by the "
+                    "controller&#39;s monotonic clock.</p></footer>\n</body>\n</html>\n");
+    bool ok = fwrite(html.out.data, 1, html.out.length, out) == html.out.length;
+    digest_free(&html.digest);
+    buf_free(&html.out);
+    return ok ? ERR_NONE : err_set(err, ERR_IO, "write the page: the output is full or closed");
+}
+
+const struct reporter reporter_html = {
+    .name = "html",
+    .summary = "one page that needs no server, no network and no script",
+    .file_name = "report.html",
+    .write = write_html,
+};

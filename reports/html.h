@@ -1,0 +1,62 @@
+/* The parts of report.html. One file a subject; each adds its sections to the page. Everything that
+ * comes from outside goes through html_text and its like, which escape it. */
+#ifndef ORDEAL_REPORTS_HTML_H
+#define ORDEAL_REPORTS_HTML_H
+
+#include "reports/digest.h"
+
+struct html {
+    struct buf out;
+    struct digest digest;
+};
+
+extern const char html_style[]; /* the style sheet */
+
+/* ---- Sections, in the page's order ---- */
+void html_verdict(struct html *html);
+void html_anomalies(struct html *html);
+void html_glance(struct html *html);
+void html_throughput(struct html *html);
+void html_latency(struct html *html);
+void html_operations(struct html *html);
+void html_errors(struct html *html);
+void html_faults(struct html *html);
+void html_availability(struct html *html);
+void html_crashes(struct html *html);
+void html_problems(struct html *html);
+void html_plan(struct html *html);
+
+/* The space-time diagram of an anomaly's operations; `culprit` is the invocation of the operation
+ * that does not fit, or HISTORY_NONE. */
+void html_spacetime(struct html *html, const struct digest_operation *operations, size_t count,
+                    uint32_t culprit, size_t number);
+
+/* ---- Building blocks ---- */
+void html_raw(struct html *html, const char *markup); /* ours, not escaped */
+void html_text(struct html *html, const char *text);  /* escaped, one line */
+/* Escaped, with paragraphs where there are newlines, cut where it is beyond all reason. */
+void html_prose(struct html *html, const char *text);
+void html_value(struct html *html, struct value value, size_t columns);
+void html_section(struct html *html, const char *id, const char *title);
+void html_section_end(struct html *html);
+/* A paragraph of our own words. */
+void html_note(struct html *html, const char *format, ...) FORMAT(2, 3);
+void html_verdict_badge(struct html *html, enum verdict verdict);
+/* "process 4", "nemesis" */
+void html_process(struct html *html, int32_t process);
+
+/* A table whose columns are named, a name that begins with '>' for figures; NULL at the end. A row
+ * is begun, filled with one cell a column, and ended. */
+void html_table(struct html *html, const char *caption, const char *const *columns);
+void html_table_end(struct html *html);
+void html_row(struct html *html);
+void html_row_end(struct html *html);
+void html_head_cell(struct html *html, const char *text);
+void html_cell(struct html *html, const char *text);
+void html_number_cell(struct html *html, uint64_t number);
+void html_time_cell(struct html *html, int64_t ns);
+void html_exact_time_cell(struct html *html, int64_t ns);
+void html_duration_cell(struct html *html, int64_t ns);
+void html_value_cell(struct html *html, struct value value, size_t columns);
+
+#endif
