@@ -65,6 +65,11 @@ LIB_OBJ := $(call obj,$(LIB_SRC)) $(BASE_OBJ)
 TESTS := $(call bin,$(TEST_SRC)) $(call bin,$(QUEUE_TEST_SRC))
 INTEGRATION := $(call bin,$(INTEGRATION_SRC))
 
+# One line a file; make V=1 shows the commands.
+ifeq ($(V),)
+say = @printf '  %-5s %s\n' $(1) $(patsubst $(B)/%,%,$@);
+endif
+
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all check check-all check-root check-san deps demo fuzz tidy bench coverage install uninstall dist clean help programs tests format
@@ -79,21 +84,21 @@ endif
 $(B)/libordeal.a: $(LIB_OBJ)
 	@rm -f $@; $(AR) rcs $@ $^
 $(B)/ordeal: $(B)/harness/cli/main.o $(B)/libordeal.a
-	$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -rdynamic -o $@ $^ $(PKG_LIBS) -lm -ldl
+	$(call say,LINK)$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -rdynamic -o $@ $^ $(PKG_LIBS) -lm -ldl
 $(B)/ordeal-agent: $(B)/harness/agent/main.o $(AGENT_OBJ) $(AGENT_BASE_OBJ)
-	$(CC) $(SAN_FLAGS) $(LDFLAGS) $(AGENT_LDFLAGS) -pthread -o $@ $^ -lm
+	$(call say,LINK)$(CC) $(SAN_FLAGS) $(LDFLAGS) $(AGENT_LDFLAGS) -pthread -o $@ $^ -lm
 $(B)/libqueue.a: $(call obj,$(QUEUE_SRC))
 	@rm -f $@; $(AR) rcs $@ $^
 $(B)/ordeal-queue: $(B)/queue/main.o $(B)/libqueue.a
-	$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ -lssl -lcrypto -lm
+	$(call say,LINK)$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ -lssl -lcrypto -lm
 $(B)/tests/queue/%_test: $(B)/tests/queue/%_test.o $(call obj,$(QUEUE_TEST_LIB_SRC)) $(B)/libqueue.a
-	$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ -lcmocka -lm
+	$(call say,LINK)$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ -lcmocka -lm
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ORDEAL_CFLAGS) $(CFLAGS) $(SAN_FLAGS) -c -o $@ $<
+	$(call say,CC)$(CC) $(CPPFLAGS) $(ORDEAL_CFLAGS) $(CFLAGS) $(SAN_FLAGS) -c -o $@ $<
 
 $(B)/tests/%_test: $(B)/tests/%_test.o $(call obj,$(TEST_LIB_SRC)) $(AGENT_OBJ) $(B)/libordeal.a
-	$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $(FAKES) $(filter-out $(FAKES),$^) -lcmocka $(PKG_LIBS) -lm -ldl
+	$(call say,LINK)$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $(FAKES) $(filter-out $(FAKES),$^) -lcmocka $(PKG_LIBS) -lm -ldl
 define FAKED
 $(1): FAKES += $(2)
 $(1): $(2)
@@ -102,9 +107,9 @@ $(foreach fake,$(FAKE_SRC),$(foreach test,$(shell grep -l '"$(fake:.c=.h)"' $(TE
 	$(eval $(call FAKED,$(call bin,$(test)),$(call obj,$(fake))))))
 # A fuzz target is its LLVMFuzzerTestOneInput and this driver, which replays files given as arguments.
 $(B)/tests/fuzz/%_fuzz: $(B)/tests/fuzz/%_fuzz.o $(B)/tests/fuzz/driver.o $(AGENT_OBJ) $(B)/libordeal.a
-	$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ $(PKG_LIBS) -lm -ldl
+	$(call say,LINK)$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ $(PKG_LIBS) -lm -ldl
 $(B)/tests/bench/%: $(B)/tests/bench/%.o $(call obj,$(filter-out tests/lib/test.c,$(TEST_LIB_SRC))) $(B)/libordeal.a
-	$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ -lcmocka $(PKG_LIBS) -lm -ldl
+	$(call say,LINK)$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ -lcmocka $(PKG_LIBS) -lm -ldl
 
 tests: $(TESTS) $(call bin,$(FUZZ_SRC))
 

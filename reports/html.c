@@ -1,7 +1,7 @@
 /* report.html: one file that needs nothing else. No script, no network; the policy in its head
  * allows its own style sheet, by hash, and nothing more. */
 #include "reports/html.h"
-#include "harness/sha256.h"
+#include "harness/remote/sha256.h"
 #include "reports/reports.h"
 #include "reports/visible.h"
 
