@@ -33,7 +33,7 @@ run_program() { # program: prints its TAP, then one line of counts
     if [ "$status" -eq 0 ] && [ $((passed + failed + skipped)) -eq 0 ]; then failed=1; echo "not ok - $name ran no test" >>"$work/$name.out"; fi
     if [ "${ORDEAL_EXPECT_NO_SKIP:-}" = 1 ] && [ "$skipped" -gt 0 ]; then failed=$((failed + skipped)); skipped=0; fi
     printf '%-44s %4d passed %3d failed %3d skipped  %5.1f s\n' "${program#"$build"/tests/}" "$passed" "$failed" "$skipped" \
-        "$(echo "$(date +%s.%N) - $started" | bc 2>/dev/null || echo 0)" >"$work/$name.line"
+        "$(awk "BEGIN {print $(date +%s.%N) - $started}")" >"$work/$name.line"
     if [ "$failed" -gt 0 ]; then
         grep -E '^not ok|^#|# SKIP' "$work/$name.out"; tail -n 60 "$work/$name.err"
     else

@@ -39,7 +39,6 @@ dev() {
     need "libclang-rt-$(clang_version)-dev" "sanitizer and fuzzer runtimes of clang" fuzzer
     need clang-format "the style that make tidy checks" command -v clang-format
     need mandoc "man pages that make tidy checks" command -v mandoc
-    need bc "times in the test runner" command -v bc
 }
 clang_version() { (clang --version 2>/dev/null || apt-cache policy clang 2>/dev/null | sed -n 's/.*Candidate: 1:\([0-9]*\).*/version \1./p') |
     sed -n 's/.*version \([0-9]*\)\..*/\1/p' | head -1; }
