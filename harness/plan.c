@@ -78,6 +78,8 @@ static enum err_code check_kind(const struct plan_field *field, const char *valu
     if (option_check(&as_option, "plan", value, &why) == ERR_NONE)
         return ERR_NONE;
     const char *message = strstr(why.message, ": "); /* without "plan.<field>" */
+    if (strncmp(where, "--", 2) == 0)                /* the flag is the field */
+        return err_set(err, ERR_CONFIG, "%s%s", where, message == NULL ? why.message : message);
     return err_set(err, ERR_CONFIG, "%s: %s%s", where, field->name,
                    message == NULL ? why.message : message);
 }
