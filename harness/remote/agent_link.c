@@ -179,19 +179,9 @@ void agent_call_free(struct agent_call *call)
     arena_free(&call->reply.arena);
 }
 
-enum err_code agents_call_many(struct agents *agents, struct agent_call *calls, size_t count,
-                               struct err *err)
+static enum err_code sum_up(const struct agents *agents, const struct agent_call *calls,
+                            size_t count, struct err *err)
 {
-    if (count == 0)
-        return ERR_NONE;
-    struct batch batch;
-    batch_init(&batch, count);
-    for (size_t i = 0; i < count; i++)
-        calls[i].batch = &batch;
-    struct call_task task = {
-        .task = {.run = begin_calls}, .agents = agents, .calls = calls, .count = count};
-    fleet_post(agents->fleet, &task.task);
-    batch_wait(&batch);
     bool failed = false;
     for (size_t i = 0; i < count; i++)
         failed = failed || calls[i].err.code != ERR_NONE;
@@ -209,6 +199,22 @@ enum err_code agents_call_many(struct agents *agents, struct agent_call *calls, 
     free(errs);
     free(nodes);
     return code;
+}
+
+enum err_code agents_call_many(struct agents *agents, struct agent_call *calls, size_t count,
+                               struct err *err)
+{
+    if (count == 0)
+        return ERR_NONE;
+    struct batch batch;
+    batch_init(&batch, count);
+    for (size_t i = 0; i < count; i++)
+        calls[i].batch = &batch;
+    struct call_task task = {
+        .task = {.run = begin_calls}, .agents = agents, .calls = calls, .count = count};
+    fleet_post(agents->fleet, &task.task);
+    batch_wait(&batch);
+    return sum_up(agents, calls, count, err);
 }
 
 enum err_code agents_call(struct agents *agents, struct agent_call *call, struct err *err)
@@ -551,6 +557,19 @@ enum err_code agents_restart(struct agents *agents, uint32_t node, struct err *e
     return agents_start_on(agents, &node, 1, err);
 }
 
+/* An agent that answers may yet have failed to undo something. */
+static void check_shutdown(const struct agents *agents, struct agent_call *call)
+{
+    const char *failed = line_get(&call->reply.line, "failed");
+    const char *problem = line_get(&call->reply.line, "problem");
+    if (call->err.code != ERR_NONE || failed == NULL || strcmp(failed, "0") == 0)
+        return;
+    err_set(&call->err, ERR_REMOTE,
+            "%s: shutdown: %s faults could not be undone%s%s: see `ordeal heal`",
+            fleet_node(agents->fleet, call->node)->name, failed, problem != NULL ? ": " : "",
+            problem != NULL ? problem : "");
+}
+
 enum err_code agents_stop(struct agents *agents, int64_t timeout_ns, struct err *err)
 {
     if (agents == NULL)
@@ -567,7 +586,10 @@ enum err_code agents_stop(struct agents *agents, int64_t timeout_ns, struct err 
             calls[count++].timeout_ns = timeout_ns;
         }
     pthread_mutex_unlock(&agents->mutex);
-    enum err_code code = agents_call_many(agents, calls, count, err);
+    agents_call_many(agents, calls, count, err);
+    for (size_t i = 0; i < count; i++)
+        check_shutdown(agents, &calls[i]);
+    enum err_code code = sum_up(agents, calls, count, err);
     for (size_t i = 0; i < count; i++)
         agent_call_free(&calls[i]);
     free(calls);

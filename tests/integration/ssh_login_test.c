@@ -334,6 +334,20 @@ static void places_without_an_ssh_server_are_told_apart(void **state)
     assert_contains(err.message, "n1: cannot resolve 'no..such..host': ");
 }
 
+/* "localhost" is ::1 first where there is IPv6, and nobody listens there. */
+static void all_addresses_of_a_name_are_tried(void **state)
+{
+    (void)state;
+    need_sshd();
+    struct err err = ERR_INIT;
+    struct node node = sshd.nodes[0];
+    node.address = "localhost";
+    sshd_shell("sed 's/127.0.0.1/localhost/' %s >>%s", sshd.known_hosts, place("localhost"));
+    struct remote_options connect = sshd.options.connect;
+    connect.known_hosts = place("localhost");
+    assert_ok(log_in(&node, &connect, &err));
+}
+
 struct impostor {
     int fd;
     const char *greeting;
@@ -434,6 +448,7 @@ int main(void)
         cmocka_unit_test(a_changed_host_key_is_refused_always),
         cmocka_unit_test(the_types_that_are_known_are_asked_for),
         cmocka_unit_test(places_without_an_ssh_server_are_told_apart),
+        cmocka_unit_test(all_addresses_of_a_name_are_tried),
         cmocka_unit_test(servers_that_hang_up_or_speak_something_else_are_told),
         cmocka_unit_test(the_fleet_lives_in_the_namespace_of_its_opener),
         cmocka_unit_test(several_failures_are_summed_up),

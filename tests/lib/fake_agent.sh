@@ -34,7 +34,11 @@ while IFS=$tab read -r id verb rest; do
     silence) ;;
     event) printf '!\texit\tname=etcd\tstatus=9\n%s\tok\n' "$id" ;;
     die) echo "out of memory" >&2; exit 9 ;;
-    shutdown) : >"$here/shut-$name"; printf '%s\tok\thealed=0\n' "$id"; exit 0 ;;
+    shutdown)
+        : >"$here/shut-$name"
+        [ -e "$here/stuck-$name" ] && printf '%s\tok\tundone=1\tfailed=2\tproblem=nft: busy\n' "$id" && exit 1
+        printf '%s\tok\tundone=0\tfailed=0\tkilled=0\n' "$id"
+        exit 0 ;;
     *) printf '%s\terr\tbad-request\tno such verb\n' "$id" ;;
     esac
 done

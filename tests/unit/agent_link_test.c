@@ -380,6 +380,23 @@ static void pings_keep_the_lease_and_silence_ends_it(void **state)
     fleet_close(fleet);
 }
 
+static void faults_that_stay_are_told_at_the_end(void **state)
+{
+    (void)state;
+    clean();
+    struct fleet *fleet = fake_fleet(3);
+    struct err err = ERR_INIT;
+    struct agents *agents;
+    struct agents_options started = options();
+    assert_ok(agents_start(fleet, &started, &agents, &err));
+    touch("stuck-n2");
+    touch("stuck-n3");
+    assert_int_equal(agents_stop(agents, 20 * NS_PER_SECOND, &err), ERR_REMOTE);
+    assert_string_equal(err.message, "n2: shutdown: 2 faults could not be undone: nft: busy: see "
+                                     "`ordeal heal` (and 1 more node: n3)");
+    fleet_close(fleet);
+}
+
 static void the_binary_is_looked_for_in_named_places(void **state)
 {
     (void)state;
@@ -410,6 +427,7 @@ int main(void)
         cmocka_unit_test(threads_call_at_once),
         cmocka_unit_test(events_are_told_and_a_lost_agent_is_one),
         cmocka_unit_test(pings_keep_the_lease_and_silence_ends_it),
+        cmocka_unit_test(faults_that_stay_are_told_at_the_end),
         cmocka_unit_test(the_binary_is_looked_for_in_named_places),
     };
     return cmocka_run_group_tests(tests, make_directory, remove_directory);
