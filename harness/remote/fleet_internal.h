@@ -1,4 +1,4 @@
-/* What the fleet's own files share: the I/O thread's state, and the operations on it. */
+/* What the fleet's own files share: the I/O thread's state, and the errands on it. */
 #ifndef ORDEAL_FLEET_INTERNAL_H
 #define ORDEAL_FLEET_INTERNAL_H
 
@@ -19,7 +19,7 @@ enum errand_kind {
 };
 
 /* One thing under way on one node. Owned by the I/O thread from submission until batch_done; a
- * stream's operation lives in its stream. */
+ * stream's errand lives in its stream. */
 struct errand {
     TAILQ_ENTRY(errand) entry;
     enum errand_kind kind;
@@ -83,20 +83,39 @@ struct fleet {
     bool stopping;
 };
 
-/* On the I/O thread. */
+enum { FLEET_CHANNELS_MAX = 1000 };
+
+/* Zeroed memory; never NULL. */
+void *fleet_allocate(size_t count, size_t size);
+
+/* ---- One node's connection (fleet_link.c), on the I/O thread ---- */
+/* Connects when somebody waits for it, begins what waits, moves what can move. */
+void member_step(struct fleet_member *member, int64_t now_ns);
+/* Fills in what to wait for; returns until when at most. */
+int64_t member_poll(struct fleet_member *member, struct pollfd *pollfd);
+/* Fails what is past its deadline. */
+void member_expire(struct fleet_member *member, int64_t now_ns);
+/* Fails everything with ERR_CANCELLED; open streams only when told so. */
+void member_fail(struct fleet_member *member, bool streams_too, const char *reason);
+void member_disconnect(struct fleet_member *member);
+
+/* ---- Errands, on the I/O thread ---- */
 void errand_submit(struct errand *errand);
 void errand_fail(struct errand *errand, enum err_code code, const char *format, ...) FORMAT(3, 4);
 void errand_started(struct errand *errand);
 void errand_ended(struct errand *errand, const struct channel_end *end);
-/* Takes the operation off its node, and aborts its channel if it has one. */
+/* Takes the errand off its node, and aborts its channel if it has one. */
 void errand_detach(struct errand *errand);
 void errand_feed(struct errand *errand);
 extern const struct channel_events errand_events;
 void stream_lost(struct stream *stream, const struct channel_end *end, const struct err *err);
 
 void errand_init(struct errand *errand, struct fleet *fleet, uint32_t node, enum errand_kind kind);
+/* An errand of kind ERRAND_COMMAND that runs `command`; errand->err tells what is wrong with it. */
+void errand_prepare(struct errand *errand, struct fleet *fleet, uint32_t node,
+                    const struct command *command);
 void errand_destroy(struct errand *errand);
-/* `count` zeroed operations, as pointers; the other destroys and frees them. */
+/* `count` zeroed errands, as pointers; the other destroys and frees them. */
 struct errand **errand_array(size_t count);
 void errand_array_free(struct errand **errands, size_t count);
 /* Puts all on the I/O thread with one wake-up and waits until they are done. */
