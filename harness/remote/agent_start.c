@@ -9,6 +9,7 @@
 
 #include "harness/base/clock.h"
 #include "harness/remote/agent_internal.h"
+#include "harness/remote/fleet_internal.h"
 #include "harness/remote/sha256.h"
 
 #ifndef ORDEAL_LIBEXEC
@@ -229,8 +230,12 @@ static enum err_code upload_agent(struct agents *agents, const uint32_t *nodes, 
 /* Turns the reasons why exec fails into what to do about them. */
 static void explain(struct agents *agents, struct agent *agent, struct err *err)
 {
-    const char *name = fleet_node(agents->fleet, agent->node)->name;
-    const char *why = agent->why.message;
+    const struct node *node = fleet_node(agents->fleet, agent->node);
+    const char *name = node->name, *why = agent->why.message;
+    const char *sudo = strstr(why, "sudo: ");
+    struct output said = {.err = {.data = (char *)sudo}, .status = 1};
+    if (sudo != NULL && sudo_refused(node, member_user(agents->fleet, node), &said, err))
+        return;
     if (strstr(why, "Exec format error") != NULL)
         err_set(err, ERR_REMOTE,
                 "%s: the agent at %s was built for another processor than the node's: build it for "

@@ -25,6 +25,8 @@ static int set_up(void **state)
         return 0;
     own_mounts = test_own_mounts();
     test_sshd_start(&sshd, NULL);
+    for (int i = 0; i < NODES; i++) /* the scripted agent needs no root */
+        sshd.nodes[i].sudo = NODE_SUDO_NEVER;
     return 0;
 }
 

@@ -205,6 +205,33 @@ static void reasons_not_to_start_are_told(void **state)
     fleet_close(fleet);
 }
 
+/* `sudo` itself is the agent here: it only complains. */
+static void a_sudo_that_wants_a_password_is_told(void **state)
+{
+    (void)state;
+    clean();
+    struct err err = ERR_INIT;
+    struct fleet_options with_user = fake_options();
+    with_user.connect.user = "alice";
+    char path[5000], *before = strdup(getenv("PATH"));
+    snprintf(path, sizeof path, "%s:%s", directory, before);
+    FILE *file = fopen(place("sudo"), "we");
+    fputs("#!/bin/sh\necho 'sudo: a password is required' >&2\nexit 1\n", file);
+    fclose(file);
+    chmod(place("sudo"), 0755);
+    setenv("PATH", path, 1);
+    struct fleet *fleet;
+    struct agents *agents;
+    struct agents_options started = options();
+    fake_reset();
+    assert_ok(fleet_open(fake_nodes(), 1, &with_user, &fleet, &err));
+    assert_int_equal(agents_start(fleet, &started, &agents, &err), ERR_REMOTE);
+    assert_contains(err.message, "n1: sudo needs a password of user 'alice'");
+    fleet_close(fleet);
+    setenv("PATH", before, 1);
+    free(before);
+}
+
 static void an_agent_of_another_processor_is_told(void **state)
 {
     (void)state;
@@ -421,6 +448,7 @@ int main(void)
         cmocka_unit_test(agents_are_uploaded_once_and_say_hello),
         cmocka_unit_test(an_agent_that_cannot_run_is_uploaded_again),
         cmocka_unit_test(reasons_not_to_start_are_told),
+        cmocka_unit_test(a_sudo_that_wants_a_password_is_told),
         cmocka_unit_test(an_agent_of_another_processor_is_told),
         cmocka_unit_test(calls_have_replies_and_errors_of_their_own),
         cmocka_unit_test(a_call_without_a_reply_ends_in_time),
