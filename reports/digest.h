@@ -116,6 +116,9 @@ struct digest_operation digest_operation(const struct history *history, uint32_t
 size_t digest_operations(const struct digest *digest, const struct json *anomaly,
                          struct digest_operation *operations, size_t most, size_t *total);
 
+/* The key that an anomaly is about, as text; NULL when it names none. */
+const char *digest_key(struct digest *digest, const struct json *anomaly);
+
 /* Whether a daemon's event is one that somebody asked for. */
 bool digest_exit_asked(const struct history *history, uint32_t event);
 

@@ -210,6 +210,18 @@ size_t digest_operations(const struct digest *digest, const struct json *anomaly
     return count;
 }
 
+const char *digest_key(struct digest *digest, const struct json *anomaly)
+{
+    const struct json *key = json_get(anomaly, "key");
+    if (key == NULL || json_kind(key) == JSON_TEXT)
+        return json_as_text(key, NULL);
+    struct buf text = BUF_INIT;
+    json_print(key, JSON_COMPACT, &text);
+    const char *copy = arena_strdup(&digest->arena, buf_text(&text));
+    buf_free(&text);
+    return copy;
+}
+
 bool digest_exit_asked(const struct history *history, uint32_t event)
 {
     return value_as_bool(value_get(history->value[event], "asked"));

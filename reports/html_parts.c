@@ -19,10 +19,9 @@ static void add_cut(struct html *html, const char *text, size_t most,
         markup_add(&html->out, text, length, newlines);
         return;
     }
-    /* not within a character */
-    length = visible_fit(text, most, most);
-    while (length > 0 && ((unsigned char)text[length] & 0xc0) == 0x80)
-        length--;
+    length = most;
+    while (length > most - 4 && ((unsigned char)text[length] & 0xc0) == 0x80)
+        length--; /* not within a character */
     markup_add(&html->out, text, length, newlines);
     html_raw(html, "&hellip;");
 }

@@ -55,7 +55,7 @@ static void operation_row(struct html *html, const struct digest_operation *oper
     html_cell(html, operation->process < 0 ? "" : op_type_name(operation->outcome));
     html_exact_time_cell(html, operation->from_ns);
     html_exact_time_cell(html, operation->to_ns);
-    html_cell(html, culprit ? "does not fit" : "");
+    html_raw(html, culprit ? "<td class=\"last\">does not fit</td>" : "<td></td>");
     html_row_end(html);
 }
 
@@ -73,7 +73,7 @@ static uint32_t culprit_of(const struct digest *digest, const struct json *anoma
 static void anomaly_heading(struct html *html, const struct digest_checker *checker,
                             const struct json *anomaly)
 {
-    const char *key = json_as_text(json_get(anomaly, "key"), NULL);
+    const char *key = digest_key(&html->digest, anomaly);
     html_text(html, json_as_text(json_get(anomaly, "title"), "an anomaly"));
     html_raw(html, " <span class=\"of\">(");
     html_text(html, checker->name);

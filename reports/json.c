@@ -4,6 +4,8 @@
 static enum err_code write(const struct run *run, FILE *out, struct err *err)
 {
     struct buf text = BUF_INIT;
+    if (run->results == NULL)
+        return err_set(err, ERR_CONFIG, "the run has no results yet: nothing judged it");
     json_print(run->results, JSON_PRETTY, &text);
     buf_add_char(&text, '\n');
     bool ok = fwrite(text.data, 1, text.length, out) == text.length;

@@ -162,7 +162,9 @@ static void print_operations(struct page *page, const struct json *anomaly)
         return;
     struct text_table table;
     text_table_init(&table, "llllrr");
-    text_table_limit(&table, 1, 20);
+    text_table_limit(&table, 0, 10);
+    text_table_limit(&table, 1, 12);
+    text_table_elastic(&table, 2, WIDTH);
     add_row(&table, (const char *const[]){"process", "f", "value", "outcome", "from", "to"});
     for (size_t i = 0; i < count; i++)
         add_operation(history, &operations[i], &table);
@@ -177,7 +179,7 @@ static void print_anomaly(struct page *page, const struct digest_checker *checke
                           const struct json *anomaly)
 {
     struct buf title = BUF_INIT;
-    const char *key = json_as_text(json_get(anomaly, "key"), NULL);
+    const char *key = digest_key(&page->digest, anomaly);
     buf_printf(&title, "%s (%s", json_as_text(json_get(anomaly, "title"), "an anomaly"),
                checker->name);
     if (key != NULL)
@@ -272,8 +274,8 @@ static void print_faults(struct page *page)
     heading(page, "Faults");
     text_table_init(&table, "rlllrrl");
     text_table_limit(&table, 1, 14);
-    text_table_limit(&table, 2, 20);
     text_table_limit(&table, 3, 9);
+    text_table_elastic(&table, 2, WIDTH);
     add_row(&table,
             (const char *const[]){"id", "nemesis", "what", "where", "from", "to", "verified"});
     for (size_t i = 0; i < digest->fault_count && i < FAULTS_MAX; i++)
@@ -337,7 +339,7 @@ static void print_errors(struct page *page)
         return;
     heading(page, "Errors");
     text_table_init(&table, "rrrl");
-    text_table_limit(&table, 3, 48);
+    text_table_elastic(&table, 3, WIDTH);
     add_row(&table, (const char *const[]){"all", "fail", "info", "error, for example"});
     for (size_t i = 0; i < digest->error_count && i < ERRORS_MAX; i++) {
         const struct digest_error *error = &digest->errors[i];

@@ -7,6 +7,8 @@
 
 #include "reports/visible.h"
 
+enum { ELASTIC_MIN = 8 };
+
 void text_table_init(struct text_table *table, const char *align)
 {
     *table = (struct text_table){.arena = ARENA_INIT, .columns = strlen(align)};
@@ -35,6 +37,21 @@ static void grow(struct text_table *table)
     table->capacity = capacity;
 }
 
+void text_table_elastic(struct text_table *table, size_t column, size_t width)
+{
+    table->elastic = column;
+    table->line_width = width;
+}
+
+/* Cuts visible text so that it takes at most `most` columns; 0: no limit. */
+static void cut(struct buf *shown, size_t most)
+{
+    if (most <= 3 || visible_columns(buf_text(shown), shown->length) <= most)
+        return;
+    shown->length = visible_fit(shown->data, shown->length, most - 3);
+    buf_add_text(shown, "...");
+}
+
 void text_table_add(struct text_table *table, const char *text)
 {
     if (table->cell_count == table->capacity)
@@ -42,10 +59,7 @@ void text_table_add(struct text_table *table, const char *text)
     size_t most = table->most[table->cell_count % table->columns];
     struct buf shown = BUF_INIT;
     visible_add(&shown, text, strlen(text), VISIBLE_LINE);
-    if (most > 3 && visible_columns(buf_text(&shown), shown.length) > most) {
-        shown.length = visible_fit(shown.data, shown.length, most - 3);
-        buf_add_text(&shown, "...");
-    }
+    cut(&shown, most);
     table->cells[table->cell_count++] =
         arena_strndup(&table->arena, buf_text(&shown), shown.length);
     buf_free(&shown);
@@ -61,23 +75,39 @@ static size_t width_of(const struct text_table *table, size_t column)
     return widest;
 }
 
+static void find_widths(const struct text_table *table, size_t indent, size_t *width)
+{
+    size_t total = indent;
+    for (size_t i = 0; i < table->columns; i++) {
+        width[i] = width_of(table, i);
+        total += width[i] + (i > 0 ? 2 : 0);
+    }
+    if (table->line_width == 0 || total <= table->line_width)
+        return;
+    size_t *elastic = &width[table->elastic], excess = total - table->line_width;
+    size_t least = *elastic < ELASTIC_MIN ? *elastic : ELASTIC_MIN;
+    *elastic = *elastic > excess + least ? *elastic - excess : least;
+}
+
 void text_table_print(const struct text_table *table, size_t indent, struct buf *out)
 {
     size_t width[TEXT_TABLE_COLUMNS_MAX];
-    for (size_t i = 0; i < table->columns; i++)
-        width[i] = width_of(table, i);
+    find_widths(table, indent, width);
     for (size_t i = 0; i + table->columns <= table->cell_count; i += table->columns) {
-        buf_printf(out, "%*s", (int)indent, "");
-        size_t pending = 0; /* blanks not yet added, so that no line ends in any */
+        size_t pending = indent; /* blanks not yet added, so that no line ends in any */
         for (size_t j = 0; j < table->columns; j++) {
-            const char *cell = table->cells[i + j];
-            size_t blanks = width[j] - visible_columns(cell, strlen(cell));
+            struct buf cell = BUF_INIT;
+            buf_add_text(&cell, table->cells[i + j]);
+            cut(&cell, width[j]);
+            size_t blanks = width[j] - visible_columns(cell.data, cell.length);
             pending += table->align[j] == TEXT_RIGHT ? blanks : 0;
-            if (*cell != '\0') {
-                buf_printf(out, "%*s%s", (int)pending, "", cell);
+            if (cell.length > 0) {
+                buf_printf(out, "%*s", (int)pending, "");
+                buf_add(out, cell.data, cell.length);
                 pending = 0;
             }
             pending += 2 + (table->align[j] == TEXT_LEFT ? blanks : 0);
+            buf_free(&cell);
         }
         buf_add_char(out, '\n');
     }

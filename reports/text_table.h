@@ -15,6 +15,7 @@ struct text_table {
     const char **cells; /* row by row; the first row is the heading */
     enum text_align align[TEXT_TABLE_COLUMNS_MAX];
     size_t most[TEXT_TABLE_COLUMNS_MAX]; /* widest allowed; 0: no limit */
+    size_t elastic, line_width;          /* line_width 0: no column gives way */
 };
 
 /* `align` has a letter a column: 'l' or 'r'. */
@@ -22,6 +23,9 @@ void text_table_init(struct text_table *table, const char *align);
 void text_table_free(struct text_table *table);
 /* Widest that the column may be; longer cells end in "...". */
 void text_table_limit(struct text_table *table, size_t column, size_t most);
+/* The column that gives way (to 8 columns at least) when lines would be wider than `width`, the
+ * indentation included. */
+void text_table_elastic(struct text_table *table, size_t column, size_t width);
 /* Adds a cell, row by row; copied and made visible. */
 void text_table_add(struct text_table *table, const char *text);
 /* Adds the table with `indent` blanks before each line. */
