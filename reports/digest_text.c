@@ -103,19 +103,10 @@ void digest_plain(struct buf *out, const char *edn)
 
 void digest_value(struct buf *out, struct value value, size_t columns)
 {
-    struct buf whole = BUF_INIT, shown = BUF_INIT;
+    struct buf whole = BUF_INIT;
     value_print(value, &whole);
-    visible_add(&shown, buf_text(&whole), whole.length, VISIBLE_LINE);
-    size_t fit = visible_fit(buf_text(&shown), shown.length, columns);
-    if (fit < shown.length) {
-        fit = visible_fit(shown.data, shown.length, columns > 3 ? columns - 3 : 0);
-        buf_add(out, shown.data, fit);
-        buf_add_text(out, "...");
-    } else {
-        buf_add(out, buf_text(&shown), shown.length);
-    }
+    visible_add_cut(out, buf_text(&whole), whole.length, columns);
     buf_free(&whole);
-    buf_free(&shown);
 }
 
 void digest_time(struct buf *out, int64_t ns)

@@ -17,6 +17,7 @@ enum {
     ERRORS_MAX = 12,
     PROBLEMS_MAX = 20,
     VALUE_COLUMNS = 24,
+    NAME_COLUMNS = 24, /* of a checker */
 };
 
 struct page {
@@ -79,6 +80,29 @@ static void print_verdict(struct page *page)
     buf_free(&line);
 }
 
+static size_t name_columns(const char *name)
+{
+    struct buf shown = BUF_INIT;
+    visible_add_cut(&shown, name, strlen(name), NAME_COLUMNS);
+    size_t columns = visible_columns(buf_text(&shown), shown.length);
+    buf_free(&shown);
+    return columns;
+}
+
+/* "  invalid  linearizable  key 3 ...", the reasons under each other. */
+static void print_checker(struct page *page, const struct digest_checker *checker, size_t longest)
+{
+    const char *word = verdict_name(checker->verdict);
+    size_t column = 2 + 7 + 2, name = name_columns(checker->name);
+    buf_add_text(&page->out, "  ");
+    paint(page, verdict_codes[checker->verdict], word);
+    buf_printf(&page->out, "%*s", (int)(9 - strlen(word)), "");
+    visible_add_cut(&page->out, checker->name, strlen(checker->name), NAME_COLUMNS);
+    buf_add_char(&page->out, ' ');
+    visible_wrap(&page->out, checker->reason, WIDTH, column + longest + 2, column + name + 1);
+    buf_add_char(&page->out, '\n');
+}
+
 static void print_checkers(struct page *page)
 {
     const struct digest *digest = &page->digest;
@@ -87,23 +111,11 @@ static void print_checkers(struct page *page)
         return;
     heading(page, "Checkers");
     for (size_t i = 0; i < digest->checker_count; i++) {
-        size_t columns = strlen(digest->checkers[i].name);
-        longest = columns > longest && columns <= 24 ? columns : longest;
+        size_t columns = name_columns(digest->checkers[i].name);
+        longest = columns > longest ? columns : longest;
     }
-    for (size_t i = 0; i < digest->checker_count; i++) {
-        const struct digest_checker *checker = &digest->checkers[i];
-        size_t indent = 2 + 7 + 2 + longest + 2, before = page->out.length;
-        buf_add_text(&page->out, "  ");
-        paint(page, verdict_codes[checker->verdict], verdict_name(checker->verdict));
-        buf_printf(&page->out, "%*s", (int)(9 - strlen(verdict_name(checker->verdict))), "");
-        before = page->out.length;
-        visible_add(&page->out, checker->name, strlen(checker->name), VISIBLE_LINE);
-        size_t column =
-            11 + visible_columns(page->out.data + before, page->out.length - before) + 1;
-        buf_add_char(&page->out, ' ');
-        visible_wrap(&page->out, checker->reason, WIDTH, indent, column);
-        buf_add_char(&page->out, '\n');
-    }
+    for (size_t i = 0; i < digest->checker_count; i++)
+        print_checker(page, &digest->checkers[i], longest);
 }
 
 /* ---- Anomalies ---- */
@@ -228,6 +240,14 @@ static const char *verified_word(const struct digest *digest, const struct diges
                                                         : "no";
 }
 
+static void add_seconds(struct text_table *table, int64_t ns)
+{
+    struct buf text = BUF_INIT;
+    buf_printf(&text, ns < 0 ? "-" : "%.3f", (double)ns / 1e9);
+    text_table_add(table, text.data);
+    buf_free(&text);
+}
+
 static void add_fault(const struct digest *digest, const struct digest_fault *fault,
                       struct text_table *table)
 {
@@ -239,12 +259,8 @@ static void add_fault(const struct digest *digest, const struct digest_fault *fa
     digest_plain(&text, fault->asked);
     text_table_add(table, buf_text(&text));
     text_table_add(table, fault->nodes);
-    buf_clear(&text);
-    digest_time(&text, fault->from_ns);
-    text_table_add(table, text.data);
-    buf_clear(&text);
-    digest_time(&text, fault->failed ? -1 : fault->to_ns);
-    text_table_add(table, text.data);
+    add_seconds(table, fault->from_ns);
+    add_seconds(table, fault->failed ? -1 : fault->to_ns);
     text_table_add(table, verified_word(digest, fault));
     buf_free(&text);
 }
@@ -273,11 +289,11 @@ static void print_faults(struct page *page)
         return;
     heading(page, "Faults");
     text_table_init(&table, "rlllrrl");
-    text_table_limit(&table, 1, 14);
+    text_table_limit(&table, 1, 12);
     text_table_limit(&table, 3, 9);
     text_table_elastic(&table, 2, WIDTH);
-    add_row(&table,
-            (const char *const[]){"id", "nemesis", "what", "where", "from", "to", "verified"});
+    add_row(&table, (const char *const[]){"id", "nemesis", "what", "where", "from (s)", "to (s)",
+                                          "verified"});
     for (size_t i = 0; i < digest->fault_count && i < FAULTS_MAX; i++)
         add_fault(digest, &digest->faults[i], &table);
     text_table_print(&table, 2, &page->out);
@@ -307,7 +323,7 @@ static void print_functions(struct page *page)
         return;
     }
     text_table_init(&table, "lrrrrrrr");
-    text_table_limit(&table, 0, 20);
+    text_table_elastic(&table, 0, WIDTH);
     add_row(&table,
             (const char *const[]){"f", "all", "ok", "fail", "info", "ok p50", "ok p99", "ok max"});
     for (size_t i = 0; i < digest->function_count; i++) {

@@ -43,23 +43,13 @@ void text_table_elastic(struct text_table *table, size_t column, size_t width)
     table->line_width = width;
 }
 
-/* Cuts visible text so that it takes at most `most` columns; 0: no limit. */
-static void cut(struct buf *shown, size_t most)
-{
-    if (most <= 3 || visible_columns(buf_text(shown), shown->length) <= most)
-        return;
-    shown->length = visible_fit(shown->data, shown->length, most - 3);
-    buf_add_text(shown, "...");
-}
-
 void text_table_add(struct text_table *table, const char *text)
 {
     if (table->cell_count == table->capacity)
         grow(table);
     size_t most = table->most[table->cell_count % table->columns];
     struct buf shown = BUF_INIT;
-    visible_add(&shown, text, strlen(text), VISIBLE_LINE);
-    cut(&shown, most);
+    visible_add_cut(&shown, text, strlen(text), most >= 3 ? most : SIZE_MAX);
     table->cells[table->cell_count++] =
         arena_strndup(&table->arena, buf_text(&shown), shown.length);
     buf_free(&shown);
@@ -97,9 +87,9 @@ void text_table_print(const struct text_table *table, size_t indent, struct buf 
         size_t pending = indent; /* blanks not yet added, so that no line ends in any */
         for (size_t j = 0; j < table->columns; j++) {
             struct buf cell = BUF_INIT;
-            buf_add_text(&cell, table->cells[i + j]);
-            cut(&cell, width[j]);
-            size_t blanks = width[j] - visible_columns(cell.data, cell.length);
+            const char *text = table->cells[i + j];
+            visible_add_cut(&cell, text, strlen(text), width[j] >= 3 ? width[j] : SIZE_MAX);
+            size_t blanks = width[j] - visible_columns(buf_text(&cell), cell.length);
             pending += table->align[j] == TEXT_RIGHT ? blanks : 0;
             if (cell.length > 0) {
                 buf_printf(out, "%*s", (int)pending, "");

@@ -107,6 +107,19 @@ size_t visible_columns(const char *text, size_t length)
     return columns;
 }
 
+void visible_add_cut(struct buf *out, const char *text, size_t length, size_t columns)
+{
+    struct buf shown = BUF_INIT;
+    visible_add(&shown, text, length, VISIBLE_LINE);
+    bool cut = visible_columns(buf_text(&shown), shown.length) > columns;
+    if (cut)
+        shown.length = visible_fit(shown.data, shown.length, columns - 3);
+    buf_add(out, buf_text(&shown), shown.length);
+    if (cut)
+        buf_add_text(out, "...");
+    buf_free(&shown);
+}
+
 void markup_add(struct buf *out, const char *text, size_t length, enum visible_newlines newlines)
 {
     struct buf shown = BUF_INIT;
@@ -136,59 +149,65 @@ void markup_add_text(struct buf *out, const char *text)
 
 /* ---- Wrapping ---- */
 
-static void new_line(struct buf *out, size_t indent)
+struct wrapping {
+    struct buf *out;
+    size_t width, indent, column; /* a column left of the indentation: blanks are due */
+    bool first;                   /* nothing stands on the line yet that a blank must follow */
+};
+
+static void new_line(struct wrapping *wrapping)
 {
-    buf_printf(out, "\n%*s", (int)indent, "");
+    buf_add_char(wrapping->out, '\n');
+    wrapping->column = 0;
+    wrapping->first = true;
 }
 
-/* Puts one word, on a new line if it does not fit; returns the column after it. */
-static size_t put_word(struct buf *out, const char *word, size_t length, size_t width,
-                       size_t indent, size_t column)
+static void put_piece(struct wrapping *wrapping, const char *text, size_t length)
+{
+    if (wrapping->column < wrapping->indent) {
+        buf_printf(wrapping->out, "%*s", (int)(wrapping->indent - wrapping->column), "");
+        wrapping->column = wrapping->indent;
+    } else if (!wrapping->first) {
+        buf_add_char(wrapping->out, ' ');
+        wrapping->column++;
+    }
+    buf_add(wrapping->out, text, length);
+    wrapping->column += visible_columns(text, length);
+    wrapping->first = false;
+}
+
+/* A word goes to the next line when it does not fit, and is broken when it fits on none. */
+static void put_word(struct wrapping *wrapping, const char *word, size_t length)
 {
     size_t columns = visible_columns(word, length);
-    bool first = column <= indent;
-    if (!first && column + 1 + columns > width) {
-        new_line(out, indent);
-        column = indent;
-        first = true;
-    }
-    if (!first) {
-        buf_add_char(out, ' ');
-        column++;
-    }
-    while (column + columns > width) { /* longer than a line */
-        size_t part = visible_fit(word, length, width - column);
+    if (!wrapping->first && wrapping->column + 1 + columns > wrapping->width)
+        new_line(wrapping);
+    while (wrapping->indent + columns > wrapping->width) {
+        size_t part = visible_fit(word, length, wrapping->width - wrapping->indent);
         if (part == 0)
             break;
-        buf_add(out, word, part);
-        new_line(out, indent);
+        put_piece(wrapping, word, part);
+        new_line(wrapping);
         word += part;
         length -= part;
         columns = visible_columns(word, length);
-        column = indent;
     }
-    buf_add(out, word, length);
-    return column + columns;
+    if (length > 0)
+        put_piece(wrapping, word, length);
 }
 
 void visible_wrap(struct buf *out, const char *text, size_t width, size_t indent, size_t column)
 {
     struct buf shown = BUF_INIT;
+    struct wrapping wrapping = {out, width, indent, column, column <= indent};
     visible_add(&shown, text, strlen(text), VISIBLE_PROSE);
-    if (column < indent) {
-        buf_printf(out, "%*s", (int)(indent - column), "");
-        column = indent;
-    }
-    const char *rest = buf_text(&shown);
-    while (*rest != '\0') {
+    for (const char *rest = buf_text(&shown); *rest != '\0';) {
         size_t length = strcspn(rest, " \n");
         if (length > 0)
-            column = put_word(out, rest, length, width, indent, column);
+            put_word(&wrapping, rest, length);
         rest += length;
-        if (*rest == '\n' && rest[1] != '\0') {
-            new_line(out, indent);
-            column = indent;
-        }
+        if (*rest == '\n' && rest[1] != '\0')
+            new_line(&wrapping);
         rest += *rest != '\0';
     }
     buf_free(&shown);

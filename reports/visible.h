@@ -20,6 +20,9 @@ size_t visible_columns(const char *text, size_t length);
 /* Bytes of the longest beginning that takes at most `columns`; whole characters. */
 size_t visible_fit(const char *text, size_t length, size_t columns);
 
+/* As visible_add on one line, cut to `columns` (at least 3) with "..." at its end. */
+void visible_add_cut(struct buf *out, const char *text, size_t length, size_t columns);
+
 /* As visible_add, and safe as text or as a quoted attribute's value in HTML and XML. */
 void markup_add(struct buf *out, const char *text, size_t length, enum visible_newlines newlines);
 void markup_add_text(struct buf *out, const char *text); /* one line */

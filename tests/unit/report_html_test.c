@@ -1,0 +1,311 @@
+/* report.html. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "reports/latency.h"
+#include "tests/lib/markup_check.h"
+#include "tests/lib/sample_run.h"
+#include "tests/lib/test.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SLOWER 15
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
+    __has_feature(memory_sanitizer)
+#define SLOWER 15
+#endif
+#endif
+#ifndef SLOWER
+#define SLOWER 1
+#endif
+
+static char *render(enum sample_kind kind)
+{
+    struct sample_run sample;
+    size_t length;
+    sample_run_make(kind, &sample);
+    char *page = sample_render(&sample.run, "html", &length);
+    sample_run_free(&sample);
+    assert_int_equal(strlen(page), length);
+    return page;
+}
+
+static size_t count_of(const char *text, const char *part)
+{
+    size_t count = 0;
+    for (const char *at = text; (at = strstr(at, part)) != NULL; at++)
+        count++;
+    return count;
+}
+
+static void test_well_formed(void **state)
+{
+    for (enum sample_kind kind = SAMPLE_VALID; kind <= SAMPLE_HOSTILE; kind++) {
+        char *page = render(kind);
+        markup_assert(page, strlen(page), MARKUP_HTML);
+        free(page);
+    }
+    (void)state;
+}
+
+/* The page loads nothing and runs nothing, and its head says so. */
+static void test_self_contained(void **state)
+{
+    for (enum sample_kind kind = SAMPLE_VALID; kind <= SAMPLE_HOSTILE; kind++) {
+        char *page = render(kind);
+        assert_contains(page, "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src "
+                              "'none'; style-src 'sha256-");
+        assert_null(strstr(page, "<script"));
+        assert_null(strstr(page, "<img"));
+        assert_null(strstr(page, "<link"));
+        assert_null(strstr(page, "http:"));
+        assert_null(strstr(page, "https:"));
+        assert_null(strstr(page, " src="));
+        assert_null(strstr(page, "javascript:"));
+        free(page);
+    }
+    (void)state;
+}
+
+/* Sections in order, each with its heading. */
+static void test_structure(void **state)
+{
+    static const char *const sections[] = {"verdict",      "anomalies",  "glance",   "throughput",
+                                           "latency",      "operations", "errors",   "faults",
+                                           "availability", "crashes",    "problems", "plan"};
+    for (enum sample_kind kind = SAMPLE_VALID; kind <= SAMPLE_HOSTILE; kind++) {
+        char *page = render(kind), *at = page;
+        for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) {
+            char mark[80];
+            snprintf(mark, sizeof mark, "<section id=\"%s\" aria-labelledby=\"%s-title\">",
+                     sections[i], sections[i]);
+            at = strstr(at, mark);
+            assert_non_null(at);
+        }
+        assert_int_equal(count_of(page, "<h1>"), 1);
+        assert_int_equal(count_of(page, "<table>"), count_of(page, "<caption>"));
+        assert_contains(page, "<a class=\"skip\" href=\"#content\">");
+        assert_contains(page, "<html lang=\"en\">");
+        free(page);
+    }
+    (void)state;
+}
+
+static void test_valid(void **state)
+{
+    char *page = render(SAMPLE_VALID);
+    assert_contains(page,
+                    "<h1><span class=\"word\">Valid:</span> all 3 checkers are satisfied</h1>");
+    assert_contains(page,
+                    "<code>ordeal run store/etcd-register/20261121T083015.123Z/plan.json</code>");
+    assert_contains(page, "<dt>Began</dt><dd>2026-11-21 08:30:15 UTC</dd>");
+    assert_contains(page, "<a href=\"results.json\">");
+    assert_contains(page, "None was found.");
+    assert_contains(page, "20 paths probed: 12 cut, 8 open");
+    assert_contains(page, "clock: no clock to turn on n3");
+    assert_contains(page, "1 death was asked for");
+    assert_contains(page, "&quot;linearizable.model&quot;:");
+    free(page);
+    (void)state;
+}
+
+static void test_anomaly(void **state)
+{
+    char *page = render(SAMPLE_INVALID);
+    assert_contains(
+        page, "<h1><span class=\"word\">Invalid:</span> 1 of 8 keys is not linearizable</h1>");
+    assert_contains(page, "1. stale read of 41 <span class=\"of\">(linearizable, key 3)</span>");
+    assert_contains(page, "The read of 41 by process 23 (invoked at 20.400000 s, returned");
+    assert_contains(page,
+                    "<tr class=\"culprit\"><th scope=\"row\">process 23</th><td>read</td>"
+                    "<td><code>[3 41]</code></td><td>ok</td><td class=\"n\">20.400000 s</td>"
+                    "<td class=\"n\">20.400900 s</td><td class=\"last\">does not fit</td></tr>");
+    assert_contains(page, "<svg class=\"spacetime\"");
+    assert_contains(page, ">! read [3 41]</text>");
+    assert_contains(page, ">write [3 44] (info)</text>"); /* never came back */
+    assert_contains(page, ">fault 1: partition</text>");  /* in force when 42 was written */
+    /* the daemon's death is drawn and listed */
+    assert_contains(page, "class=\"point\"");
+    assert_contains(page, "<td>n4</td><td>etcd</td>");
+    free(page);
+    (void)state;
+}
+
+static void test_availability(void **state)
+{
+    char *page = render(SAMPLE_VALID);
+    assert_contains(page, "<span>read: 720 ok of 902</span> <span class=\"quiet\">72/s, usually "
+                          "210/s</span>");
+    assert_contains(page, "<td class=\"warn\">cas</td>");
+    assert_contains(page, "<td class=\"n\">1.2 s</td></tr>");
+    free(page);
+    (void)state;
+}
+
+static void test_unknown(void **state)
+{
+    char *page = render(SAMPLE_UNKNOWN);
+    assert_contains(page, "<span class=\"word\">Unknown:</span> the budget of 60 s was reached");
+    assert_contains(page, "The harness itself had 2 problems");
+    assert_contains(page, "<li>n4: the control connection was lost: connection reset by peer</li>");
+    assert_contains(page, "<span class=\"warn\">not undone</span>");
+    free(page);
+    (void)state;
+}
+
+static void test_bare(void **state)
+{
+    char *page = render(SAMPLE_BARE);
+    assert_contains(page, "The history has no times");
+    assert_contains(page, "event 0"); /* the diagram goes by the order of events */
+    assert_contains(page, "There is none: a history was judged on its own.");
+    assert_contains(page, "whether a fault took effect is not known");
+    assert_null(strstr(page, "nan"));
+    free(page);
+    (void)state;
+}
+
+static void test_hostile(void **state)
+{
+    char *page = render(SAMPLE_HOSTILE);
+    assert_contains(page, "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&quot; onload=&quot;");
+    assert_contains(page, "\\x1b[31m");
+    assert_contains(page, "\\xff");
+    assert_contains(page, "\\u202e");
+    assert_null(strstr(page, "\xe2\x80\xae"));
+    free(page);
+    (void)state;
+}
+
+static void test_missing(void **state)
+{
+    struct sample_run sample;
+    size_t length;
+    sample_run_make(SAMPLE_INVALID, &sample);
+    struct run run = {.history = &sample.history};
+    for (int parts = 0; parts < 16; parts++) {
+        run.results = parts & 1 ? sample.results : NULL;
+        run.plan = parts & 2 ? sample.plan : NULL;
+        run.schedule = parts & 4 ? sample.schedule : NULL;
+        run.directory = parts & 8 ? "store/x" : NULL;
+        char *page = sample_render(&run, "html", &length);
+        markup_assert(page, length, MARKUP_HTML);
+        free(page);
+    }
+    sample_run_free(&sample);
+    (void)state;
+}
+
+static void test_same_bytes(void **state)
+{
+    for (enum sample_kind kind = SAMPLE_VALID; kind <= SAMPLE_HOSTILE; kind++) {
+        char *one = render(kind), *two = render(kind);
+        assert_string_equal(one, two);
+        free(one);
+        free(two);
+    }
+    (void)state;
+}
+
+/* A million operations: a page that a browser opens at once, made in the blink of an eye. By
+ * processor time, since the machine may be busy. */
+static void test_large(void **state)
+{
+    struct sample_run sample;
+    size_t length;
+    sample_run_make_large(1000000, &sample);
+    assert_true(sample.history.count >= 2000000);
+    clock_t began = clock();
+    char *page = sample_render(&sample.run, "html", &length);
+    double seconds = (double)(clock() - began) / CLOCKS_PER_SEC;
+    print_message("# 1 000 000 operations: %zu bytes in %.3f s\n", length, seconds);
+    assert_true(length < 5 << 20);
+    assert_true(seconds < 2.0 * SLOWER);
+    assert_contains(page, "<dd>1 000 000 of ");
+    free(page);
+    began = clock();
+    char *text = sample_render(&sample.run, "text", &length);
+    assert_true((double)(clock() - began) / CLOCKS_PER_SEC < 2.0 * SLOWER);
+    assert_true(length < 10000);
+    free(text);
+    sample_run_free(&sample);
+    (void)state;
+}
+
+/* Thousands of anomalies, faults, functions and errors do not make a page without end. */
+static void test_crowded(void **state)
+{
+    enum { MANY = 5000 };
+    struct sample_run sample;
+    size_t length;
+    sample_run_make(SAMPLE_INVALID, &sample);
+    struct json *anomalies =
+        json_get(json_get(json_get(sample.results, "checkers"), "linearizable"), "anomalies");
+    struct json *faults = json_get(sample.results, "faults");
+    for (int i = 0; i < MANY; i++) {
+        json_add(anomalies, json_copy(json_first(anomalies)));
+        json_add(faults, json_copy(json_first(faults)));
+    }
+    for (int i = 0; i < MANY / 5; i++) {
+        char name[32];
+        enum err_code code = ERR_NONE;
+        struct arena arena = ARENA_INIT;
+        snprintf(name, sizeof name, "function-%d", i);
+        struct op op = {.process = 1000 + i, .f = history_f(&sample.history, name), .time_ns = i};
+        history_append(&sample.history, &op, &code);
+        op.type = OP_FAIL;
+        op.error = value_string(&arena, name);
+        history_append(&sample.history, &op, &code);
+        arena_free(&arena);
+    }
+    struct err err = ERR_INIT;
+    assert_ok(history_pair(&sample.history, &err));
+    char *page = sample_render(&sample.run, "html", &length);
+    print_message("# crowded: %zu bytes\n", length);
+    assert_true(length < 2 << 20);
+    markup_assert(page, length, MARKUP_HTML);
+    assert_contains(page, "4962 more, by their titles");
+    assert_contains(page, "(others)");
+    free(page);
+    sample_run_free(&sample);
+    (void)state;
+}
+
+/* ---- Quantiles ---- */
+
+static void test_quantiles(void **state)
+{
+    struct latency latency = {.count = 0};
+    assert_int_equal(latency_quantile(&latency, 0.5), 0);
+    latency_add(&latency, -5);
+    assert_int_equal(latency.count, 0);
+    for (int64_t i = 1; i <= 1000; i++)
+        latency_add(&latency, i * 1000003);
+    for (int share = 0; share <= 1000; share++) {
+        double exact = (double)(1 + (int)(share / 1000.0 * 999 + 0.5)) * 1000003;
+        double found = (double)latency_quantile(&latency, share / 1000.0);
+        assert_true(found > exact * 0.983 && found < exact * 1.018);
+    }
+    assert_int_equal(latency_quantile(&latency, 1), 1000 * 1000003);
+    assert_int_equal(latency_quantile(&latency, 0), 1000003);
+    latency_add(&latency, INT64_MAX);
+    assert_int_equal(latency_quantile(&latency, 1), INT64_MAX);
+    latency_free(&latency);
+    (void)state;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_well_formed), cmocka_unit_test(test_self_contained),
+        cmocka_unit_test(test_structure),   cmocka_unit_test(test_valid),
+        cmocka_unit_test(test_anomaly),     cmocka_unit_test(test_availability),
+        cmocka_unit_test(test_unknown),     cmocka_unit_test(test_bare),
+        cmocka_unit_test(test_hostile),     cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_same_bytes),  cmocka_unit_test(test_large),
+        cmocka_unit_test(test_crowded),     cmocka_unit_test(test_quantiles),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
