@@ -417,6 +417,7 @@ static enum err_code set_up(struct running *running, struct err *err)
         return err->code;
     if (reach_open(plan, REACH_RAISE, "ordeal run", running->log, &running->reach, err) != ERR_NONE)
         return err->code;
+    running->test.node_count = running->reach.node_count; /* before, they have no names */
     catch_signals(running);
     if (connect_nodes(running, err) != ERR_NONE)
         return err->code;
@@ -439,7 +440,6 @@ void run_test(struct plan *plan, struct log *log, const char *command, struct ru
     history_init(&running.history);
     running.test = (struct test){.plan = plan,
                                  .nodes = running.reach.nodes,
-                                 .node_count = (uint32_t)plan->node_count,
                                  .history = &running.history,
                                  .arena = &running.arena,
                                  .epoch_ns = clock_monotonic_ns(),
