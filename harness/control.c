@@ -169,8 +169,6 @@ enum err_code control_open(struct control *control, const struct fleet_options *
         .owner = owner, .lease_ns = LEASE_NS, .on_event = on_event, .context = control};
     code = agents_start(control->fleet, &agents_options, &control->agents, err);
     if (code != ERR_NONE) {
-        fleet_close(control->fleet);
-        control->fleet = NULL;
         control->agents = NULL;
         return code;
     }

@@ -27,6 +27,8 @@ static void stop(struct running *running)
 {
     pthread_mutex_lock(&running->stop_lock);
     running->stop_wanted = true;
+    if (!atomic_load(&running->working)) /* whoever waits for nodes or the system gives up */
+        atomic_store(&running->control.cancelled, true);
     if (running->scheduler != NULL)
         scheduler_stop(running->scheduler);
     pthread_mutex_unlock(&running->stop_lock);
@@ -45,6 +47,21 @@ void run_fail(struct running *running, const char *why)
     stop(running);
 }
 
+/* Not under the stop lock: the I/O thread, which is waited for here, takes that to tell of daemons
+ * and agents. */
+static void interrupt_set_up(struct running *running)
+{
+    pthread_mutex_lock(&running->fleet_lock);
+    if (!atomic_load(&running->working) && !atomic_load(&running->finishing)) {
+        if (running->control.fleet == NULL) { /* machines may take their time to answer */
+            log_problem(running->log, "ordeal: interrupted before the nodes were reached");
+            _exit(EXIT_HARNESS_FAILED); /* nothing was done to them */
+        }
+        fleet_interrupt(running->control.fleet);
+    }
+    pthread_mutex_unlock(&running->fleet_lock);
+}
+
 static void *handle_signals(void *argument)
 {
     struct running *running = argument;
@@ -61,16 +78,11 @@ static void *handle_signals(void *argument)
                                       "every fault by themselves");
             _exit(EXIT_HARNESS_FAILED); /* their input closes with us */
         }
-        log_problem(running->log, "interrupted: healing, then judging what there is (once more to "
-                                  "stop at once)");
-        if (!atomic_load(&running->working)) { /* give up waiting for nodes */
-            atomic_store(&running->control.cancelled, true);
-            pthread_mutex_lock(&running->stop_lock);
-            if (running->control.fleet != NULL)
-                fleet_interrupt(running->control.fleet);
-            pthread_mutex_unlock(&running->stop_lock);
-        }
+        log_problem(running->log, "interrupted: %s (once more to stop at once)",
+                    atomic_load(&running->working) ? "healing, then judging what there is"
+                                                   : "cleaning up what was set up");
         stop(running);
+        interrupt_set_up(running);
     }
     return NULL;
 }
@@ -157,13 +169,12 @@ static enum err_code connect_nodes(struct running *running, struct err *err)
     struct control control = {.test = &running->test, .log = running->log};
     control.hooks = (struct control_hooks){running, on_daemon_exit, on_agent_lost};
     pthread_mutex_lock(&running->stop_lock);
+    atomic_init(&control.cancelled, running->stop_wanted);
     running->control = control;
     running->test.control = &running->control;
     pthread_mutex_unlock(&running->stop_lock);
-    enum err_code code =
-        control_open(&running->control, &running->reach.fleet_options, running->reach.owner, err);
-    running->connected = code == ERR_NONE;
-    return code;
+    return control_open(&running->control, &running->reach.fleet_options, running->reach.owner,
+                        err);
 }
 
 static enum err_code await_ready(struct running *running, struct err *err)
@@ -387,7 +398,9 @@ static void stop_system(struct running *running)
 
 static void give_back_nodes(struct running *running)
 {
+    pthread_mutex_lock(&running->fleet_lock); /* from here on nobody interrupts it, so it can go */
     atomic_store(&running->finishing, true);
+    pthread_mutex_unlock(&running->fleet_lock);
     if (running->started) {
         fetch_logs(running);
         stop_system(running);
@@ -396,9 +409,7 @@ static void give_back_nodes(struct running *running)
     struct scheduler *scheduler = running->scheduler;
     running->scheduler = NULL;
     pthread_mutex_unlock(&running->stop_lock);
-    if (running->connected)
-        control_close(&running->control);
-    running->connected = false;
+    control_close(&running->control);
     scheduler_close(scheduler);
     reach_give_back(&running->reach);
 }
@@ -437,6 +448,7 @@ void run_test(struct plan *plan, struct log *log, const char *command, struct ru
     running.version = BUF_INIT;
     running.started_wall_ns = clock_wall_ns();
     pthread_mutex_init(&running.stop_lock, NULL);
+    pthread_mutex_init(&running.fleet_lock, NULL);
     history_init(&running.history);
     running.test = (struct test){.plan = plan,
                                  .nodes = running.reach.nodes,

@@ -24,7 +24,6 @@ struct running {
     struct test test;
     struct reach reach;
     struct control control;
-    bool connected;
     bool started;  /* some of the system may run, and has to be stopped */
     uint32_t hung; /* clients that never came back */
     struct buf version;
@@ -41,6 +40,7 @@ struct running {
     atomic_bool finishing;     /* healed: what happens to agents now is our own doing */
     pthread_mutex_t stop_lock; /* guards scheduler against being closed while it is being stopped */
     bool stop_wanted;
+    pthread_mutex_t fleet_lock; /* guards the fleet against being closed while it is interrupted */
     struct err problem; /* the first one; guarded by stop_lock */
 };
 

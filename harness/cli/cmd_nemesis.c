@@ -184,10 +184,9 @@ static enum err_code with_nodes(struct request *request, struct log *log, struct
                         .control = &control};
     control.test = &test;
     enum err_code code = control_open(&control, &reach.fleet_options, reach.owner, err);
-    if (code == ERR_NONE) {
+    if (code == ERR_NONE)
         code = inject(request, &test, err);
-        control_close(&control);
-    }
+    control_close(&control);
     history_free(&history);
     reach_close(&reach);
     return code;

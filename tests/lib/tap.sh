@@ -74,15 +74,16 @@ run() { # COMMAND..: its exit status in $status, its output in out and err
     status=$?
 }
 
-# Starts a command on its own, with its pid in $pid. Job control keeps SIGINT from being ignored, as it is for the
-# background jobs of scripts.
+# Starts a command on its own, with its pid in $pid; for background jobs bash ignores SIGINT, which is undone here.
 start() {
     echo "$*" >"$work/ran"
-    set -m
-    "$@" >"$work/out" 2>"$work/err" </dev/null &
+    env --default-signal=INT "$@" >"$work/out" 2>"$work/err" </dev/null &
     pid=$!
-    set +m
     echo "$pid" >>"$work/pids"
+}
+kill_hard() { # $pid, as nothing can prevent
+    kill -KILL "$pid"
+    { wait "$pid"; } 2>/dev/null # where bash would tell
 }
 
 await_end() { # SECONDS: of $pid; its exit status in $status
@@ -180,11 +181,12 @@ expect_clean_nodes() { # NODES SECONDS
     done
 }
 
+command_of() { { tr '\0' ' ' <"/proc/$1/cmdline"; } 2>/dev/null; } # PID: "" when it has ended
 # The keeper and the nodes' first processes: with one of these, all of its node ends.
 cluster_processes() { # NAME
     local process
     for process in /proc/[0-9]*; do
-        if tr '\0' ' ' <"$process/cmdline" 2>/dev/null | grep -qE "^ordeal-(keeper|init) $1(/| |\$)"; then
+        if command_of "${process#/proc/}" | grep -qE "^ordeal-(keeper|init) $1(/| |\$)"; then
             echo "${process#/proc/}"
         fi
     done
@@ -232,7 +234,7 @@ host_traces() {
 host_traces >"$work/before"
 
 # Whether the pid is still the process that was started: all of them name a store or a cluster of ours.
-is_mine() { tr '\0' ' ' <"/proc/$1/cmdline" 2>/dev/null | grep -qF -e "$work" -e "$cluster_prefix-"; }
+is_mine() { command_of "$1" | grep -qF -e "$work" -e "$cluster_prefix-"; }
 
 cleanup() {
     local name pid
