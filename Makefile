@@ -72,7 +72,7 @@ endif
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all check check-all check-root check-san deps demo fuzz tidy bench coverage install uninstall dist clean help programs tests format
+.PHONY: all check check-all check-root check-san deps demo fuzz tidy bench conformance coverage install uninstall dist clean help programs tests format
 
 all: programs
 
@@ -127,6 +127,8 @@ check-root: programs $(INTEGRATION) ## tests that need root: namespaces, sshd, a
 	@./tools/deps.sh demo
 	@tests/run.sh --build $(B) integration
 check-all: check check-san check-root ## everything that CI runs
+conformance: programs ## recorded histories and their verdicts: HISTORIES=DIR with a MANIFEST.tsv, FAMILY=.. to choose
+	@tests/conformance.sh $(or $(HISTORIES),../shared/histories) $(FAMILY)
 fuzz:                ## fuzz what parses: FUZZ_SECONDS each (clang, libFuzzer)
 	+tests/fuzz/run.sh $(or $(FUZZ_SECONDS),60)
 bench: programs $(call bin,$(BENCH_SRC)) ## measure what the documents promise, print the figures

@@ -7,11 +7,13 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "checkers/checkers.h"
 #include "checkers/linearizable/judge.h"
 #include "harness/base/clock.h"
 #include "harness/base/text.h"
+#include "harness/histories/edn.h"
 
 enum { ANOMALIES_MAX = 20, THREADS_MAX = 64 };
 
@@ -19,6 +21,7 @@ struct session {
     const struct check_input *input;
     struct check_result *result;
     const struct model *model;
+    struct lin_reading reading;
     const struct lin_engine *engine;
     struct lin_keys keys;
     struct lin_verdict *verdicts;
@@ -30,6 +33,7 @@ struct session {
 static void judge_key(struct session *session, uint32_t key, struct lin_budget budget)
 {
     struct lin_task task = {.history = session->input->history,
+                            .reading = &session->reading,
                             .model = session->model,
                             .engine = session->engine,
                             .keys = &session->keys,
@@ -249,6 +253,30 @@ static const struct model *find_model(struct check_result *result, const char *n
     return NULL;
 }
 
+static bool read_initial(struct session *session, const char *text, struct arena *arena)
+{
+    struct err err = ERR_INIT;
+    size_t length = strlen(text);
+    if (edn_parse_all(arena, text, length, &session->reading.initial, &err) != ERR_NONE) {
+        check_verdict(session->result, VERDICT_UNKNOWN, "linearizable.initial: %s", err.message);
+        return false;
+    }
+    const char *nil = option_text(&session->input->options, "linearizable.nil-reads");
+    session->reading.nil_is_unknown =
+        session->model->holds_value &&
+        (strcmp(nil, "unknown") == 0 ||
+         (strcmp(nil, "auto") == 0 && !value_is_nil(session->reading.initial)));
+    if (session->reading.nil_is_unknown)
+        json_set_text(session->result->details, "nil-reads", "taken as unknown");
+    if (value_is_nil(session->reading.initial) || session->model->holds_value)
+        return true;
+    check_verdict(
+        session->result, VERDICT_UNKNOWN,
+        "linearizable.initial: the model %s begins as it does; only registers have a first value",
+        session->model->name);
+    return false;
+}
+
 static void check(const struct check_input *input, struct check_result *result)
 {
     const char *engine = option_text(&input->options, "linearizable.engine");
@@ -263,11 +291,15 @@ static void check(const struct check_input *input, struct check_result *result)
                       session.model->name);
         return;
     }
+    struct arena arena = ARENA_INIT;
+    if (!read_initial(&session, option_text(&input->options, "linearizable.initial"), &arena)) {
+        arena_free(&arena);
+        return;
+    }
     lin_memory_init(&session.memory, input->limits.memory_bytes);
     session.budget = (struct lin_budget){.memory = &session.memory, .deadline_ns = INT64_MAX};
     if (input->limits.time_ns > 0)
         session.budget = lin_slice(&session.budget, input->limits.time_ns);
-    struct arena arena = ARENA_INIT;
     lin_keys_split(&session.keys, input->history, input->keyed, &arena);
     if (session.keys.trouble.length > 0)
         check_verdict(result, VERDICT_UNKNOWN, "%s", buf_text(&session.keys.trouble));
@@ -292,6 +324,16 @@ static const struct option options[] = {
      .fallback = "auto",
      .choices = "auto|frontier|wgl",
      .help = "The search; auto takes the quickest that suits the model."},
+    {.name = "initial",
+     .kind = OPTION_TEXT,
+     .fallback = "nil",
+     .help = "The first value of a register, in EDN: nil, 0, \"A\"."},
+    {.name = "nil-reads",
+     .kind = OPTION_CHOICE,
+     .fallback = "auto",
+     .choices = "auto|value|unknown",
+     .help = "What a read of nil says: that the value is nil, or nothing, as Knossos takes it; "
+             "auto: nothing if the first value is another."},
     {.name = NULL},
 };
 

@@ -47,6 +47,9 @@ struct model {
     /* Optional. Given when the state is one int64_t >= 0 and every operation is a model_effect on
      * it; must say the same as step. Quicker searches and explanations in words rest on it. */
     struct model_effect (*effect)(const struct model_op *op);
+    /* The state is one int64_t, the number of a value in the table, nil at first: histories may
+     * begin with another one. */
+    bool holds_value;
 };
 
 enum { MODEL_STATE_MAX = 256 };

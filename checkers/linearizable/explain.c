@@ -588,7 +588,7 @@ static const char *tell_story(struct story *story, const struct lin_op **last_so
 {
     const struct lin_problem *problem = story->found->problem;
     int64_t first_state = 0;
-    problem->model->init(&first_state);
+    lin_problem_start(problem, &first_state);
     struct words words = {.subject = BUF_INIT, .predicate = BUF_INIT};
     split_description(problem, story->at->needs, &words.subject, &words.predicate);
     words.value = strcmp(buf_text(&words.subject), "the value") == 0;

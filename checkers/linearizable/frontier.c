@@ -178,7 +178,7 @@ static bool add(struct frontier *f, struct lin_configs *set, const struct lin_co
 static bool begin(struct frontier *f)
 {
     int64_t first = 0;
-    f->problem->model->init(&first);
+    lin_problem_start(f->problem, &first);
     memset(f->made, 0, f->shape.stride);
     f->made->trace = LIN_NONE;
     f->made->state = (uint32_t)first;
@@ -553,7 +553,7 @@ static void take_order(struct frontier *f, uint32_t trace, struct lin_answer *an
     }
     if (answer->order != NULL) {
         int64_t first = 0;
-        f->problem->model->init(&first);
+        lin_problem_start(f->problem, &first);
         replay.state = (uint32_t)first;
         uint32_t i = 0;
         for (uint32_t at = trace; at != LIN_NONE; at = f->trace.steps[at].parent)

@@ -182,7 +182,7 @@ static void try_key(struct trial *trial)
     uint32_t first = task->keys->first[task->key], end = task->keys->first[task->key + 1];
     if (!lin_problem_build(&trial->problem, &trial->arena, task->model, task->history,
                            task->keys->events + first, end - first, task->keys->keyed,
-                           &verdict->reason)) {
+                           task->reading, &verdict->reason)) {
         verdict->verdict = VERDICT_UNKNOWN;
         return;
     }

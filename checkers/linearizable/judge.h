@@ -25,6 +25,7 @@ struct lin_task {
     const struct lin_engine *engine;
     const struct lin_keys *keys;
     uint32_t key;
+    const struct lin_reading *reading;
     bool explain; /* with a heart and words, when invalid */
 };
 

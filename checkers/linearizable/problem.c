@@ -60,6 +60,9 @@ static bool decode(struct lin_problem *problem, const struct history *history, u
         return false;
     if (op->op.known && !decode_value(history, completion, keyed, &op->op.output, trouble))
         return false;
+    if (op->op.known && problem->nil_is_unknown && value_is_nil(op->op.output) &&
+        problem->model->is_pure(&op->op))
+        op->op.known = false; /* it happened, but it says nothing */
     struct buf problem_text = BUF_INIT;
     bool good = problem->model->prepare(&op->op, problem->values, &problem_text);
     if (!good)
@@ -79,12 +82,19 @@ static bool decode(struct lin_problem *problem, const struct history *history, u
     return true;
 }
 
+void lin_problem_start(const struct lin_problem *problem, void *state)
+{
+    problem->model->init(state);
+    if (problem->model->holds_value)
+        memcpy(state, &problem->initial, sizeof problem->initial);
+}
+
 static void count_states(struct lin_problem *problem)
 {
     int64_t first = 0;
     if (problem->model->effect == NULL)
         return;
-    problem->model->init(&first);
+    lin_problem_start(problem, &first);
     problem->state_count = (uint32_t)first + 1;
     for (uint32_t i = 0; i < problem->op_count; i++) {
         const struct lin_op *op = &problem->ops[i];
@@ -96,11 +106,15 @@ static void count_states(struct lin_problem *problem)
 
 bool lin_problem_build(struct lin_problem *problem, struct arena *arena, const struct model *model,
                        const struct history *history, const uint32_t *events, uint32_t count,
-                       bool keyed, struct buf *trouble)
+                       bool keyed, const struct lin_reading *reading, struct buf *trouble)
 {
     *problem = (struct lin_problem){.model = model};
     problem->values = arena_alloc(arena, sizeof *problem->values);
     value_table_init(problem->values, arena);
+    struct value initial = reading == NULL ? value_nil() : reading->initial;
+    assert(model->holds_value || value_is_nil(initial));
+    problem->initial = value_table_id(problem->values, initial);
+    problem->nil_is_unknown = reading != NULL && reading->nil_is_unknown;
     problem->ops = arena_alloc(arena, (count + 1) * sizeof *problem->ops);
     problem->events = arena_alloc(arena, (count + 1) * sizeof *problem->events);
     /* Where an invocation's operation went, found again at its completion by a search for the
@@ -160,6 +174,7 @@ void lin_problem_weaken(const struct lin_problem *problem, const struct lin_weak
     *weaker = (struct lin_problem){.model = problem->model,
                                    .values = problem->values,
                                    .state_count = problem->state_count,
+                                   .initial = problem->initial,
                                    .any_start = problem->any_start || weakening->begin > 0};
     uint32_t *place = arena_alloc(arena, (problem->op_count + 1) * sizeof *place);
     weaker->ops = arena_alloc(arena, (problem->op_count + 1) * sizeof *weaker->ops);

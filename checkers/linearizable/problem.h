@@ -36,14 +36,25 @@ struct lin_problem {
     uint32_t op_count, event_count, required_count;
     uint32_t state_count; /* states are less than this; 0 for a model without an effect */
     bool any_start;       /* the first state may be any; only for models with an effect */
+    bool nil_is_unknown;  /* see lin_reading; only while it is built */
+    int64_t initial;      /* number of the first value, for models that hold one; 0 is nil */
 };
 
+/* How a register's history begins. */
+struct lin_reading {
+    struct value initial; /* the first value; nil for the model's own */
+    bool nil_is_unknown;  /* a read that answered nil tells nothing, as in Knossos' models */
+};
+
+/* The first state, unless any_start. */
+void lin_problem_start(const struct lin_problem *problem, void *state);
+
 /* Builds the problem of one key from its client events (indices into the history, ascending) in
- * `arena`. `keyed`: values are [key value]. False when an operation cannot be understood: `trouble`
- * then says which and why. */
+ * `arena`. `keyed`: values are [key value]. `reading` may be NULL.
+ * False when an operation cannot be understood: `trouble` then says which and why. */
 bool lin_problem_build(struct lin_problem *problem, struct arena *arena, const struct model *model,
                        const struct history *history, const uint32_t *events, uint32_t count,
-                       bool keyed, struct buf *trouble);
+                       bool keyed, const struct lin_reading *reading, struct buf *trouble);
 
 /* What to make of each operation of a problem in a weaker one. Each choice can only make a history
  * easier to linearize, so when the weaker problem has no solution neither has the first:

@@ -12,7 +12,7 @@ bool lin_verify(const struct lin_problem *problem, const uint32_t *order, uint32
         return false;
     }
     _Alignas(16) unsigned char state[MODEL_STATE_MAX];
-    problem->model->init(state);
+    lin_problem_start(problem, state);
     uint32_t newest = 0, required = 0; /* newest: the latest invocation among those placed */
     bool good = true;
     for (uint32_t i = 0; i < count && good; i++) {

@@ -419,7 +419,7 @@ void lin_wgl(const struct lin_problem *problem, unsigned mode, struct lin_budget
     if (open_search(&wgl)) {
         int64_t start = -1;
         unsigned char *state = wgl.now + wgl.words * 8;
-        problem->model->init(state);
+        lin_problem_start(problem, state);
         if (!problem->any_start)
             answer->verdict = search(&wgl, &blocked, &answer->limit);
         while (problem->any_start && next_start(problem, &start)) {

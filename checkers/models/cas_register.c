@@ -74,4 +74,5 @@ const struct model model_cas_register = {
     .describe = describe,
     .is_pure = is_pure,
     .effect = effect,
+    .holds_value = true,
 };

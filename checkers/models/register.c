@@ -64,4 +64,5 @@ const struct model model_register = {
     .describe = describe,
     .is_pure = is_pure,
     .effect = effect,
+    .holds_value = true,
 };

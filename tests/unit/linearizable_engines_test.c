@@ -83,7 +83,7 @@ static void open_subject(struct subject *subject, const struct lin_text_op *ops,
     struct buf trouble = BUF_INIT;
     bool built = lin_problem_build(&subject->problem, &subject->arena,
                                    model_find(locks ? "mutex" : "cas-register"), &subject->history,
-                                   events, subject->history.count, false, &trouble);
+                                   events, subject->history.count, false, NULL, &trouble);
     if (!built)
         fail_msg("%s", buf_text(&trouble));
     free(events);

@@ -1,0 +1,53 @@
+#!/bin/bash
+# tests/conformance.sh DIR [FAMILY..]: judges every row of DIR/MANIFEST.tsv whose checker exists, and compares.
+#
+# The manifest is a table with a header: id, split, family, file, format, checker, model, options, expected_valid, ... A
+# row agrees when the verdict is the expected one. Where a verdict was expected, "unknown" is counted apart; what
+# ordeal cannot read or judge yet is "not supported". A row whose expected verdict is unknown only has to end. Prints a line a
+# family, each disagreement, and "N passed, N failed, N skipped"; fails on a disagreement.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+dir=${1:?a directory with a MANIFEST.tsv}; shift
+families=" $* "
+ordeal=${ORDEAL:-./ordeal}
+[ -r "$dir/MANIFEST.tsv" ] || { echo "no MANIFEST.tsv in $dir: nothing to compare with"; echo "0 passed, 0 failed, 1 skipped"; exit 0; }
+work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
+
+# The arguments of `ordeal check` for a row, or nothing when it is not supported.
+arguments() { # checker model format
+    case $3 in edn* | json*) ;; *) return ;; esac
+    case $1 in
+    linearizable)
+        case $2 in
+        "cas-register init="* | "register init="*)
+            local initial=${2#*init=}; initial=${initial%% (*}
+            printf '%s\n' --checker linearizable --model "${2%% *}" --keyed guess --set "linearizable.initial=$initial" ;;
+        mutex) printf '%s\n' --checker linearizable --model mutex --keyed no ;;
+        esac ;;
+    esac
+}
+
+while IFS=$'\x1f' read -r id _ family file format checker model _ expected _; do
+    [ "$id" = id ] && continue
+    [ "$families" != "  " ] && [[ $families != *" $family "* ]] && continue
+    mapfile -t args < <(arguments "$checker" "$model" "$format")
+    if [ ${#args[@]} -eq 0 ]; then echo "$family unsupported $id"; continue; fi
+    case $format in json*) from=json ;; *) from=edn ;; esac
+    path=$dir/$file
+    case $file in *.gz) gunzip -c "$path" >"$work/history"; path=$work/history ;; esac
+    timeout 60 "$ordeal" check "$path" --from $from "${args[@]}" --time 30s --json >"$work/out" 2>"$work/err"
+    case $? in 0) got=true ;; 1) got=false ;; 2) got=unknown ;; *) got="error" ;; esac
+    # A history without client operations is no test: unknown by design, whatever others call it.
+    [ "$got$expected" = unknowntrue ] && grep -qE 'has no client operations|nothing was tested' "$work/out" && got=true
+    if [ "$got" = "$expected" ] || { [ "$expected" = unknown ] && [ "$got" != error ]; }; then echo "$family agreed $id"
+    elif [ $got = unknown ]; then echo "$family undecided $id: $file"
+    else echo "$family disagreed $id: $file: expected $expected, got $got $(head -c 300 "$work/err")"; fi
+done < <(tr '\t' '\037' <"$dir/MANIFEST.tsv") >"$work/results" # a tab would swallow empty fields
+
+grep -E ' (disagreed|undecided) ' "$work/results"
+awk '{n[$1]; c[$1, $2]++} END {for (f in n) printf "%-28s %4d agreed %3d disagreed %3d undecided %4d not supported\n", f, c[f, "agreed"], c[f, "disagreed"], c[f, "undecided"], c[f, "unsupported"]}' "$work/results" | sort
+counts=$(awk '$2 == "agreed" {p++} $2 == "disagreed" || $2 == "undecided" {f++} $2 == "unsupported" {s++} END {printf "%d %d %d", p, f, s}' "$work/results")
+read -r p f s <<<"$counts"
+echo "$p passed, $f failed, $s skipped"
+[ -n "${ORDEAL_COUNTS:-}" ] && echo "$p $f 0" >>"$ORDEAL_COUNTS" # what is not supported yet is no test that was skipped
+[ "$f" -eq 0 ]
