@@ -104,6 +104,10 @@ static inline bool history_is_client(const struct history *history, uint32_t ind
  * one process without a completion between, a completion with another function than its invocation.
  */
 enum err_code history_pair(struct history *history, struct err *err);
+/* The same for histories from elsewhere: a process that invokes while an operation of its is still
+ * open (as where logs of two tests were joined) leaves that one without completion, so
+ * indeterminate, which can only widen what is allowed. *left_open counts those. */
+enum err_code history_pair_found(struct history *history, uint32_t *left_open, struct err *err);
 
 /* For an invocation: OP_OK, OP_FAIL or OP_INFO; a missing completion is OP_INFO. After
  * history_pair. */

@@ -120,8 +120,14 @@ enum err_code store_read_history(const char *path, const char *format, struct st
     history_notes_print(&notes, &stored->notes);
     if (history.cut != NULL)
         buf_printf(&stored->notes, "%s\n", history.cut);
-    if (history_pair(&stored->history, err) != ERR_NONE)
+    uint32_t left_open;
+    if (history_pair_found(&stored->history, &left_open, err) != ERR_NONE)
         return err_wrap(err, "%s", path);
+    if (left_open > 0)
+        buf_printf(&stored->notes,
+                   "%u operations were still open when their process invoked another: taken as "
+                   "indeterminate.\n",
+                   left_open);
     return ERR_NONE;
 }
 

@@ -15,7 +15,7 @@ work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 
 # The arguments of `ordeal check` for a row, or nothing when it is not supported.
 arguments() { # checker model format
-    case $3 in edn* | json*) ;; *) return ;; esac
+    case $3 in edn* | json* | jepsen-log*) ;; *) return ;; esac
     case $1 in
     linearizable)
         case $2 in
@@ -32,7 +32,7 @@ while IFS=$'\x1f' read -r id _ family file format checker model _ expected _; do
     [ "$families" != "  " ] && [[ $families != *" $family "* ]] && continue
     mapfile -t args < <(arguments "$checker" "$model" "$format")
     if [ ${#args[@]} -eq 0 ]; then echo "$family unsupported $id"; continue; fi
-    case $format in json*) from=json ;; *) from=edn ;; esac
+    case $format in json*) from=json ;; jepsen-log*) from=log ;; *) from=edn ;; esac
     path=$dir/$file
     case $file in *.gz) gunzip -c "$path" >"$work/history"; path=$work/history ;; esac
     timeout 60 "$ordeal" check "$path" --from $from "${args[@]}" --time 30s --json >"$work/out" 2>"$work/err"

@@ -223,7 +223,7 @@ static bool open_reserve(struct open_table *table)
 }
 
 static enum err_code pair_event(struct history *h, struct open_table *table, uint32_t i,
-                                struct err *err)
+                                uint32_t *left_open, struct err *err)
 {
     h->partner[i] = HISTORY_NONE;
     if (h->process[i] == PROCESS_DAEMON)
@@ -234,7 +234,9 @@ static enum err_code pair_event(struct history *h, struct open_table *table, uin
     bool known = slot->key != 0;
     bool open = known && slot->index != HISTORY_NONE;
     bool invokes = h->process[i] >= 0 ? h->type[i] == OP_INVOKE : !open;
-    if (invokes && open)
+    if (invokes && open && left_open != NULL)
+        (*left_open)++;
+    else if (invokes && open)
         return err_set(err, ERR_PARSE,
                        "event %u: process %d invokes %s while its %s of event %u is still open", i,
                        h->process[i], history_f_name(h, i), history_f_name(h, slot->index),
@@ -257,7 +259,7 @@ static enum err_code pair_event(struct history *h, struct open_table *table, uin
     return ERR_NONE;
 }
 
-enum err_code history_pair(struct history *history, struct err *err)
+static enum err_code pair_all(struct history *history, uint32_t *left_open, struct err *err)
 {
     uint32_t *partner = realloc(history->partner, (history->count + 1) * sizeof *partner);
     if (partner == NULL)
@@ -266,9 +268,20 @@ enum err_code history_pair(struct history *history, struct err *err)
     struct open_table table = {.slots = NULL};
     enum err_code code = ERR_NONE;
     for (uint32_t i = 0; i < history->count && code == ERR_NONE; i++)
-        code = pair_event(history, &table, i, err);
+        code = pair_event(history, &table, i, left_open, err);
     free(table.slots);
     return code;
+}
+
+enum err_code history_pair(struct history *history, struct err *err)
+{
+    return pair_all(history, NULL, err);
+}
+
+enum err_code history_pair_found(struct history *history, uint32_t *left_open, struct err *err)
+{
+    *left_open = 0;
+    return pair_all(history, left_open, err);
 }
 
 enum op_type history_outcome(const struct history *history, uint32_t invocation)

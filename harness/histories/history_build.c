@@ -31,6 +31,8 @@ void history_notes_print(const struct history_notes *notes, struct buf *out)
                    notes->without_process);
     if (notes->without_time > 0)
         buf_printf(out, "operations without :time: %" PRIu64 "\n", notes->without_time);
+    if (notes->other_lines > 0)
+        buf_printf(out, "lines that are no operations: %" PRIu64 "\n", notes->other_lines);
     if (notes->keyed > 0)
         buf_printf(out, "operations whose :key joined their value, as [key value]: %" PRIu64 "\n",
                    notes->keyed);

@@ -28,7 +28,8 @@ struct history_notes {
         uint64_t count;
     } keys[NOTES_KEYS_MAX]; /* keys that were ignored */
     uint32_t key_count;
-    uint64_t other_keys; /* ignored, beyond the first NOTES_KEYS_MAX names */
+    uint64_t other_lines; /* of a log, that are no operations */
+    uint64_t other_keys;  /* ignored, beyond the first NOTES_KEYS_MAX names */
 };
 
 /* Adds one line a note: "ignored keys: :node (12), :link (3)". Nothing when there is none. */

@@ -13,9 +13,10 @@
 #include "harness/histories/history_edn.h"
 #include "harness/histories/history_file.h"
 #include "harness/histories/history_json.h"
+#include "harness/histories/history_log.h"
 
-const char *const history_formats[] = {"ordeal", "edn", "jsonl", "json", NULL};
-enum { FORMAT_COUNT = 4 };
+const char *const history_formats[] = {"ordeal", "edn", "jsonl", "json", "log", NULL};
+enum { FORMAT_COUNT = 5 };
 
 static enum err_code check_format(const char *format, struct err *err)
 {
@@ -24,8 +25,8 @@ static enum err_code check_format(const char *format, struct err *err)
             return ERR_NONE;
     const char *near = text_nearest(format, history_formats, FORMAT_COUNT);
     return err_set(err, ERR_CONFIG,
-                   "'%s' is not a history format: use ordeal, edn, jsonl or json%s%s%s", format,
-                   near == NULL ? "" : " (did you mean ", near == NULL ? "" : near,
+                   "'%s' is not a history format: use ordeal, edn, jsonl, json or log%s%s%s",
+                   format, near == NULL ? "" : " (did you mean ", near == NULL ? "" : near,
                    near == NULL ? "" : "?)");
 }
 
@@ -120,7 +121,9 @@ static enum err_code read_text(int fd, const char *name, const char *format,
     struct source source;
     source_open_fd(&source, name, fd);
     enum err_code code;
-    if (strcmp(format, "edn") == 0)
+    if (strcmp(format, "log") == 0)
+        code = history_log_read(&source, history, notes, err);
+    else if (strcmp(format, "edn") == 0)
         code = history_edn_read(&source, history, notes, err);
     else
         code = history_json_read(&source, strcmp(format, "json") == 0 ? JSON_PLAIN : JSON_EXACT,
@@ -190,6 +193,8 @@ static enum err_code write_ordeal(const struct history *history, int fd, const c
 static enum err_code write_format(const struct history *history, const char *format, int fd,
                                   const char *name, struct err *err)
 {
+    if (strcmp(format, "log") == 0)
+        return err_set(err, ERR_CONFIG, "%s: logs are read, not written: use edn", name);
     if (strcmp(format, "ordeal") == 0)
         return write_ordeal(history, fd, name, err);
     if (strcmp(format, "edn") == 0)

@@ -5,7 +5,8 @@
 #include "harness/histories/history_build.h"
 #include "harness/history.h"
 
-/* "ordeal", "edn", "jsonl" (JSON lines, exact), "json" (elle-cli's array); NULL at the end. */
+/* "ordeal", "edn", "jsonl" (JSON lines, exact), "json" (elle-cli's array), "log"
+ * (Jepsen's logs, only read); NULL at the end. */
 extern const char *const history_formats[];
 
 /* The format that a file's name tells, or NULL. */

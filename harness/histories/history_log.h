@@ -1,0 +1,17 @@
+/* Histories in Jepsen's logs: jepsen.log and history.txt, where an operation is a line whose end is
+ * process, type, function, value and perhaps an error, with tabs between them:
+ *
+ *     INFO  jepsen.util - 3	:invoke	:write	4
+ *
+ * Lines of other forms are passed over and counted. Times are not read. A last line without its
+ * newline may be cut short: it is left out, and history->cut says so. */
+#ifndef ORDEAL_HISTORY_LOG_H
+#define ORDEAL_HISTORY_LOG_H
+
+#include "harness/histories/history_build.h"
+#include "harness/histories/source.h"
+
+enum err_code history_log_read(struct source *source, struct history *history,
+                               struct history_notes *notes, struct err *err);
+
+#endif
