@@ -63,6 +63,22 @@ static void take_problems(struct digest *digest)
         digest->problems[digest->problem_count++] = json_as_text(one, "a problem without words");
 }
 
+/* The worst checker's reason, and who else is as bad. */
+static const char *worst_reason(struct digest *digest)
+{
+    const struct digest_checker *worst = digest->checkers;
+    size_t as_bad = 0;
+    for (size_t i = 1; i < digest->checker_count; i++)
+        as_bad += digest->checkers[i].verdict == worst->verdict;
+    if (as_bad == 0)
+        return worst->reason;
+    if (as_bad == 1)
+        return arena_printf(&digest->arena, "%s; %s is %s as well", worst->reason,
+                            digest->checkers[1].name, verdict_name(worst->verdict));
+    return arena_printf(&digest->arena, "%s; %zu other checkers are %s as well", worst->reason,
+                        as_bad, verdict_name(worst->verdict));
+}
+
 static void take_verdict(struct digest *digest)
 {
     const struct digest_checker *worst = digest->checkers;
@@ -71,7 +87,7 @@ static void take_verdict(struct digest *digest)
         digest->headline = "nothing was judged: there are no results";
     else if (digest->checker_count > 0 && worst->verdict >= digest->verdict &&
              digest->verdict != VERDICT_VALID)
-        digest->headline = worst->reason;
+        digest->headline = worst_reason(digest);
     else if (digest->verdict != VERDICT_VALID && digest->problem_count > 0)
         digest->headline = digest->problems[0];
     else if (digest->checker_count == 0)

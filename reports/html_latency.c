@@ -7,24 +7,33 @@
 #include "reports/plot.h"
 #include "reports/visible.h"
 
-enum { WINDOWS = 60, CHARTS_MAX = 6, ROWS_MAX = 100, HEIGHT = 170 };
+enum {
+    WINDOWS_MIN = 12,
+    WINDOWS_MAX = 60,
+    OPERATIONS_A_WINDOW = 12,
+    CHARTS_MAX = 6,
+    ROWS_MAX = 100,
+    HEIGHT = 170
+};
 
 struct chart {
     struct html *html;
     const struct digest_function *function;
-    const struct latency *windows; /* WINDOWS */
+    const struct latency *windows;
+    int window_count;
     size_t number;
     double low, high; /* powers of ten, of ns */
 };
 
 /* ---- Over time ---- */
 
-static void gather(const struct html *html, struct latency *windows, size_t charts)
+static void gather(const struct html *html, struct latency *windows, int window_count,
+                   size_t charts)
 {
     const struct digest *digest = &html->digest;
     const struct history *history = digest->run->history;
     double from_ns = (double)digest->begin_ns;
-    double scale = WINDOWS / ((double)digest->end_ns - from_ns + 1);
+    double scale = window_count / ((double)digest->end_ns - from_ns + 1);
     for (uint32_t i = 0; i < history->count; i++) {
         if (history->type[i] != OP_OK || !history_is_client(history, i) ||
             history->partner == NULL || history->partner[i] == HISTORY_NONE)
@@ -32,9 +41,10 @@ static void gather(const struct html *html, struct latency *windows, size_t char
         size_t function = digest->function_of[history->f[i]];
         int64_t begun_ns = history->time_ns[history->partner[i]];
         double place = ((double)history->time_ns[i] - from_ns) * scale;
-        if (function >= charts || begun_ns < 0 || place < 0 || place >= WINDOWS)
+        if (function >= charts || begun_ns < 0 || place < 0 || place >= window_count)
             continue;
-        latency_add(&windows[function * WINDOWS + (size_t)place], history->time_ns[i] - begun_ns);
+        latency_add(&windows[function * WINDOWS_MAX + (size_t)place],
+                    history->time_ns[i] - begun_ns);
     }
 }
 
@@ -45,26 +55,26 @@ static double y_of(const struct plot *plot, const struct chart *chart, double ns
            (level - chart->low) / (chart->high - chart->low) * plot->height;
 }
 
-static double window_ns(const struct plot *plot, int window)
+static double window_ns(const struct plot *plot, const struct chart *chart, int window)
 {
-    return plot->from_ns + (plot->to_ns - plot->from_ns) * window / WINDOWS;
+    return plot->from_ns + (plot->to_ns - plot->from_ns) * window / chart->window_count;
 }
 
 static void draw_levels(struct plot *plot, const struct chart *chart)
 {
     for (double level = chart->low; level <= chart->high; level++) {
         struct buf label = BUF_INIT;
-        digest_duration(&label, (int64_t)llround(pow(10, level)));
+        digest_duration(&label, level < 18.5 ? (int64_t)llround(pow(10, level)) : INT64_MAX);
         plot_level(plot, y_of(plot, chart, pow(10, level)), label.data);
         buf_free(&label);
     }
 }
 
 /* Left edge and width of a window's box. */
-static double box_x(const struct plot *plot, int window, double *width)
+static double box_x(const struct plot *plot, const struct chart *chart, int window, double *width)
 {
-    double x = plot_x(plot, window_ns(plot, window));
-    *width = plot_x(plot, window_ns(plot, window + 1)) - x;
+    double x = plot_x(plot, window_ns(plot, chart, window));
+    *width = plot_x(plot, window_ns(plot, chart, window + 1)) - x;
     x += *width * 0.18;
     *width *= 0.64;
     return x;
@@ -76,7 +86,7 @@ static void draw_part(struct plot *plot, const struct chart *chart, enum part pa
 {
     struct buf *out = &plot->html->out;
     const struct latency *latency = &chart->windows[window];
-    double width, x = box_x(plot, window, &width);
+    double width, x = box_x(plot, chart, window, &width);
     double y[5];
     static const double shares[5] = {0.05, 0.25, 0.5, 0.75, 0.95};
     for (int i = 0; i < 5; i++)
@@ -98,16 +108,16 @@ static void draw_hint(struct plot *plot, const struct chart *chart, int window)
 {
     struct buf *out = &plot->html->out;
     const struct latency *latency = &chart->windows[window];
-    double x = plot_x(plot, window_ns(plot, window));
-    double end = plot_x(plot, window_ns(plot, window + 1)), width,
-           from = box_x(plot, window, &width);
+    double x = plot_x(plot, window_ns(plot, chart, window));
+    double end = plot_x(plot, window_ns(plot, chart, window + 1)), width,
+           from = box_x(plot, chart, window, &width);
     buf_printf(out, "<circle class=\"max\" cx=\"%.1f\" cy=\"%.1f\" r=\"2\"/>", from + width / 2,
                y_of(plot, chart, (double)latency->max_ns));
     buf_printf(out,
                "<rect class=\"hit\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"><title>"
                "%.2f s to %.2f s: %llu ok",
-               x, plot->top, end - x, plot->height, window_ns(plot, window) / 1e9,
-               window_ns(plot, window + 1) / 1e9, (unsigned long long)latency->count);
+               x, plot->top, end - x, plot->height, window_ns(plot, chart, window) / 1e9,
+               window_ns(plot, chart, window + 1) / 1e9, (unsigned long long)latency->count);
     static const struct {
         const char *name;
         double share;
@@ -125,12 +135,12 @@ static void draw_boxes(struct plot *plot, const struct chart *chart)
     struct buf *out = &plot->html->out;
     for (enum part part = 0; part < PART_COUNT; part++) {
         buf_printf(out, "<path class=\"%s\" d=\"", classes[part]);
-        for (int i = 0; i < WINDOWS; i++)
+        for (int i = 0; i < chart->window_count; i++)
             if (chart->windows[i].count > 0)
                 draw_part(plot, chart, part, i);
         buf_add_text(out, "\"/>\n");
     }
-    for (int i = 0; i < WINDOWS; i++)
+    for (int i = 0; i < chart->window_count; i++)
         if (chart->windows[i].count > 0)
             draw_hint(plot, chart, i);
 }
@@ -168,18 +178,27 @@ static void find_scale(struct chart *chart)
         chart->high = chart->low + 1;
 }
 
+/* Enough for each box to stand for a few operations of the most used function. */
+static int windows_for(const struct digest *digest)
+{
+    uint64_t wanted = digest->functions[0].latency[OP_OK].count / OPERATIONS_A_WINDOW;
+    return wanted < WINDOWS_MIN ? WINDOWS_MIN : wanted > WINDOWS_MAX ? WINDOWS_MAX : (int)wanted;
+}
+
 static void draw_charts(struct html *html)
 {
     const struct digest *digest = &html->digest;
     size_t charts = digest->function_count < CHARTS_MAX ? digest->function_count : CHARTS_MAX;
-    struct latency *windows = calloc(CHARTS_MAX * WINDOWS, sizeof *windows);
+    struct latency *windows = calloc(CHARTS_MAX * WINDOWS_MAX, sizeof *windows);
     if (windows == NULL)
         return;
-    gather(html, windows, charts);
+    int window_count = windows_for(digest);
+    gather(html, windows, window_count, charts);
     for (size_t i = 0; i < charts; i++) {
         struct chart chart = {.html = html,
                               .function = &digest->functions[i],
-                              .windows = windows + i * WINDOWS,
+                              .windows = windows + i * WINDOWS_MAX,
+                              .window_count = window_count,
                               .number = i};
         if (chart.function->latency[OP_OK].count == 0)
             continue;
@@ -193,7 +212,7 @@ static void draw_charts(struct html *html)
     if (digest->function_count > charts)
         html_note(html, "Drawn are the %zu most used functions of %zu.", charts,
                   digest->function_count);
-    for (size_t i = 0; i < CHARTS_MAX * WINDOWS; i++)
+    for (size_t i = 0; i < CHARTS_MAX * WINDOWS_MAX; i++)
         latency_free(&windows[i]);
     free(windows);
 }

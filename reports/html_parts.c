@@ -4,7 +4,7 @@
 #include "reports/html.h"
 #include "reports/visible.h"
 
-enum { PROSE_BYTES_MAX = 8192, LINE_BYTES_MAX = 2048 };
+enum { PROSE_BYTES_MAX = 8192, LINE_BYTES_MAX = 2048, NAME_COLUMNS = 40 };
 
 void html_raw(struct html *html, const char *markup)
 {
@@ -127,9 +127,12 @@ void html_row_end(struct html *html)
 
 void html_head_cell(struct html *html, const char *text)
 {
+    struct buf name = BUF_INIT;
+    visible_add_cut(&name, text, strlen(text), NAME_COLUMNS);
     html_raw(html, "<th scope=\"row\">");
-    html_text(html, text);
+    html_text(html, buf_text(&name));
     html_raw(html, "</th>");
+    buf_free(&name);
 }
 
 void html_cell(struct html *html, const char *text)

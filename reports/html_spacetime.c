@@ -20,7 +20,8 @@ enum {
     LANE = 48,
     BAR = 18,
     GAP_MIN = 40, /* between two events */
-    WIDTH_MIN = 900,
+    WIDTH_USUAL = 900,
+    WIDTH_LEAST = 640, /* of a single moment, too: its label wants room */
     AXIS = 30,
     STRIP = 16,
     FAULTS_MAX = 12,
@@ -97,14 +98,14 @@ static void place_points(struct diagram *diagram)
         least = fmin(least, (double)diagram->points[i + 1] - (double)diagram->points[i]);
     for (size_t i = 0; i < gaps; i++)
         sum += log1p(((double)diagram->points[i + 1] - (double)diagram->points[i]) / least);
-    double spare = WIDTH_MIN - LEFT - RIGHT - 12 - (double)gaps * GAP_MIN;
+    double spare = WIDTH_USUAL - LEFT - RIGHT - 12 - (double)gaps * GAP_MIN;
     spare = spare < 60 ? 60 : spare;
     diagram->at[0] = LEFT + 12;
     for (size_t i = 0; i < gaps; i++) {
         double gap = (double)diagram->points[i + 1] - (double)diagram->points[i];
         diagram->at[i + 1] = diagram->at[i] + GAP_MIN + spare * log1p(gap / least) / sum;
     }
-    diagram->width = diagram->at[gaps] + RIGHT;
+    diagram->width = fmax(diagram->at[gaps] + RIGHT, WIDTH_LEAST);
 }
 
 /* Between two points in proportion; outside, at the edges. */

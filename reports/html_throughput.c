@@ -6,23 +6,30 @@
 #include "reports/html.h"
 #include "reports/plot.h"
 
-enum { BUCKETS = 220, HEIGHT = 220, LEVELS_MAX = 5 };
+enum { BUCKETS_MIN = 24, BUCKETS_MAX = 220, OPERATIONS_A_BUCKET = 8, HEIGHT = 220, LEVELS_MAX = 5 };
 
 struct buckets {
-    uint32_t count[BUCKETS][DIGEST_OUTCOMES];
+    uint32_t count[BUCKETS_MAX][DIGEST_OUTCOMES];
+    int used; /* fewer when there is little to count */
     uint32_t most;
 };
+
+static int buckets_for(uint64_t operations)
+{
+    uint64_t wanted = operations / OPERATIONS_A_BUCKET;
+    return wanted < BUCKETS_MIN ? BUCKETS_MIN : wanted > BUCKETS_MAX ? BUCKETS_MAX : (int)wanted;
+}
 
 static void count(const struct digest *digest, const struct plot *plot, struct buckets *buckets)
 {
     const struct history *history = digest->run->history;
-    double scale = BUCKETS / (plot->to_ns - plot->from_ns);
+    double scale = buckets->used / (plot->to_ns - plot->from_ns);
     for (uint32_t i = 0; i < history->count; i++) {
         if (!history_is_client(history, i) || history->type[i] == OP_INVOKE ||
             history->time_ns[i] < 0)
             continue;
         double place = ((double)history->time_ns[i] - plot->from_ns) * scale;
-        int bucket = place < 0 ? 0 : place >= BUCKETS ? BUCKETS - 1 : (int)place;
+        int bucket = place < 0 ? 0 : place >= buckets->used ? buckets->used - 1 : (int)place;
         buckets->count[bucket][history->type[i]]++;
         uint32_t all = ++buckets->count[bucket][OP_INVOKE];
         buckets->most = all > buckets->most ? all : buckets->most;
@@ -47,13 +54,13 @@ static void draw_area(struct plot *plot, const struct buckets *buckets, int outc
 {
     static const char *const classes[] = {"", "a-ok", "a-fail", "a-info"};
     struct buf *out = &plot->html->out;
-    double width = (double)(PLOT_WIDTH - PLOT_LEFT - PLOT_RIGHT) / BUCKETS;
+    double width = (double)(PLOT_WIDTH - PLOT_LEFT - PLOT_RIGHT) / buckets->used;
     buf_printf(out, "<path class=\"%s\" d=\"M%d %.1f", classes[outcome], PLOT_LEFT,
                height_of(plot, stacked(buckets, 0, outcome - 1), most));
-    for (int i = 0; i < BUCKETS; i++)
+    for (int i = 0; i < buckets->used; i++)
         buf_printf(out, "V%.1fH%.1f", height_of(plot, stacked(buckets, i, outcome), most),
                    PLOT_LEFT + width * (i + 1));
-    for (int i = BUCKETS; i-- > 0;)
+    for (int i = buckets->used; i-- > 0;)
         buf_printf(out, "V%.1fH%.1f", height_of(plot, stacked(buckets, i, outcome - 1), most),
                    PLOT_LEFT + width * i);
     html_raw(plot->html, "Z\"/>\n");
@@ -102,9 +109,10 @@ static void chart(struct html *html, struct buckets *buckets)
     plot_begin(&plot, html, "throughput-chart", HEIGHT, "Completions a second over the run",
                "Stacked areas of the operations that completed, by outcome, with the faults as "
                "bands. The tables of operations, faults and availability have the figures.");
+    buckets->used = buckets_for(html->digest.total[OP_INVOKE]);
     count(&html->digest, &plot, buckets);
     double most = buckets->most * 1.05 + 0.001;
-    double bucket_s = (plot.to_ns - plot.from_ns) / BUCKETS / 1e9;
+    double bucket_s = (plot.to_ns - plot.from_ns) / buckets->used / 1e9;
     draw_patterns(html);
     draw_levels(&plot, most, bucket_s);
     for (int outcome = OP_OK; outcome <= OP_INFO; outcome++)

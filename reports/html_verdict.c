@@ -139,7 +139,10 @@ void html_anomalies(struct html *html)
     html_section(html, "anomalies", "Anomalies");
     if (digest->anomaly_count == 0)
         html_note(html, "%s",
-                  digest->checker_count == 0 ? "Nobody looked for any." : "None was found.");
+                  digest->checker_count == 0           ? "Nobody looked for any."
+                  : digest->verdict == VERDICT_UNKNOWN ? "None was found, but not everything could "
+                                                         "be judged: see above."
+                                                       : "None was found.");
     for (size_t i = 0; i < digest->checker_count; i++)
         for (const struct json *one = json_first(digest->checkers[i].anomalies);
              one != NULL && number < ANOMALIES_MAX; one = json_next(one))

@@ -66,7 +66,8 @@ static void time_axis(struct plot *plot)
         tick_label(k * step, step, label, sizeof label);
         buf_printf(out, "<path class=\"grid\" d=\"M%.1f %.1fV%.1f\"/>", x, plot->top, bottom + 4);
         buf_printf(out, "<text class=\"%s\" x=\"%.1f\" y=\"%.1f\">%s</text>\n",
-                   x > PLOT_WIDTH - 30 ? "end" : "mid", x, bottom + 17, label);
+                   x + 3.5 * (double)strlen(label) > PLOT_WIDTH ? "end" : "mid", x, bottom + 17,
+                   label);
     }
     buf_printf(out, "<path class=\"axis\" d=\"M%d %.1fH%d\"/>\n", PLOT_LEFT, bottom,
                PLOT_WIDTH - PLOT_RIGHT);

@@ -16,7 +16,7 @@ enum {
     FAULTS_MAX = 40,
     ERRORS_MAX = 12,
     PROBLEMS_MAX = 20,
-    VALUE_COLUMNS = 24,
+    VALUE_COLUMNS = 60,
     NAME_COLUMNS = 24, /* of a checker */
 };
 

@@ -114,8 +114,8 @@ static void test_valid(void **state)
 static void test_anomaly(void **state)
 {
     char *page = render(SAMPLE_INVALID);
-    assert_contains(
-        page, "<h1><span class=\"word\">Invalid:</span> 1 of 8 keys is not linearizable</h1>");
+    assert_contains(page, "<h1><span class=\"word\">Invalid:</span> 1 of 8 keys is not "
+                          "linearizable; crashes is invalid as well</h1>");
     assert_contains(page, "1. stale read of 41 <span class=\"of\">(linearizable, key 3)</span>");
     assert_contains(page, "The read of 41 by process 23 (invoked at 20.400000 s, returned");
     assert_contains(page,

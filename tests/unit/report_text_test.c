@@ -39,7 +39,8 @@ static void test_valid(void **state)
 static void test_invalid(void **state)
 {
     char *text = render(SAMPLE_INVALID);
-    assert_memory_equal(text, "INVALID: 1 of 8 keys is not linearizable\n", 41);
+    assert_memory_equal(
+        text, "INVALID: 1 of 8 keys is not linearizable; crashes is invalid as well\n", 69);
     assert_contains(text,
                     "  1. stale read of 41 (linearizable, key 3)\n     The read of 41 by process "
                     "23 (invoked at 20.400000 s, returned at\n     20.400900 s) cannot");
