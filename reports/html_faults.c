@@ -30,7 +30,7 @@ static void phase_cell(struct html *html, const struct digest_fault *fault,
                        const struct digest_phase *phase)
 {
     bool begin = phase == &fault->begin, guessed = html->digest.faults_guessed;
-    html_raw(html, "<td>");
+    html_raw(html, "<td class=\"phase\">");
     if (!phase->present && begin) {
         html_raw(html, "&ndash;");
     } else if (!phase->present) {

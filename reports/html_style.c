@@ -60,6 +60,8 @@ const char html_style[] =
     "tbody tr:last-child>*{border-bottom:0}\n"
     ".n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}\n"
     "td{overflow-wrap:break-word}\n"
+    ".n+td:not(.n),.n+th:not(.n){padding-left:.7rem}\n"
+    "td .quiet{font-size:.85em}\ntd.phase{min-width:9rem}\n"
     "td.wide{min-width:15rem}\ntd.last{white-space:nowrap;padding-left:.6rem}\ntd "
     "small{display:block;color:var(--soft);font-size:.85em}\n"
     "tr.total>*{border-top:2px solid var(--line);font-weight:600}\n"

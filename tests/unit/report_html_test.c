@@ -198,6 +198,54 @@ static void test_missing(void **state)
     (void)state;
 }
 
+static void assert_renders(const struct run *run)
+{
+    static const char *const names[] = {"html", "junit", "text"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        size_t length;
+        char *text = sample_render(run, names[i], &length);
+        if (i < 2)
+            markup_assert(text, length, i == 0 ? MARKUP_HTML : MARKUP_XML);
+        free(text);
+    }
+}
+
+/* Puts something of another kind in the place of each part in turn, and the part back. */
+static size_t twist(const struct run *run, struct json *object)
+{
+    static const char *const odd[] = {"null", "[]", "{}", "-1e300", "[[[1]]]", "{\"a\":{\"b\":3}}"};
+    size_t twisted = 0;
+    for (struct json *child = json_first(object); child != NULL; child = json_next(child)) {
+        char key[256];
+        if (json_kind(child) == JSON_OBJECT || json_kind(child) == JSON_ARRAY)
+            twisted += twist(run, child);
+        if (json_kind(object) != JSON_OBJECT)
+            continue;
+        snprintf(key, sizeof key, "%s", json_key(child));
+        for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+            struct json *kept = json_copy(json_get(object, key)), *other = NULL;
+            struct err err = ERR_INIT;
+            assert_ok(json_parse(odd[i], strlen(odd[i]), "odd", &other, &err));
+            json_set(object, key, other);
+            assert_renders(run);
+            child = json_set(object, key, kept);
+            twisted++;
+        }
+    }
+    return twisted;
+}
+
+/* Results that are not what docs/results.md says do no harm. */
+static void test_odd_shapes(void **state)
+{
+    struct sample_run sample;
+    sample_run_make(SAMPLE_HOSTILE, &sample);
+    assert_true(twist(&sample.run, sample.results) > 200);
+    assert_true(twist(&sample.run, sample.schedule) > 0);
+    sample_run_free(&sample);
+    (void)state;
+}
+
 static void test_same_bytes(void **state)
 {
     for (enum sample_kind kind = SAMPLE_VALID; kind <= SAMPLE_HOSTILE; kind++) {
@@ -306,6 +354,7 @@ int main(void)
         cmocka_unit_test(test_hostile),     cmocka_unit_test(test_missing),
         cmocka_unit_test(test_same_bytes),  cmocka_unit_test(test_large),
         cmocka_unit_test(test_crowded),     cmocka_unit_test(test_quantiles),
+        cmocka_unit_test(test_odd_shapes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
