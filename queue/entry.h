@@ -1,7 +1,7 @@
 /* A log entry: what the Raft core orders, the storage keeps, and the state machine applies.
  *
- * Nothing in queue/ includes anything from harness/: the harness must prove this server right, so no
- * bug may hide in code that both share. */
+ * Nothing in queue/ includes anything from harness/: the harness must prove this server right, so
+ * no bug may hide in code that both share. */
 #ifndef ORDEAL_QUEUE_ENTRY_H
 #define ORDEAL_QUEUE_ENTRY_H
 
