@@ -1,44 +1,58 @@
-/* See crc32c.h. Eight table look-ups for eight bytes ("slicing"), so that no special instruction is
- * needed: about 2 GB/s, far above what any disk or network here brings. */
+/* CRC-32C by the processor's instruction, or by a table. */
 #include "queue/crc32c.h"
 
-#include <endian.h>
-#include <pthread.h>
 #include <string.h>
 
-#define POLYNOMIAL 0x82f63b78u /* 0x1edc6f41 with its bits reversed */
+enum { TABLE_SIZE = 256 };
+static const uint32_t POLYNOMIAL_REVERSED = 0x82f63b78;
 
-static uint32_t tables[8][256];
-static pthread_once_t tables_once = PTHREAD_ONCE_INIT;
+static uint32_t table[TABLE_SIZE];
 
-static void tables_fill(void)
+/* Before main, so that no thread can see half a table. */
+__attribute__((constructor)) static void fill_table(void)
 {
-    for (uint32_t byte = 0; byte < 256; byte++) {
-        uint32_t crc = byte;
+    for (uint32_t i = 0; i < TABLE_SIZE; i++) {
+        uint32_t crc = i;
         for (int bit = 0; bit < 8; bit++)
-            crc = (crc >> 1) ^ (crc & 1 ? POLYNOMIAL : 0);
-        tables[0][byte] = crc;
+            crc = (crc >> 1) ^ ((crc & 1) != 0 ? POLYNOMIAL_REVERSED : 0);
+        table[i] = crc;
     }
-    for (uint32_t byte = 0; byte < 256; byte++)
-        for (int slice = 1; slice < 8; slice++)
-            tables[slice][byte] =
-                (tables[slice - 1][byte] >> 8) ^ tables[0][tables[slice - 1][byte] & 255];
 }
 
-uint32_t queue_crc32c(uint32_t crc, const void *data, size_t length)
+uint32_t crc32c_portable(uint32_t crc, const void *data, size_t length)
 {
-    pthread_once(&tables_once, tables_fill);
-    const uint8_t *byte = data;
+    const unsigned char *bytes = data;
     crc = ~crc;
-    for (; length >= 8; length -= 8, byte += 8) {
-        uint64_t word;
-        memcpy(&word, byte, 8);
-        word = le64toh(word) ^ crc;
-        crc = tables[7][word & 255] ^ tables[6][word >> 8 & 255] ^ tables[5][word >> 16 & 255] ^
-              tables[4][word >> 24 & 255] ^ tables[3][word >> 32 & 255] ^
-              tables[2][word >> 40 & 255] ^ tables[1][word >> 48 & 255] ^ tables[0][word >> 56];
-    }
-    for (; length; length--, byte++)
-        crc = (crc >> 8) ^ tables[0][(crc ^ *byte) & 255];
+    for (size_t i = 0; i < length; i++)
+        crc = (crc >> 8) ^ table[(crc ^ bytes[i]) & 0xff];
     return ~crc;
 }
+
+#if defined(__x86_64__)
+__attribute__((target("sse4.2"))) static uint32_t by_instruction(uint32_t crc, const void *data,
+                                                                 size_t length)
+{
+    const unsigned char *bytes = data;
+    uint64_t state = (uint32_t)~crc;
+    for (; length >= 8; bytes += 8, length -= 8) {
+        uint64_t word;
+        memcpy(&word, bytes, sizeof word);
+        state = __builtin_ia32_crc32di(state, word);
+    }
+    uint32_t tail = (uint32_t)state;
+    for (; length > 0; bytes++, length--)
+        tail = __builtin_ia32_crc32qi(tail, *bytes);
+    return ~tail;
+}
+
+uint32_t crc32c(uint32_t crc, const void *data, size_t length)
+{
+    return __builtin_cpu_supports("sse4.2") ? by_instruction(crc, data, length)
+                                            : crc32c_portable(crc, data, length);
+}
+#else
+uint32_t crc32c(uint32_t crc, const void *data, size_t length)
+{
+    return crc32c_portable(crc, data, length);
+}
+#endif
