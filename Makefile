@@ -97,7 +97,10 @@ $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CPPFLAGS) $(ORDEAL_CFLAGS) $(CFLAGS) $(SAN_FLAGS) -c -o $@ $<
 
-$(B)/tests/%_test: $(B)/tests/%_test.o $(call obj,$(TEST_LIB_SRC)) $(AGENT_OBJ) $(B)/libordeal.a
+# An archive, so that a test is linked with no more of it than it uses.
+$(B)/libtest.a: $(call obj,$(TEST_LIB_SRC))
+	@rm -f $@; $(AR) rcs $@ $^
+$(B)/tests/%_test: $(B)/tests/%_test.o $(B)/libtest.a $(AGENT_OBJ) $(B)/libordeal.a
 	$(call say,LINK)$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $(FAKES) $(filter-out $(FAKES),$^) -lcmocka $(PKG_LIBS) -lm -ldl
 define FAKED
 $(1): FAKES += $(2)

@@ -41,8 +41,8 @@ struct control {
 };
 
 /* Connects to the test's nodes and starts an agent on each. test->control must point to `control`,
- * whose test, log and hooks are set. `owner` tells others who uses the nodes. What a failure leaves is
- * for control_close, too: until then the fleet may be interrupted from another thread. */
+ * whose test, log and hooks are set. `owner` tells others who uses the nodes. What a failure leaves
+ * is for control_close, too: until then the fleet may be interrupted from another thread. */
 enum err_code control_open(struct control *control, const struct fleet_options *options,
                            const char *owner, struct err *err);
 /* Shuts the agents down (they undo what is left, and end the daemons) and disconnects, as far as

@@ -41,7 +41,7 @@ struct running {
     pthread_mutex_t stop_lock; /* guards scheduler against being closed while it is being stopped */
     bool stop_wanted;
     pthread_mutex_t fleet_lock; /* guards the fleet against being closed while it is interrupted */
-    struct err problem; /* the first one; guarded by stop_lock */
+    struct err problem;         /* the first one; guarded by stop_lock */
 };
 
 /* The harness itself cannot go on: keeps the first reason, and ends the work. From any thread. */

@@ -15,6 +15,7 @@ static enum verdict judge(const struct history *history, const char *model, cons
         .history = history, .limits = {.threads = 1}, .options = {.values = json_object()}};
     json_set_text(input.options.values, "linearizable.model", model);
     json_set_text(input.options.values, "linearizable.engine", engine);
+    option_defaults(&input.options, "linearizable", checker_find("linearizable")->options);
     enum verdict verdict;
     struct json *results = check_all((const char *const[]){"linearizable"}, 1, &input, &verdict);
     const struct json *result = json_get(json_get(results, "checkers"), "linearizable");
