@@ -190,7 +190,11 @@ static void a_password_is_tried_last(void **state)
     struct fleet *fleet;
     assert_ok(fleet_open(&node, 1, &options, &fleet, &err));
     struct command command = {.text = "id", .as_root = true};
-    assert_int_equal(fleet_run(fleet, 0, &command, NULL, &err), ERR_REMOTE);
+    struct output said;
+    if (fleet_run(fleet, 0, &command, &said, &err) == ERR_NONE)
+        fail_msg("sudo's refusal went by: status %d, '%s' '%s'", said.status, buf_text(&said.out),
+                 buf_text(&said.err));
+    assert_int_equal(err.code, ERR_REMOTE);
     assert_contains(err.message, "n1: ");
     assert_contains(err.message, "'ordealtest'");
     assert_contains(err.message, "sudo");
