@@ -221,9 +221,9 @@ enum raft_effect_type {
     RAFT_EFFECT_COMPACT,  /* index: entries up to it may go, now or later; needs no sync */
     RAFT_EFFECT_SEND,     /* message: may be lost, late, doubled */
     RAFT_EFFECT_SEND_SNAPSHOT, /* message: fill in data, length and RAFT_FLAG_LAST from the snapshot
-                                  at index, from offset on, and send it; nothing when offset is past
-                                  its end or the snapshot is gone. Of one disk and index there must
-                                  never be two different snapshots */
+                                  at index, from offset on, and send it; past its end without data
+                                  but with that flag; not at all when the snapshot is gone. Of one
+                                  disk and index there must never be two different snapshots */
     RAFT_EFFECT_STORE_CHUNK, /* chunk: of a snapshot being received; offset 0 starts a new one, and
                                 drops what was there. After the last: check it, sync it, then
                                 SNAPSHOT_VERIFIED */

@@ -42,10 +42,22 @@ void raft_become_follower(struct raft *raft, uint64_t term, uint32_t leader, uin
     raft->leader_disk = disk;
 }
 
+static bool is_voter(const struct raft *raft, const struct raft_config *config)
+{
+    const struct raft_member *self = raft_config_find(config, raft->options.node);
+    return self && self->standing == RAFT_VOTER && raft_is_self(raft, self);
+}
+
+/* One whose removal is not yet committed must still stand (thesis §4.2.2): it may be the only one
+ * that has all that is committed. */
 static bool may_stand(const struct raft *raft)
 {
-    const struct raft_member *self = raft_config_find(&raft->config, raft->options.node);
-    return self && self->standing == RAFT_VOTER && raft_is_self(raft, self);
+    if (is_voter(raft, &raft->config)) {
+        return true;
+    }
+    struct raft_config before;
+    return raft->config_index > raft->commit && raft_config_before(raft, &before) &&
+           is_voter(raft, &before);
 }
 
 static bool has_granted(const struct raft *raft, const struct peer *peer, uint64_t value)

@@ -20,6 +20,7 @@ enum peer_mode {
 struct peer {
     uint64_t disk;
     uint32_t node;
+    bool heard;   /* has answered in this term, last at heard_ms */
     bool granted; /* its vote or pre-vote, to a candidate */
     bool suspect; /* its disk has lost what it had acknowledged */
     bool waiting; /* PROBE, SNAPSHOT: for the answer to what was sent, or the next heartbeat */
@@ -167,6 +168,8 @@ void raft_handle_timeout_now(struct raft *raft, const struct raft_message *messa
 void raft_lead(struct raft *raft);
 void raft_leader_tick(struct raft *raft);
 void raft_leader_commit(struct raft *raft);
+void raft_heard(const struct raft *raft, struct peer *peer);
+bool raft_heard_lately(const struct raft *raft, const struct peer *peer, uint64_t value);
 void raft_replicate(struct raft *raft, struct peer *peer);
 void raft_replicate_all(struct raft *raft);
 void raft_heartbeat_all(struct raft *raft);
@@ -185,6 +188,8 @@ void raft_reads_fail(struct raft *raft);
 
 /* raft_membership.c */
 void raft_adopt_config(struct raft *raft, const struct raft_config *config, uint64_t index);
+/* The membership before the newest; false when that is in the snapshot. */
+bool raft_config_before(const struct raft *raft, struct raft_config *config);
 void raft_config_rescan(struct raft *raft);
 void raft_membership(struct raft *raft, const struct raft_event *event);
 void raft_membership_promote(struct raft *raft);

@@ -19,8 +19,7 @@ static void peers_sync(struct raft *raft)
         peers[count++] = known ? *known
                                : (struct peer){.node = member->node,
                                                .disk = member->disk,
-                                               .next = raft_last(raft) + 1,
-                                               .heard_ms = raft->now_ms};
+                                               .next = raft_last(raft) + 1};
     }
     memcpy(raft->peers, peers, count * sizeof *peers);
     raft->peer_count = count;
@@ -54,6 +53,15 @@ void raft_config_rescan(struct raft *raft)
     raft_adopt_config(raft, &config, index);
 }
 
+bool raft_config_before(const struct raft *raft, struct raft_config *config)
+{
+    if (raft->config_index <= raft->snapshot_index) {
+        return false;
+    }
+    config_find(raft, raft->config_index - 1, config);
+    return true;
+}
+
 bool raft_config_at(const struct raft *raft, uint64_t index, struct raft_config *config)
 {
     if (index < raft->snapshot_index || index > raft->commit) {
@@ -61,12 +69,6 @@ bool raft_config_at(const struct raft *raft, uint64_t index, struct raft_config 
     }
     config_find(raft, index, config);
     return true;
-}
-
-static bool heard_lately(const struct raft *raft, const struct peer *peer, uint64_t value)
-{
-    (void)value;
-    return peer->heard_ms + raft->options.election_timeout_ms >= raft->now_ms;
 }
 
 static bool caught_up(const struct raft *raft, const struct peer *peer)
@@ -149,7 +151,7 @@ static enum raft_reason config_change(struct raft *raft, enum raft_change change
                               : change == RAFT_CHANGE_PROMOTE ? config_promote(raft, present)
                               : change == RAFT_CHANGE_REMOVE  ? config_remove(config, present)
                                                               : RAFT_INVALID;
-    if (reason == RAFT_OK && !raft_quorum(raft, config, true, heard_lately, 0)) {
+    if (reason == RAFT_OK && !raft_quorum(raft, config, true, raft_heard_lately, 0)) {
         return RAFT_NO_QUORUM;
     }
     return reason;

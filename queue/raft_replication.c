@@ -102,10 +102,7 @@ void raft_lead(struct raft *raft)
     raft->quorum_check_at_ms = raft->now_ms + raft->options.election_timeout_ms;
     for (uint32_t i = 0; i < raft->peer_count; i++) {
         struct peer *peer = &raft->peers[i];
-        *peer = (struct peer){.node = peer->node,
-                              .disk = peer->disk,
-                              .next = raft_last(raft) + 1,
-                              .heard_ms = raft->now_ms};
+        *peer = (struct peer){.node = peer->node, .disk = peer->disk, .next = raft_last(raft) + 1};
     }
     struct entry noop = {.index = raft_last(raft) + 1, .term = raft->meta.term, .type = ENTRY_NOOP};
     raft->term_start = noop.index;
@@ -114,19 +111,24 @@ void raft_lead(struct raft *raft)
     raft_leader_commit(raft);
 }
 
-static bool heard_lately(const struct raft *raft, const struct peer *peer, uint64_t since_ms)
+bool raft_heard_lately(const struct raft *raft, const struct peer *peer, uint64_t value)
 {
-    (void)raft;
-    return peer->heard_ms >= since_ms;
+    (void)value;
+    return peer->heard && peer->heard_ms + raft->options.election_timeout_ms >= raft->now_ms;
+}
+
+void raft_heard(const struct raft *raft, struct peer *peer)
+{
+    peer->heard = true;
+    peer->heard_ms = raft->now_ms;
 }
 
 void raft_leader_tick(struct raft *raft)
 {
     uint64_t timeout_ms = raft->options.election_timeout_ms;
     if (raft->now_ms >= raft->quorum_check_at_ms && !queue_defect(DEFECT_NO_CHECK_QUORUM)) {
-        uint64_t since_ms = raft->now_ms > timeout_ms ? raft->now_ms - timeout_ms : 0;
         raft->quorum_check_at_ms = raft->now_ms + timeout_ms / 2;
-        if (!raft_quorum(raft, &raft->config, true, heard_lately, since_ms)) {
+        if (!raft_quorum(raft, &raft->config, true, raft_heard_lately, 0)) {
             raft_become_follower(raft, raft->meta.term, 0, 0, RAFT_NO_QUORUM);
             return;
         }
@@ -412,7 +414,7 @@ void raft_handle_append_reply(struct raft *raft, const struct raft_message *mess
         message->round > raft->round || message->index > raft_last(raft)) {
         return;
     }
-    peer->heard_ms = raft->now_ms;
+    raft_heard(raft, peer);
     if (message->round > peer->acked_round) {
         peer->acked_round = message->round;
         raft_reads_confirm(raft);

@@ -58,7 +58,7 @@ void raft_handle_snapshot_reply(struct raft *raft, const struct raft_message *me
         message->round > raft->round) {
         return;
     }
-    peer->heard_ms = raft->now_ms;
+    raft_heard(raft, peer);
     if (message->round > peer->acked_round) {
         peer->acked_round = message->round;
         raft_reads_confirm(raft);
@@ -187,9 +187,17 @@ void raft_snapshot_verified(struct raft *raft, uint64_t index, bool good)
     if (!incoming.complete || incoming.index != index) {
         return;
     }
+    if (!good) { /* once more from the beginning */
+        raft->incoming.offset = 0;
+        raft->incoming.complete = false;
+        if (raft->leader && raft->leader != raft->options.node) {
+            reply_chunk(raft);
+        }
+        return;
+    }
     raft->incoming = (struct incoming){0};
-    if (!good || incoming.index <= raft->commit || raft->role == RAFT_LEADER) {
-        return; /* when it is still wanted, the leader's next chunk begins again */
+    if (incoming.index <= raft->commit || raft->role == RAFT_LEADER) {
+        return;
     }
     install(raft, &incoming);
     /* All in it is committed, hence in the log of whoever leads now or later. */

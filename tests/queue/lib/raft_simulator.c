@@ -135,6 +135,13 @@ static void network_deliver(struct world *world, const struct occurrence *occurr
         world_fail(world, node, "cannot read a message of node %u: %s", occurrence->from, problem);
     }
     node->heard_us[occurrence->from] = node->clock_us;
+    const struct raft_message *message = &world->decoded.message;
+    world_trace(world,
+                "    %u->%u type %d term %lu index %lu log_term %lu round %lu offset %lu flags %u "
+                "entries %u commit %lu hint %lu",
+                message->from, message->to, (int)message->type, message->term, message->index,
+                message->log_term, message->round, message->offset, message->flags,
+                message->entry_count, message->commit, message->hint);
     struct raft_event event = {.type = RAFT_EVENT_MESSAGE, .message = &world->decoded.message};
     world_step(world, node, &event);
 }
@@ -207,8 +214,11 @@ static void send_chunk(struct world *world, struct simulated_node *node,
                        struct raft_message message)
 {
     const struct kept_snapshot *snapshot = &node->disk.snapshot;
-    if (snapshot->index != message.index || message.offset >= SNAPSHOT_BYTES) {
+    if (snapshot->index != message.index) {
         return;
+    }
+    if (message.offset > SNAPSHOT_BYTES) {
+        world_fail(world, node, "asks for a chunk at %lu, past the end", message.offset);
     }
     uint8_t bytes[SNAPSHOT_BYTES];
     snapshot_bytes(snapshot->index, snapshot->chain, bytes);
@@ -368,6 +378,19 @@ static void read_failed(struct simulated_node *node, uint64_t id)
     }
 }
 
+static void trace_config(struct world *world, const struct simulated_node *node,
+                         const struct raft_config *config)
+{
+    char text[200] = "";
+    size_t length = 0;
+    for (uint32_t i = 0; i < config->count; i++) {
+        const struct raft_member *member = &config->members[i];
+        length += (size_t)snprintf(text + length, sizeof text - length, " %u:%lu%c", member->node,
+                                   member->disk, " vjl"[member->standing]);
+    }
+    world_trace(world, "node %u: members%s", node->id, text);
+}
+
 static void carry_out(struct world *world, struct simulated_node *node,
                       const struct raft_effect *effect)
 {
@@ -440,9 +463,12 @@ static void carry_out(struct world *world, struct simulated_node *node,
                        effect->disk.node);
         }
         break;
+    case RAFT_EFFECT_CONFIG:
+        node->config = *effect->config;
+        trace_config(world, node, effect->config);
+        break;
     case RAFT_EFFECT_REFUSED:
     case RAFT_EFFECT_MEMBERSHIP:
-    case RAFT_EFFECT_CONFIG:
     case RAFT_EFFECT_DISK_CHANGED:
         break;
     }
@@ -546,29 +572,55 @@ static void client(struct world *world)
     world_later(world, 500 + world_below(world, 8000), (struct occurrence){.kind = OCCUR_CLIENT});
 }
 
+/* What the operator wants next of a node; false: nothing. */
+static bool wanted_change(struct world *world, const struct simulated_node *node,
+                          const struct raft_config *config, struct raft_event *event)
+{
+    const struct raft_member *member = raft_config_find(config, node->id);
+    uint64_t disk = node->disk.meta.disk;
+    event->membership.member =
+        (struct raft_member){.node = node->id, .disk = disk, .standing = RAFT_JOINING};
+    if (node->wanted && node->raft && (!member || member->disk != disk)) {
+        event->membership.change = RAFT_CHANGE_ADD;
+        if (chance(world, 20) && !world->healed) {
+            event->membership.member.standing = RAFT_LEARNER;
+        }
+        return true;
+    }
+    if (!node->wanted && member && config->count > 2) {
+        event->membership.change = RAFT_CHANGE_REMOVE;
+        return true;
+    }
+    event->membership.change = RAFT_CHANGE_PROMOTE;
+    return node->wanted && member && member->standing == RAFT_LEARNER && chance(world, 50);
+}
+
+/* An operator who asks for a membership that has lost too many disks gets a cluster that cannot go
+ * on, by any protocol: not asked for here. */
+static bool change_bears(const struct world *world, struct raft_config config,
+                         const struct raft_event *event)
+{
+    struct raft_member *member =
+        (struct raft_member *)raft_config_find(&config, event->membership.member.node);
+    if (event->membership.change == RAFT_CHANGE_REMOVE) {
+        *member = config.members[--config.count];
+    } else if (event->membership.change == RAFT_CHANGE_PROMOTE) {
+        member->standing = RAFT_VOTER;
+    } else if (member) {
+        *member = event->membership.member;
+    }
+    return raft_config_voters(&config) > 0 && world_bears(world, &config, 0);
+}
+
 static void change_member(struct world *world, struct simulated_node *leader, uint32_t id)
 {
-    const struct simulated_node *node = &world->node[id];
     struct raft_status status;
     raft_status(leader->raft, &status);
-    const struct raft_member *member = raft_config_find(status.config, id);
     struct raft_event event = {.type = RAFT_EVENT_MEMBERSHIP};
-    event.membership.member =
-        (struct raft_member){.node = id, .disk = node->disk.meta.disk, .standing = RAFT_JOINING};
-    event.membership.id = world->order;
-    if (node->wanted && node->raft && (!member || member->disk != node->disk.meta.disk)) {
-        event.membership.change = RAFT_CHANGE_ADD;
-        if (chance(world, 20) && !world->healed) {
-            event.membership.member.standing = RAFT_LEARNER;
-        }
-    } else if (!node->wanted && member && status.config->count > 2) {
-        event.membership.change = RAFT_CHANGE_REMOVE;
-    } else if (node->wanted && member && member->standing == RAFT_LEARNER && chance(world, 50)) {
-        event.membership.change = RAFT_CHANGE_PROMOTE;
-    } else {
-        return;
+    if (wanted_change(world, &world->node[id], status.config, &event) &&
+        change_bears(world, *status.config, &event)) {
+        world_step(world, leader, &event);
     }
-    world_step(world, leader, &event);
 }
 
 static void operator_turn(struct world *world)

@@ -75,6 +75,7 @@ struct simulated_node {
     uint64_t chain_capacity;
     uint64_t last, applied, commit, term, sequence;
     enum raft_role role;
+    struct raft_config config;                    /* as told, in the order of effects */
     uint64_t heard_us[NODES + 1], leads_since_us; /* by its own clock */
     struct simulated_read reads[READS_MAX];
     uint32_t read_count;
@@ -178,6 +179,9 @@ uint64_t chain_next(uint64_t chain, const struct entry *entry);
 void world_fault(struct world *world, const struct fault *fault);
 void world_heal(struct world *world);
 void world_start(struct world *world, struct simulated_node *node);
+/* Whether a membership, with those that join, has lost at most f disks, one more of them included.
+ */
+bool world_bears(const struct world *world, const struct raft_config *config, uint64_t also);
 uint32_t world_leader(const struct world *world);
 
 /* raft_world_check.c: each ends the run when something is wrong. */

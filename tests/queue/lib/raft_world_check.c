@@ -251,11 +251,9 @@ void check_commit(struct world *world, struct simulated_node *node, uint64_t ind
     if (node->role != RAFT_LEADER || world->options->outcomes_only) {
         return;
     }
-    struct raft_status status;
-    raft_status(node->raft, &status);
     uint32_t voters = 0, durable = 0;
-    for (uint32_t i = 0; i < status.config->count; i++) {
-        const struct raft_member *member = &status.config->members[i];
+    for (uint32_t i = 0; i < node->config.count; i++) {
+        const struct raft_member *member = &node->config.members[i];
         const struct disk *disk = &world->node[member->node].disk;
         if (member->standing != RAFT_VOTER) {
             continue;

@@ -114,21 +114,27 @@ static bool disk_lost(const struct world *world, uint64_t disk, uint64_t also)
     return dead;
 }
 
-static bool config_bears(const struct world *world, const struct raft_config *config, uint64_t also)
+bool world_bears(const struct world *world, const struct raft_config *config, uint64_t also)
 {
-    uint32_t voters = raft_config_voters(config), lost = 0;
+    uint32_t voters = 0, lost = 0, joining = 0, joining_lost = 0;
     for (uint32_t i = 0; i < config->count; i++) {
-        lost += config->members[i].standing == RAFT_VOTER &&
-                disk_lost(world, config->members[i].disk, also);
+        const struct raft_member *member = &config->members[i];
+        bool dead = disk_lost(world, member->disk, also);
+        voters += member->standing == RAFT_VOTER;
+        lost += member->standing == RAFT_VOTER && dead;
+        joining += member->standing == RAFT_JOINING;
+        joining_lost += member->standing == RAFT_JOINING && dead;
     }
-    return voters == 0 || lost <= (voters - 1) / 2;
+    return voters == 0 ||
+           (lost <= (voters - 1) / 2 && lost + joining_lost <= (voters + joining - 1) / 2 &&
+            lost + joining_lost <= (voters + joining_lost - 1) / 2);
 }
 
 /* Whether one more disk may be lost: in each membership that may still be in use somewhere at most
  * f. */
 static bool may_lose(const struct world *world, uint64_t also)
 {
-    if (world->dead_count == DISKS_MAX || !config_bears(world, &world->committed_config, also)) {
+    if (world->dead_count == DISKS_MAX || !world_bears(world, &world->committed_config, also)) {
         return false;
     }
     for (uint32_t i = 1; i <= world->nodes; i++) {
@@ -139,14 +145,14 @@ static bool may_lose(const struct world *world, uint64_t also)
             raft_status(node->raft, &status);
             config = *status.config;
         }
-        if (!config_bears(world, &config, also)) {
+        if (!world_bears(world, &config, also)) {
             return false;
         }
         for (size_t k = 0; k < node->disk.count; k++) {
             const struct kept *kept = &node->disk.log[k];
             if (kept->type == ENTRY_CONFIG && node->disk.first + k > world->committed_last &&
                 (!raft_config_decode(kept->data, kept->length, &config) ||
-                 !config_bears(world, &config, also))) {
+                 !world_bears(world, &config, also))) {
                 return false;
             }
         }
