@@ -4,8 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "queue/state_bytes.h"
-#include "queue/state_memory.h"
+#include "queue/state_base.h"
 
 #define BATCH_VERSION 1
 #define BATCH_HEAD_BYTES 13
@@ -41,17 +40,17 @@ static void write_u8(struct command_batch *batch, uint32_t value)
 
 static void write_u16(struct command_batch *batch, uint32_t value)
 {
-    bytes_put_u16(batch_room(batch, 2), (uint16_t)value);
+    bytes_put16(batch_room(batch, 2), (uint16_t)value);
 }
 
 static void write_u32(struct command_batch *batch, uint32_t value)
 {
-    bytes_put_u32(batch_room(batch, 4), value);
+    bytes_put32(batch_room(batch, 4), value);
 }
 
 static void write_u64(struct command_batch *batch, uint64_t value)
 {
-    bytes_put_u64(batch_room(batch, 8), value);
+    bytes_put64(batch_room(batch, 8), value);
 }
 
 static void write_raw(struct command_batch *batch, const void *data, size_t length)
@@ -72,13 +71,13 @@ void command_batch_begin(struct command_batch *batch, uint64_t time_ms)
     batch->count = 0;
     uint8_t *head = batch_room(batch, BATCH_HEAD_BYTES);
     head[0] = BATCH_VERSION;
-    bytes_put_u64(head + 1, time_ms);
-    bytes_put_u32(head + 9, 0);
+    bytes_put64(head + 1, time_ms);
+    bytes_put32(head + 9, 0);
 }
 
 void command_batch_stamp(struct command_batch *batch, uint64_t time_ms)
 {
-    bytes_put_u64(batch->data + 1, time_ms);
+    bytes_put64(batch->data + 1, time_ms);
 }
 
 void command_batch_free(struct command_batch *batch)
@@ -98,20 +97,19 @@ static bool command_fits(const struct command *command, struct queue_error *erro
     switch (command->type) {
     case COMMAND_ADD:
         if (command->add.body.length > COMMAND_BODY_BYTES_MAX)
-            return queue_error_set(error, "ADD of a body of %" PRIu32 " bytes: at most %u",
-                                   command->add.body.length, COMMAND_BODY_BYTES_MAX);
+            return refuse(error, "ADD of a body of %" PRIu32 " bytes: at most %u",
+                          command->add.body.length, COMMAND_BODY_BYTES_MAX);
         if (command->key.length > COMMAND_NAME_BYTES_MAX || !name_fits(command->queue))
             break;
         return true;
     case COMMAND_TAKE:
         if (!command->take.queue_count || command->take.queue_count > COMMAND_QUEUES_MAX)
-            return queue_error_set(error, "TAKE from %" PRIu32 " queues: 1 to %u at once",
-                                   command->take.queue_count, COMMAND_QUEUES_MAX);
+            return refuse(error, "TAKE from %" PRIu32 " queues: 1 to %u at once",
+                          command->take.queue_count, COMMAND_QUEUES_MAX);
         for (uint32_t i = 0; i < command->take.queue_count; i++)
             if (!name_fits(command->take.queues[i]))
-                return queue_error_set(
-                    error, "TAKE: the name of queue %" PRIu32 " must have 1 to %u bytes", i + 1,
-                    COMMAND_NAME_BYTES_MAX);
+                return refuse(error, "TAKE: the name of queue %" PRIu32 " must have 1 to %u bytes",
+                              i + 1, COMMAND_NAME_BYTES_MAX);
         return true;
     case COMMAND_KEYDROP:
         if (!name_fits(command->key))
@@ -126,10 +124,10 @@ static bool command_fits(const struct command *command, struct queue_error *erro
     default:
         if (command->type > 0 && command->type < COMMAND_TYPE_END)
             return true;
-        return queue_error_set(error, "no command has the type %d", (int)command->type);
+        return refuse(error, "no command has the type %d", (int)command->type);
     }
-    return queue_error_set(error, "%s: the names of queue and key must have 1 to %u bytes",
-                           command_name(command->type), COMMAND_NAME_BYTES_MAX);
+    return refuse(error, "%s: the names of queue and key must have 1 to %u bytes",
+                  command_name(command->type), COMMAND_NAME_BYTES_MAX);
 }
 
 static void write_add(struct command_batch *batch, const struct command *command)
@@ -215,7 +213,7 @@ bool command_batch_add(struct command_batch *batch, const struct command *comman
         return false;
     write_u8(batch, command->type);
     write_fields(batch, command);
-    bytes_put_u32(batch->data + 9, ++batch->count);
+    bytes_put32(batch->data + 9, ++batch->count);
     return true;
 }
 
@@ -231,7 +229,7 @@ static bool read_u16(struct command_reader *reader, uint32_t *value)
 {
     const uint8_t *raw = read_raw(reader, 2);
     if (raw)
-        *value = bytes_get_u16(raw);
+        *value = bytes_get16(raw);
     return raw;
 }
 
@@ -239,7 +237,7 @@ static bool read_u32(struct command_reader *reader, uint32_t *value)
 {
     const uint8_t *raw = read_raw(reader, 4);
     if (raw)
-        *value = bytes_get_u32(raw);
+        *value = bytes_get32(raw);
     return raw;
 }
 
@@ -247,7 +245,7 @@ static bool read_u64(struct command_reader *reader, uint64_t *value)
 {
     const uint8_t *raw = read_raw(reader, 8);
     if (raw)
-        *value = bytes_get_u64(raw);
+        *value = bytes_get64(raw);
     return raw;
 }
 
@@ -343,16 +341,16 @@ bool command_reader_begin(struct command_reader *reader, const void *data, size_
     reader->done = 0;
     const uint8_t *head = read_raw(reader, BATCH_HEAD_BYTES);
     if (!head)
-        return queue_error_set(error, "a batch of commands has %zu bytes: its head needs %d",
-                               length, BATCH_HEAD_BYTES);
-    reader->time_ms = bytes_get_u64(head + 1);
-    reader->count = bytes_get_u32(head + 9);
+        return refuse(error, "a batch of commands has %zu bytes: its head needs %d", length,
+                      BATCH_HEAD_BYTES);
+    reader->time_ms = bytes_get64(head + 1);
+    reader->count = bytes_get32(head + 9);
     if (head[0] != BATCH_VERSION)
-        return queue_error_set(error, "a batch of commands of version %d: this server reads %d",
-                               head[0], BATCH_VERSION);
+        return refuse(error, "a batch of commands of version %d: this server reads %d", head[0],
+                      BATCH_VERSION);
     if (reader->time_ms > COMMAND_TIME_MS_MAX)
-        return queue_error_set(error, "a batch of commands is stamped %" PRIu64 " ms: no such time",
-                               reader->time_ms);
+        return refuse(error, "a batch of commands is stamped %" PRIu64 " ms: no such time",
+                      reader->time_ms);
     return true;
 }
 

@@ -1,10 +1,9 @@
 /* The state as a whole: making, freeing, settings, totals. See state.h. */
-#include "queue/state_inner.h"
+#include "queue/state_snapshot.h"
 
 #include <stdlib.h>
 
-#include "queue/state_bytes.h"
-#include "queue/state_memory.h"
+#include "queue/state_base.h"
 
 static const uint64_t config_defaults[CONFIG_COUNT] = {
 #define X(name, text, value, maximum) [CONFIG_##name] = value,
@@ -58,6 +57,7 @@ struct state *state_create(void)
     table_init(&state->names, 4, name_compare);
     key_table_init(&state->keys);
     state->delivered = memory_take(COMMAND_TAKE_MAX * sizeof *state->delivered);
+    state->scratch = memory_take(SNAPSHOT_BLOCK_HEAD_BYTES + SNAPSHOT_BLOCK_BYTES);
     return state;
 }
 
@@ -90,6 +90,7 @@ void state_free(struct state *state)
     free(state->origins);
     free(state->touched);
     free(state->delivered);
+    free(state->scratch);
     free(state);
 }
 

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "queue/state_memory.h"
+#include "queue/state_base.h"
 
 struct check {
     const struct state *state;
@@ -18,8 +18,8 @@ struct check {
 static void expect(struct check *check, bool truth, const char *what, uint64_t value)
 {
     if (!truth && check->good)
-        check->good = queue_error_set(check->error, "state at index %" PRIu64 ": %s (%" PRIu64 ")",
-                                      check->state->index, what, value);
+        check->good = refuse(check->error, "state at index %" PRIu64 ": %s (%" PRIu64 ")",
+                             check->state->index, what, value);
 }
 
 static bool conserved(const struct state_counters *counters)

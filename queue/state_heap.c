@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "queue/state_memory.h"
+#include "queue/state_base.h"
 
 void heap_free(struct heap *heap)
 {

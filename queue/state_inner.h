@@ -102,6 +102,7 @@ struct state {
     uint32_t *touched; /* numbers of queues to tell the listener of */
     uint32_t touched_count, touched_capacity;
     struct job_view *delivered; /* of the TAKE being applied */
+    uint8_t *scratch; /* a block of the snapshot writer's: a forked child allocates nothing */
 };
 
 #define STATE_COUNT(state, queue, name, amount)                                                    \

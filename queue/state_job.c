@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "queue/state_memory.h"
+#include "queue/state_base.h"
 
 uint64_t job_hash(const struct job_id *id)
 {

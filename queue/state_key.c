@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "queue/state_memory.h"
+#include "queue/state_base.h"
 
 struct key_probe {
     struct command_bytes name;

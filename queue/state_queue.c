@@ -5,7 +5,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "queue/state_memory.h"
+#include "queue/state_base.h"
 
 uint64_t queue_name_hash(struct command_bytes name)
 {

@@ -8,8 +8,7 @@
 #include <stdlib.h>
 
 #include "queue/crc32c.h"
-#include "queue/state_bytes.h"
-#include "queue/state_memory.h"
+#include "queue/state_base.h"
 
 struct reader {
     state_source *source;
@@ -36,9 +35,8 @@ static bool bad(struct reader *reader, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(reason, sizeof reason, format, arguments);
     va_end(arguments);
-    return queue_error_set(reader->error,
-                           "snapshot damaged near byte %" PRIu64 " (block %" PRIu64 "): %s",
-                           reader->offset, reader->number, reason);
+    return refuse(reader->error, "snapshot damaged near byte %" PRIu64 " (block %" PRIu64 "): %s",
+                  reader->offset, reader->number, reason);
 }
 
 static bool fetch(struct reader *reader, void *target, size_t length)
@@ -63,16 +61,16 @@ static bool fetch_block(struct reader *reader, bool at_end)
     reader->offset = reader->next_offset;
     if (!fetch(reader, head, sizeof head))
         return false;
-    uint32_t length = bytes_get_u32(head);
+    uint32_t length = bytes_get32(head);
     if (length > SNAPSHOT_BLOCK_BYTES)
         return bad(reader, "a block of %" PRIu32 " bytes, at most %u", length,
                    SNAPSHOT_BLOCK_BYTES);
     if (!fetch(reader, reader->block, length))
         return false;
-    bytes_put_u64(number, reader->number);
-    uint32_t crc = queue_crc32c(queue_crc32c(0, number, sizeof number), reader->block, length);
-    if (crc != bytes_get_u32(head + 4))
-        return bad(reader, "checksum %08" PRIx32 ", computed %08" PRIx32, bytes_get_u32(head + 4),
+    bytes_put64(number, reader->number);
+    uint32_t crc = crc32c(crc32c(0, number, sizeof number), reader->block, length);
+    if (crc != bytes_get32(head + 4))
+        return bad(reader, "checksum %08" PRIx32 ", computed %08" PRIx32, bytes_get32(head + 4),
                    crc);
     if (!length != at_end)
         return bad(reader, at_end ? "more than the head announced" : "ends too early");
@@ -113,7 +111,7 @@ static bool get_u16(struct reader *reader, uint32_t *value)
     uint8_t raw[2];
     if (!get_raw(reader, raw, sizeof raw))
         return false;
-    *value = bytes_get_u16(raw);
+    *value = bytes_get16(raw);
     return true;
 }
 
@@ -122,7 +120,7 @@ static bool get_u32(struct reader *reader, uint32_t *value)
     uint8_t raw[4];
     if (!get_raw(reader, raw, sizeof raw))
         return false;
-    *value = bytes_get_u32(raw);
+    *value = bytes_get32(raw);
     return true;
 }
 
@@ -131,7 +129,7 @@ static bool get_u64(struct reader *reader, uint64_t *value)
     uint8_t raw[8];
     if (!get_raw(reader, raw, sizeof raw))
         return false;
-    *value = bytes_get_u64(raw);
+    *value = bytes_get64(raw);
     return true;
 }
 

@@ -7,11 +7,8 @@
  * origins. */
 #include "queue/state_snapshot.h"
 
-#include <stdlib.h>
-
 #include "queue/crc32c.h"
-#include "queue/state_bytes.h"
-#include "queue/state_memory.h"
+#include "queue/state_base.h"
 
 struct writer {
     state_sink *sink;
@@ -26,11 +23,11 @@ struct writer {
 static void flush(struct writer *writer)
 {
     uint8_t number[8];
-    bytes_put_u64(number, writer->number++);
+    bytes_put64(number, writer->number++);
     uint8_t *payload = writer->block + SNAPSHOT_BLOCK_HEAD_BYTES;
-    uint32_t crc = queue_crc32c(queue_crc32c(0, number, sizeof number), payload, writer->used);
-    bytes_put_u32(writer->block, writer->used);
-    bytes_put_u32(writer->block + 4, crc);
+    uint32_t crc = crc32c(crc32c(0, number, sizeof number), payload, writer->used);
+    bytes_put32(writer->block, writer->used);
+    bytes_put32(writer->block + 4, crc);
     if (!writer->failed)
         writer->failed =
             !writer->sink(writer->context, writer->block, SNAPSHOT_BLOCK_HEAD_BYTES + writer->used);
@@ -61,21 +58,21 @@ static void put_u8(struct writer *writer, uint32_t value)
 static void put_u16(struct writer *writer, uint32_t value)
 {
     uint8_t raw[2];
-    bytes_put_u16(raw, (uint16_t)value);
+    bytes_put16(raw, (uint16_t)value);
     put_raw(writer, raw, sizeof raw);
 }
 
 static void put_u32(struct writer *writer, uint32_t value)
 {
     uint8_t raw[4];
-    bytes_put_u32(raw, value);
+    bytes_put32(raw, value);
     put_raw(writer, raw, sizeof raw);
 }
 
 static void put_u64(struct writer *writer, uint64_t value)
 {
     uint8_t raw[8];
-    bytes_put_u64(raw, value);
+    bytes_put64(raw, value);
     put_raw(writer, raw, sizeof raw);
 }
 
@@ -220,8 +217,8 @@ static void put_memories(struct writer *writer)
 
 bool state_snapshot_write(struct state *state, state_sink *sink, void *context)
 {
-    struct writer writer = {.sink = sink, .context = context, .state = state};
-    writer.block = memory_take(SNAPSHOT_BLOCK_HEAD_BYTES + SNAPSHOT_BLOCK_BYTES);
+    struct writer writer = {
+        .sink = sink, .context = context, .state = state, .block = state->scratch};
     struct queue_walk walk = {.writer = &writer};
     put_head(&writer);
     table_scan(&state->names, 0, UINT64_MAX, put_queue, &walk);
@@ -232,7 +229,6 @@ bool state_snapshot_write(struct state *state, state_sink *sink, void *context)
     if (writer.used)
         flush(&writer);
     flush(&writer);
-    free(writer.block);
     return !writer.failed;
 }
 

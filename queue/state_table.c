@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "queue/state_memory.h"
+#include "queue/state_base.h"
 
 static uint32_t segment_of(const struct table *table, uint64_t hash)
 {
