@@ -167,6 +167,10 @@ static enum disk_result check_header(struct segment *segment, const char *header
     segment->sectors = bytes_get32(header + AT_SECTORS);
     memcpy(segment->disk_id, disk_id, META_DISK_ID_BYTES);
     int64_t size = segment->disk->calls->size(segment->disk->context, segment->file);
+    if (size < 0) {
+        queue_error_set(error, "size of %s: %m", segment->name);
+        return DISK_FAILED;
+    }
     if (size != (int64_t)segment->sectors * SEGMENT_SECTOR) {
         queue_error_set(error, "%s has %lld bytes instead of %llu", segment->name, (long long)size,
                         (unsigned long long)segment->sectors * SEGMENT_SECTOR);
