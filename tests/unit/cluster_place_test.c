@@ -230,14 +230,15 @@ static void removal_does_not_follow_links(void **state)
 {
     (void)state;
     struct err err = ERR_INIT;
-    char tree[PLACE_PATH_MAX], inner[PLACE_PATH_MAX], link[PLACE_PATH_MAX], kept[PLACE_PATH_MAX];
+    char tree[PLACE_PATH_MAX], inner[PLACE_PATH_MAX], link[PLACE_PATH_MAX];
+    char kept_in[PLACE_PATH_MAX], kept[PLACE_PATH_MAX];
     place_join(directory, "tree", tree);
     place_join(tree, "inner", inner);
     place_join(inner, "link", link);
-    place_join(directory, "kept", kept);
+    place_join(directory, "kept", kept_in);
     assert_ok(place_make_directory(inner, 0755, &err));
-    assert_ok(place_make_directory(kept, 0755, &err));
-    place_join(kept, "file", kept);
+    assert_ok(place_make_directory(kept_in, 0755, &err));
+    place_join(kept_in, "file", kept);
     assert_ok(place_write_file(kept, "x", 0600, &err));
     assert_int_equal(symlink("../../kept", link), 0);
     assert_ok(place_remove_tree(tree, &err));
