@@ -35,12 +35,12 @@ static void stop(struct running *running)
 }
 
 /* While the run is set up the command's last line tells it; later it is told at once, too. */
-void run_fail(struct running *running, const char *why)
+void run_fail(struct running *running, enum err_code code, const char *why)
 {
     pthread_mutex_lock(&running->stop_lock);
     bool first = running->problem.code == ERR_NONE;
     if (first)
-        err_set(&running->problem, ERR_IO, "%s", why);
+        err_set(&running->problem, code, "%s", why);
     pthread_mutex_unlock(&running->stop_lock);
     if (first && atomic_load(&running->working))
         log_problem(running->log, "%s", why);
@@ -159,7 +159,7 @@ static void on_agent_lost(void *state, uint32_t node, const char *why)
     snprintf(text, sizeof text, "%s: the agent is lost: %.800s", running->test.nodes[node].name,
              why);
     if (!atomic_load(&running->finishing))
-        run_fail(running, text);
+        run_fail(running, ERR_REMOTE, text);
 }
 
 /* ---- Setting up ---- */
@@ -244,7 +244,7 @@ static void do_fault(void *state, struct op *op)
 
 static void on_writer_problem(void *state, const char *why)
 {
-    run_fail(state, why);
+    run_fail(state, ERR_IO, why);
 }
 
 static enum err_code open_recording(struct running *running, struct err *err)
@@ -466,10 +466,10 @@ void run_test(struct plan *plan, struct log *log, const char *command, struct ru
     else if (code == ERR_NONE)
         code = err_set(&err, ERR_CANCELLED, "interrupted before any client had begun");
     if (code != ERR_NONE)
-        run_fail(&running, err.message);
+        run_fail(&running, err.code, err.message);
     give_back_nodes(&running);
     if (history_writer_close(running.writer, &err) != ERR_NONE)
-        run_fail(&running, err.message);
+        run_fail(&running, err.code, err.message);
     running.ended_wall_ns = clock_wall_ns();
     if (running.directory != NULL)
         run_conclude(&running, worked);

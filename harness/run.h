@@ -18,7 +18,9 @@ int exit_status_of(enum verdict verdict);
 
 struct run_outcome {
     enum verdict verdict;
-    bool failed; /* the harness could not do its job: `problem` says why */
+    /* The harness could not do its job: `problem` says why, ERR_CONFIG that the plan cannot be
+     * followed on these nodes. */
+    bool failed;
     struct err problem;
     const char *directory; /* of the run, in the plan's arena; NULL when there is none */
     struct json *results;  /* as in results.json; the caller frees; NULL when nothing was judged */

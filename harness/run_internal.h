@@ -45,7 +45,7 @@ struct running {
 };
 
 /* The harness itself cannot go on: keeps the first reason, and ends the work. From any thread. */
-void run_fail(struct running *running, const char *why);
+void run_fail(struct running *running, enum err_code code, const char *why);
 
 /* Judges the history if the work had begun, writes results.json, history.edn and every report. */
 void run_conclude(struct running *running, bool worked);

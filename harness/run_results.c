@@ -63,7 +63,8 @@ static struct json *judge(struct running *running, enum verdict *verdict)
     struct plan *plan = running->plan;
     struct err err = ERR_INIT;
     if (history_pair(&running->history, &err) != ERR_NONE) {
-        run_fail(running, err.message); /* the scheduler's own fault: nothing can be judged */
+        run_fail(running, err.code,
+                 err.message); /* the scheduler's own fault: nothing can be judged */
         *verdict = VERDICT_UNKNOWN;
         struct json *results = json_object();
         json_set(results, "valid", verdict_json(*verdict));
@@ -110,11 +111,11 @@ static void write_results(struct running *running, struct json *results)
     if (running->problem.code != ERR_NONE)
         json_add(problems, json_text(running->problem.message));
     if (store_write_json(running->directory, "results.json", results, &err) != ERR_NONE)
-        run_fail(running, err.message);
+        run_fail(running, err.code, err.message);
     if (running->history.count > 0 && running->history.count <= EDN_EVENTS_MAX &&
         history_save(store_path(&running->arena, running->directory, "history.edn"), "edn",
                      &running->history, &err) != ERR_NONE)
-        run_fail(running, err.message);
+        run_fail(running, err.code, err.message);
     struct json *schedule = read_back_schedule(running);
     struct run run = {.directory = running->directory,
                       .plan = running->plan->values,
@@ -122,7 +123,7 @@ static void write_results(struct running *running, struct json *results)
                       .history = &running->history,
                       .schedule = schedule};
     if (store_render(&run, &err) != ERR_NONE)
-        run_fail(running, err.message);
+        run_fail(running, err.code, err.message);
     json_free(schedule);
 }
 

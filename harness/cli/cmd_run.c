@@ -115,7 +115,9 @@ static void print_report(const struct run_outcome *outcome)
 
 static int finish(const struct request *request, const struct run_outcome *outcome)
 {
-    int status = outcome->failed ? EXIT_HARNESS_FAILED : exit_status_of(outcome->verdict);
+    int status = exit_status_of(outcome->verdict);
+    if (outcome->failed)
+        status = outcome->problem.code == ERR_CONFIG ? EXIT_BAD_ARGUMENTS : EXIT_HARNESS_FAILED;
     if (request->json) {
         struct buf out = BUF_INIT;
         struct json *results =

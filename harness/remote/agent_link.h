@@ -39,7 +39,7 @@ struct agents_options {
 };
 
 /* The agent's binary on this machine: $ORDEAL_AGENT, or "ordeal-agent" beside the running program,
- * or in the installed libexec folder. ERR_CONFIG names the places that were looked at. */
+ * or in the installed libexec folder. ERR_UNSUPPORTED names the places that were looked at. */
 enum err_code agents_find_binary(struct buf *path, struct err *err);
 
 /* On all nodes of the fleet in parallel: starts the agent that has the binary's content hash in its

@@ -48,7 +48,7 @@ enum err_code agents_find_binary(struct buf *path, struct err *err)
     else if (access(places[1], R_OK) == 0)
         buf_add_text(path, places[1]);
     else
-        code = err_set(err, ERR_CONFIG,
+        code = err_set(err, ERR_UNSUPPORTED,
                        "the agent's binary is neither at %s nor at %s: install it, or name it in "
                        "$ORDEAL_AGENT",
                        places[0], places[1]);
