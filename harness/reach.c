@@ -1,9 +1,11 @@
 /* The nodes of a plan, and how to get at them: see reach.h. */
 #include "harness/reach.h"
 
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "harness/base/clock.h"
@@ -12,19 +14,28 @@
 
 enum { PASSWORD_BYTES_MAX = 4096 };
 
+/* That others are at work there is no mistake in the plan: the same command may succeed later. */
+static enum err_code claim(struct reach *reach, const char *who, struct err *err)
+{
+    enum err_code code = cluster_claim(reach->cluster, who, err);
+    if (code == ERR_CONFIG)
+        err->code = code = ERR_IO;
+    return code;
+}
+
 static enum err_code raise_or_attach(const struct plan *plan, enum reach_mode mode, const char *who,
                                      struct log *log, struct reach *reach, struct err *err)
 {
     if (mode != REACH_RAISE) {
         if (cluster_attach(plan->cluster, &reach->cluster, err) != ERR_NONE)
             return err->code;
-        return mode == REACH_HEAL ? ERR_NONE : cluster_claim(reach->cluster, who, err);
+        return mode == REACH_HEAL ? ERR_NONE : claim(reach, who, err);
     }
     struct cluster_options options = {
         .name = plan->cluster, .nodes = (int)plan->node_count, .ephemeral = true};
     int64_t began_ns = clock_monotonic_ns();
     if (cluster_up(&options, &reach->cluster, err) != ERR_NONE ||
-        cluster_claim(reach->cluster, who, err) != ERR_NONE)
+        claim(reach, who, err) != ERR_NONE)
         return err->code;
     char took[32];
     clock_format_human(clock_monotonic_ns() - began_ns, took, sizeof took);
@@ -57,6 +68,27 @@ static enum err_code name_local_nodes(struct reach *reach, struct err *err)
     return ERR_NONE;
 }
 
+/* Faults cut addresses, so a name becomes those that this machine knows for it. A name that it does
+ * not know is for connecting to complain about. */
+static void find_peer_addresses(struct arena *arena, struct node *node)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    const char *four = NULL, *six = NULL;
+    if (getaddrinfo(node_address(node), NULL, &hints, &found) != 0)
+        return;
+    for (const struct addrinfo *at = found; at != NULL; at = at->ai_next) {
+        char text[NI_MAXHOST];
+        const char **place = at->ai_family == AF_INET ? &four : &six;
+        if (*place == NULL && getnameinfo(at->ai_addr, at->ai_addrlen, text, sizeof text, NULL, 0,
+                                          NI_NUMERICHOST) == 0)
+            *place = arena_strdup(arena, text);
+    }
+    freeaddrinfo(found);
+    node->peer_address = four != NULL ? four : six;
+    node->peer_address6 = four != NULL ? six : NULL;
+}
+
 static enum err_code name_far_nodes(const struct plan *plan, struct reach *reach, struct err *err)
 {
     reach->node_count = (uint32_t)plan->node_count;
@@ -67,6 +99,7 @@ static enum err_code name_far_nodes(const struct plan *plan, struct reach *reach
         for (uint32_t j = 0; j < i; j++)
             if (strcmp(reach->nodes[j].name, node->name) == 0)
                 return err_set(err, ERR_CONFIG, "nodes: %s is named twice", node->name);
+        find_peer_addresses(&reach->arena, node);
     }
     return ERR_NONE;
 }
