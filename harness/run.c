@@ -19,6 +19,7 @@
 
 #define HANG_GRACE_NS (5 * NS_PER_SECOND)
 #define STOP_GRACE_NS (5 * NS_PER_SECOND)
+#define HURRIED_RECOVERY_NS (5 * NS_PER_SECOND) /* somebody pressed Ctrl-C */
 #define READY_POLL_NS (50 * NS_PER_MS)
 
 /* ---- Stopping early ---- */
@@ -177,30 +178,35 @@ static enum err_code connect_nodes(struct running *running, struct err *err)
                         err);
 }
 
-static enum err_code await_ready(struct running *running, struct err *err)
+/* Polls the system until it serves. `why_not` says what it waited for last. */
+static enum err_code poll_ready(struct running *running, int64_t patience_ns, struct buf *why_not)
 {
-    const struct system *system = running->plan->system;
-    int64_t deadline_ns = clock_monotonic_ns() + running->plan->ready_timeout_ns;
-    struct buf why_not = BUF_INIT;
-    enum err_code code = ERR_NONE;
+    int64_t deadline_ns = clock_monotonic_ns() + patience_ns;
     for (;;) {
-        buf_clear(&why_not);
-        if (system->ready(&running->test, &why_not))
-            break;
-        if (test_cancelled(&running->test)) {
-            code = err_set(err, ERR_CANCELLED, "interrupted while waiting for %s", system->name);
-            break;
-        }
-        if (clock_monotonic_ns() > deadline_ns) {
-            code = err_set(err, ERR_TIMEOUT,
-                           "%s does not serve within the ready-timeout of %s: %s (its logs are "
-                           "under %s/nodes)",
-                           system->name, plan_text(running->plan, "ready-timeout"),
-                           buf_text(&why_not), running->directory);
-            break;
-        }
+        buf_clear(why_not);
+        if (running->plan->system->ready(&running->test, why_not))
+            return ERR_NONE;
+        if (test_cancelled(&running->test))
+            return ERR_CANCELLED;
+        if (clock_monotonic_ns() > deadline_ns)
+            return ERR_TIMEOUT;
         clock_sleep_ns(READY_POLL_NS);
     }
+}
+
+static enum err_code await_ready(struct running *running, struct err *err)
+{
+    const char *name = running->plan->system->name;
+    struct buf why_not = BUF_INIT;
+    enum err_code code = poll_ready(running, running->plan->ready_timeout_ns, &why_not);
+    if (code == ERR_CANCELLED)
+        err_set(err, code, "interrupted while waiting for %s", name);
+    else if (code != ERR_NONE)
+        err_set(err, code,
+                "%s does not serve within the ready-timeout of %s: %s (its logs are under "
+                "%s/nodes)",
+                name, plan_text(running->plan, "ready-timeout"), buf_text(&why_not),
+                running->directory);
     buf_free(&why_not);
     return code;
 }
@@ -310,12 +316,38 @@ static enum err_code run_phase(struct running *running, struct generator *genera
     return code;
 }
 
+/* Whether the system serves again now that every fault is undone: a fact about it, not about the
+ * harness. */
+static void await_recovery(struct running *running)
+{
+    const struct plan *plan = running->plan;
+    if (plan->nemesis_count == 0 || running->problem.code != ERR_NONE)
+        return;
+    bool hurried = atomic_load(&running->interrupts) > 0;
+    int64_t began_ns = clock_monotonic_ns();
+    struct buf why_not = BUF_INIT;
+    enum err_code code =
+        poll_ready(running, hurried ? HURRIED_RECOVERY_NS : plan->ready_timeout_ns, &why_not);
+    char took[32];
+    clock_format_human(clock_monotonic_ns() - began_ns, took, sizeof took);
+    running->recovery = arena_printf(
+        &running->arena,
+        code == ERR_NONE ? "%s served %s after the last fault was undone%s%s"
+                         : "%s did not serve within %s of the last fault's undoing%s%s",
+        plan->system->name, took, code == ERR_NONE ? "" : ": ",
+        code == ERR_NONE ? "" : buf_text(&why_not));
+    running->recovered = code == ERR_NONE;
+    log_line(running->log, "%s", running->recovery);
+    buf_free(&why_not);
+}
+
 /* Heals everything (each nemesis sees to it that it is); then lets clients look at what is left, if
  * the workload wants to. */
 static enum err_code finish_work(struct running *running, struct err *err)
 {
     if (faults_end_all(running->faults, running->scheduler, err) != ERR_NONE)
         return err->code;
+    await_recovery(running);
     const struct workload *workload = running->plan->workload;
     if (workload->final_generator == NULL || running->problem.code != ERR_NONE)
         return ERR_NONE;

@@ -24,7 +24,9 @@ struct running {
     struct test test;
     struct reach reach;
     struct control control;
-    bool started;  /* some of the system may run, and has to be stopped */
+    bool started;         /* some of the system may run, and has to be stopped */
+    const char *recovery; /* whether it served again after all faults; NULL: not looked at */
+    bool recovered;
     uint32_t hung; /* clients that never came back */
     struct buf version;
     struct history_writer *writer;

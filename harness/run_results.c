@@ -127,10 +127,25 @@ static void write_results(struct running *running, struct json *results)
     json_free(schedule);
 }
 
+/* Known only while the nodes are there, so it is no checker; but it is a judgement, and stands
+ * among them. */
+static enum verdict add_recovery(const struct running *running, struct json *results)
+{
+    enum verdict verdict = running->recovered ? VERDICT_VALID : VERDICT_UNKNOWN;
+    struct json *entry = json_object();
+    json_set(entry, "valid", verdict_json(verdict));
+    json_set_text(entry, "reason", running->recovery);
+    json_set(entry, "anomalies", json_array());
+    json_set(json_get(results, "checkers"), "recovery", entry);
+    return verdict;
+}
+
 void run_conclude(struct running *running, bool worked)
 {
     enum verdict verdict = VERDICT_UNKNOWN;
     struct json *results = worked ? judge(running, &verdict) : json_object();
+    if (running->recovery != NULL && json_get(results, "checkers") != NULL)
+        verdict = verdict_worse(verdict, add_recovery(running, results));
     /* Half a run that found nothing is no valid run; what it did find stays found. */
     if (running->problem.code != ERR_NONE && verdict == VERDICT_VALID)
         verdict = VERDICT_UNKNOWN;
