@@ -353,30 +353,35 @@ static const char *stored_check(const struct raft_stored *stored)
 
 /* Loads the log, or none of it when the snapshot is not part of it: a crash may fall between
  * installing a snapshot and dropping the log that it replaces (the paper, figure 13). */
+static bool log_joins(const struct raft_stored *stored)
+{
+    if (stored->entry_count == 0) {
+        return stored->snapshot_index == 0; /* nor can an empty log know where it goes on */
+    }
+    const struct entry *first = &stored->entries[0];
+    uint64_t last = first->index + stored->entry_count - 1;
+    return first->index == stored->snapshot_index + 1 ||
+           (last >= stored->snapshot_index &&
+            first[stored->snapshot_index - first->index].term == stored->snapshot_term);
+}
+
 static void load_log(struct raft *raft, const struct raft_stored *stored)
 {
     raft_window_reset(raft, stored->snapshot_index, stored->snapshot_term);
-    if (stored->entry_count == 0) {
-        return;
-    }
-    const struct entry *first = &stored->entries[0], *end = first + stored->entry_count;
-    bool joined = first->index == stored->snapshot_index + 1;
-    if (!joined && end[-1].index >= stored->snapshot_index) {
-        joined = first[stored->snapshot_index - first->index].term == stored->snapshot_term;
-    }
-    if (!joined) {
+    if (!log_joins(stored)) {
         struct raft_effect *effect = raft_effect(raft, RAFT_EFFECT_RESET);
         effect->sequence = ++raft->sequence;
         effect->index = stored->snapshot_index;
         return;
     }
-    if (first->index <= stored->snapshot_index) { /* its term serves as that of the base */
-        raft_window_reset(raft, first->index, first->term);
-        first++;
+    const struct entry *entry = stored->entries, *end = entry + stored->entry_count;
+    if (entry < end && entry->index <= stored->snapshot_index) { /* its term is that of the base */
+        raft_window_reset(raft, entry->index, entry->term);
+        entry++;
     }
-    for (; first < end; first++) {
-        raft_window_push(raft, first);
-        raft->uncommitted_bytes += first->index > stored->snapshot_index ? first->length : 0;
+    for (; entry < end; entry++) {
+        raft_window_push(raft, entry);
+        raft->uncommitted_bytes += entry->index > stored->snapshot_index ? entry->length : 0;
     }
 }
 

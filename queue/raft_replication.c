@@ -311,9 +311,13 @@ static void store_entries(struct raft *raft, const struct raft_message *message,
 
 void raft_handle_append(struct raft *raft, const struct raft_message *message)
 {
-    if (message->term <
-        raft->meta.term) { /* a leader that is none any more learns it by the term */
-        refuse_append(raft, message);
+    if (message->term < raft->meta.term) {
+        /* A leader that is none any more learns it by the term. Nothing else may be said: if it
+         * leads again by now, it would take the round for one of its present term. */
+        struct raft_message reply =
+            raft_to(raft, RAFT_MESSAGE_APPEND_REPLY, message->from, message->from_disk);
+        reply.flags = RAFT_FLAG_NO;
+        raft_send_durable(raft, &reply);
         return;
     }
     if (raft->role == RAFT_LEADER && message->term == raft->meta.term) {

@@ -57,7 +57,7 @@ static const char *const fault_names[FAULT_KINDS] = {
     [FAULT_LOSS] = "loss",           [FAULT_DUPLICATE] = "duplicate",
     [FAULT_DELAY] = "delay",         [FAULT_DISK_SLOW] = "slow disk",
     [FAULT_SNAPSHOT] = "snapshot",   [FAULT_MEMBER] = "member",
-    [FAULT_TRANSFER] = "transfer",
+    [FAULT_TRANSFER] = "transfer",   [FAULT_AMBUSH] = "ambush",
 };
 
 void simulation_print(const struct simulation_options *options, const struct fault *faults,

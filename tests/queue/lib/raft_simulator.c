@@ -365,6 +365,7 @@ static void role_changed(struct world *world, struct simulated_node *node,
                 effect->role.term, effect->role.leader);
     if (leads && !led) {
         check_leader(world, node);
+        world_elected(world, node);
     }
 }
 
@@ -569,7 +570,10 @@ static void client(struct world *world)
             client_propose(world, node);
         }
     }
-    world_later(world, 500 + world_below(world, 8000), (struct occurrence){.kind = OCCUR_CLIENT});
+    /* Gently once all is healed, so that whoever is behind can catch up whatever the message size.
+     */
+    world_later(world, 500 + world_below(world, world->healed ? 40000 : 8000),
+                (struct occurrence){.kind = OCCUR_CLIENT});
 }
 
 /* What the operator wants next of a node; false: nothing. */
@@ -686,6 +690,11 @@ static void occur(struct world *world, const struct occurrence *occurrence)
         break;
     case OCCUR_FAULT:
         world_fault(world, &world->faults[occurrence->value]);
+        break;
+    case OCCUR_AMBUSH:
+        world_fault(world, &(struct fault){.kind = occurrence->value ? FAULT_ISOLATE : FAULT_CRASH,
+                                           .node = node->id,
+                                           .value = (uint32_t)world_below(world, 300) * 4});
         break;
     case OCCUR_CLIENT:
         client(world);

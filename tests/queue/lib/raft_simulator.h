@@ -32,6 +32,7 @@ enum fault_kind {
     FAULT_SNAPSHOT,  /* node */
     FAULT_MEMBER,    /* node: leaves if it is in, joins if it is out */
     FAULT_TRANSFER,  /* node that is to lead */
+    FAULT_AMBUSH,    /* the next to be elected falls a little later: crashed, or cut off */
     FAULT_KINDS,
 };
 

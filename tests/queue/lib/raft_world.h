@@ -93,6 +93,7 @@ enum occurrence_kind {
     OCCUR_SNAPSHOT,
     OCCUR_START,
     OCCUR_FAULT,
+    OCCUR_AMBUSH,
     OCCUR_CLIENT,
     OCCUR_OPERATOR,
     OCCUR_HEAL,
@@ -132,6 +133,7 @@ struct world {
 
     bool blocked[NODES + 1][NODES + 1];
     uint32_t loss, duplicate, late, late_ms;
+    uint32_t ambushes[SIMULATION_FAULTS_MAX], ambush_count; /* set for the next leaders */
 
     uint64_t next_disk;
     uint64_t dead_disks[DISKS_MAX];
@@ -177,6 +179,8 @@ uint64_t chain_next(uint64_t chain, const struct entry *entry);
 
 /* raft_world_faults.c */
 void world_fault(struct world *world, const struct fault *fault);
+/* A leader was elected: what lies in wait for it begins. */
+void world_elected(struct world *world, const struct simulated_node *node);
 void world_heal(struct world *world);
 void world_start(struct world *world, struct simulated_node *node);
 /* Whether a membership, with those that join, has lost at most f disks, one more of them included.

@@ -13,14 +13,44 @@ static uint64_t split_mix(uint64_t *state)
     return value ^ value >> 31;
 }
 
-/* How often each kind is drawn. */
-static const uint32_t weights[FAULT_KINDS] = {
-    [FAULT_CRASH] = 12,   [FAULT_CRASH_ALL] = 2, [FAULT_WIPE] = 5,      [FAULT_ROT] = 2,
-    [FAULT_PAUSE] = 6,    [FAULT_RATE] = 5,      [FAULT_PARTITION] = 8, [FAULT_ISOLATE] = 8,
-    [FAULT_LINK] = 5,     [FAULT_HEAL] = 12,     [FAULT_LOSS] = 5,      [FAULT_DUPLICATE] = 4,
-    [FAULT_DELAY] = 5,    [FAULT_DISK_SLOW] = 5, [FAULT_SNAPSHOT] = 8,  [FAULT_MEMBER] = 5,
-    [FAULT_TRANSFER] = 4,
+/* How often each kind is drawn: of all sorts, or around elections, where the worst schedules are.
+ */
+static const uint32_t weights[2][FAULT_KINDS] = {
+    {
+        [FAULT_CRASH] = 12,
+        [FAULT_CRASH_ALL] = 2,
+        [FAULT_WIPE] = 5,
+        [FAULT_ROT] = 2,
+        [FAULT_PAUSE] = 6,
+        [FAULT_RATE] = 5,
+        [FAULT_PARTITION] = 8,
+        [FAULT_ISOLATE] = 8,
+        [FAULT_LINK] = 5,
+        [FAULT_HEAL] = 12,
+        [FAULT_LOSS] = 5,
+        [FAULT_DUPLICATE] = 4,
+        [FAULT_DELAY] = 5,
+        [FAULT_DISK_SLOW] = 5,
+        [FAULT_SNAPSHOT] = 8,
+        [FAULT_MEMBER] = 5,
+        [FAULT_TRANSFER] = 4,
+        [FAULT_AMBUSH] = 6,
+    },
+    {
+        [FAULT_CRASH] = 10,
+        [FAULT_CRASH_ALL] = 1,
+        [FAULT_PAUSE] = 2,
+        [FAULT_ISOLATE] = 4,
+        [FAULT_HEAL] = 10,
+        [FAULT_DELAY] = 2,
+        [FAULT_AMBUSH] = 30,
+    },
 };
+
+static bool around_elections(const struct simulation_options *options)
+{
+    return options->seed % 4 == 3;
+}
 
 static uint32_t fault_value(enum fault_kind kind, uint64_t random)
 {
@@ -40,6 +70,8 @@ static uint32_t fault_value(enum fault_kind kind, uint64_t random)
         return draw % 3 == 0 ? 0 : draw / 4 % 30;
     case FAULT_DELAY:
         return draw % 4 == 0 ? 0 : draw / 4 % 60;
+    case FAULT_AMBUSH:
+        return draw % 16;
     case FAULT_DISK_SLOW:
         return draw % 3 == 0 ? 0 : draw / 4 % 150;
     default:
@@ -52,15 +84,15 @@ size_t simulation_faults(const struct simulation_options *options,
 {
     uint64_t state = options->seed ^ 0x6661756c7473u, total = 0;
     for (int i = 0; i < FAULT_KINDS; i++) {
-        total += weights[i];
+        total += weights[around_elections(options)][i];
     }
     size_t count = 4 + split_mix(&state) % (SIMULATION_FAULTS_MAX - 4);
     uint64_t at_ms = 100;
     for (size_t i = 0; i < count; i++) {
         uint64_t pick = split_mix(&state) % total;
         enum fault_kind kind = 0;
-        while (pick >= weights[kind]) {
-            pick -= weights[kind++];
+        while (pick >= weights[around_elections(options)][kind]) {
+            pick -= weights[around_elections(options)][kind++];
         }
         /* In bursts: most faults soon after the one before, as the worst schedules have them. */
         at_ms += split_mix(&state) % (2 * (FAULT_PHASE_US / 1000 - 200) / count);
@@ -260,8 +292,21 @@ void world_fault(struct world *world, const struct fault *fault)
             world_step(world, &world->node[world_leader(world)], &event);
         }
         break;
+    case FAULT_AMBUSH:
+        world->ambushes[world->ambush_count++] = fault->value;
+        break;
     case FAULT_KINDS:
         break;
+    }
+}
+
+void world_elected(struct world *world, const struct simulated_node *node)
+{
+    if (world->ambush_count > 0 && !world->healed) {
+        uint32_t value = world->ambushes[--world->ambush_count];
+        world_later(
+            world, value / 2 * 1000ul + world_below(world, 1000),
+            (struct occurrence){.kind = OCCUR_AMBUSH, .node = node->id, .value = value % 2});
     }
 }
 
@@ -306,8 +351,8 @@ void world_start(struct world *world, struct simulated_node *node)
         .random = world_random(world),
         .election_timeout_ms = ELECTION_TIMEOUT_MS,
         .heartbeat_ms = HEARTBEAT_MS,
-        .message_bytes_max = 100,
-        .inflight_messages_max = 3,
+        .message_bytes_max = around_elections(world->options) ? 1 : 100,
+        .inflight_messages_max = 1 + world->options->seed / 4 % 3,
         .entry_bytes_max = 100,
         .uncommitted_entries_max = 200,
         .uncommitted_bytes_max = 4000,
