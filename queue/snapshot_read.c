@@ -163,6 +163,9 @@ enum disk_result snapshot_open_newest(struct snapshot *snapshot, const struct di
                                       struct queue_error *passed, struct queue_error *error)
 {
     struct disk_names names;
+    struct queue_error own;
+    if (error == NULL)
+        error = &own;
     if (passed != NULL)
         passed->message[0] = '\0';
     enum disk_result result = disk_list(disk, SNAPSHOT_PREFIX, &names, error);

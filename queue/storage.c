@@ -84,7 +84,7 @@ static enum disk_result open_log(struct storage *storage, struct queue_error *er
         .context = storage->options.context,
     };
     enum disk_result result = log_open(&options, &storage->log, error);
-    if (result == DISK_DAMAGED && storage->warning.message[0] != '\0') {
+    if (result == DISK_DAMAGED && storage->warning.message[0] != '\0' && error != NULL) {
         struct queue_error log = *error;
         queue_error_set(error, "%.120s; and %.120s", storage->warning.message, log.message);
     }

@@ -456,6 +456,8 @@ static size_t kept(enum shim_cut how, uint64_t *random, size_t i, size_t count, 
         return i == point && !is_name ? next_random(random) % (length / 4 + 1) * 4 : 0;
     case SHIM_BACK:
         return i >= point || i + 1 == count ? length : 0;
+    case SHIM_TORN:
+        return is_name ? length : next_random(random) % (length / 4 + 1) * 4;
     case SHIM_NAMES:
         return is_name ? length : 0;
     case SHIM_BYTES:
@@ -540,6 +542,14 @@ void shim_flip(struct shim *shim, const char *name, size_t at, unsigned char bit
     file->now.data[at] ^= bits;
     if (at < file->durable.length)
         file->durable.data[at] ^= bits;
+}
+
+void shim_zero(struct shim *shim, const char *name, size_t at, size_t length)
+{
+    size_t end;
+    assert(shim_length(shim, name, &end) && at + length <= end);
+    for (size_t i = at; i < at + length; i++)
+        shim_flip(shim, name, i, shim->files[find(&shim->now, name)->file].now.data[i]);
 }
 
 void shim_cut_file(struct shim *shim, const char *name, size_t length)

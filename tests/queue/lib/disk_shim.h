@@ -14,6 +14,7 @@ enum shim_cut {
     SHIM_RANDOM, /* each piece by chance */
     SHIM_FRONT,  /* what was written first, up to a point inside a sector */
     SHIM_BACK,   /* what was written last */
+    SHIM_TORN,   /* the front of each piece, which the old bytes of its sector follow */
     SHIM_NAMES,  /* changes of names, and no bytes */
     SHIM_BYTES,  /* bytes, and no change of names */
     SHIM_CUTS,
@@ -43,6 +44,7 @@ uint64_t shim_syncs_after_failure(const struct shim *shim);
 bool shim_length(struct shim *shim, const char *name, size_t *length);
 /* Damage: these bits of this byte are turned, whatever happens later. */
 void shim_flip(struct shim *shim, const char *name, size_t at, unsigned char bits);
+void shim_zero(struct shim *shim, const char *name, size_t at, size_t length);
 void shim_cut_file(struct shim *shim, const char *name, size_t length);
 void shim_remove(struct shim *shim, const char *name);
 size_t shim_names(struct shim *shim, char names[][64], size_t max);

@@ -330,6 +330,22 @@ void script_check(const struct script *script, const struct script_view *seen)
         assert_memory_equal(seen->disk_id, before->disk_id, META_DISK_ID_BYTES);
 }
 
+static void append_one(struct storage *storage, uint64_t index)
+{
+    append(storage->log, index, 50);
+    log_work(storage->log);
+    assert_int_equal(log_persisted(storage->log), index);
+}
+
+static void must_end_with(struct storage *storage, uint64_t index)
+{
+    struct log_batch batch;
+    assert_int_equal(log_last(storage->log), index);
+    assert_int_equal(log_read(storage->log, index, 0, &batch, NULL), DISK_OK);
+    assert_int_equal(batch.entries[0].term, 50);
+    log_batch_free(&batch);
+}
+
 enum disk_result script_reopen(struct script *script, const struct disk *disk,
                                struct script_view *view, struct queue_error *error)
 {
@@ -340,13 +356,13 @@ enum disk_result script_reopen(struct script *script, const struct disk *disk,
         return result;
     script_look(&storage, view);
     script_check(script, view);
-    append(storage.log, view->last + 1, 50);
-    log_work(storage.log);
-    assert_int_equal(log_persisted(storage.log), view->last + 1);
-    struct log_batch batch;
-    assert_int_equal(log_read(storage.log, view->last + 1, 0, &batch, NULL), DISK_OK);
-    assert_int_equal(batch.entries[0].term, 50);
-    log_batch_free(&batch);
+    append_one(&storage, view->last + 1);
+    must_end_with(&storage, view->last + 1);
+    storage_close(&storage);
+    result = storage_open(&storage, disk, &options, error);
+    if (result != DISK_OK)
+        fail_msg("opened, appended, and not opened again: %s", error->message);
+    must_end_with(&storage, view->last + 1);
     storage_close(&storage);
     return DISK_OK;
 }

@@ -5,7 +5,7 @@
 
 #include "queue/storage.h"
 
-enum { SCRIPT_INDEX_MAX = 256, SCRIPT_SEGMENT_BYTES = 16 * 512, SCRIPT_FRAME_BYTES = 1024 };
+enum { SCRIPT_INDEX_MAX = 256, SCRIPT_SEGMENT_BYTES = 8 * 512, SCRIPT_FRAME_BYTES = 1024 };
 
 /* What a directory holds, as far as the outside can tell. */
 struct script_view {
@@ -41,8 +41,8 @@ void script_look(struct storage *storage, struct script_view *view);
  * it. */
 void script_check(const struct script *script, const struct script_view *view);
 
-/* Opens, looks, checks, appends an entry, and closes. Returns how opening ended; only after DISK_OK
- * is there a view. */
+/* Opens, looks, checks, appends an entry, closes, and opens again to find it. Returns how opening
+ * ended; only after DISK_OK is there a view. */
 enum disk_result script_reopen(struct script *script, const struct disk *disk,
                                struct script_view *view, struct queue_error *error);
 
