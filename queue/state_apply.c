@@ -224,7 +224,8 @@ static bool attempt_is_current(const struct job *job, const struct command *comm
 static void apply_ack(struct state *state, const struct command *command, struct job *job,
                       struct state_result *result)
 {
-    if (!attempt_is_current(job, command) || (command->attempt && !job->open)) {
+    bool current = attempt_is_current(job, command) && (!command->attempt || job->open);
+    if (!current && !queue_defect(DEFECT_ACK_ANY_ATTEMPT)) {
         result->status = STATE_STALE;
         return;
     }
@@ -508,6 +509,7 @@ static void move_time(struct state *state, uint64_t stamp_ms)
 {
     if (stamp_ms > state->time_ms)
         state->time_ms = stamp_ms;
+    state_wall_clock(state);
     job_run_timers(state);
     key_run_timers(state);
     queue_forget_idle(state);

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "queue/defect.h"
 #include "queue/state.h"
 #include "queue/state_heap.h"
 #include "queue/state_table.h"
@@ -103,7 +104,21 @@ struct state {
     uint32_t touched_count, touched_capacity;
     struct job_view *delivered; /* of the TAKE being applied */
     uint8_t *scratch; /* a block of the snapshot writer's: a forked child allocates nothing */
+#ifdef ORDEAL_QUEUE_DEFECTS
+    int64_t wall_offset_ms; /* between the wall clock and T, as last seen */
+    bool wall_known;
+#endif
 };
+
+/* A planted defect: lets leases or TTLs follow this machine's wall clock instead of T. */
+#ifdef ORDEAL_QUEUE_DEFECTS
+void state_wall_clock(struct state *state);
+#else
+static inline void state_wall_clock(struct state *state)
+{
+    (void)state;
+}
+#endif
 
 #define STATE_COUNT(state, queue, name, amount)                                                    \
     do {                                                                                           \
@@ -127,6 +142,8 @@ uint64_t queue_name_hash(struct command_bytes name);
 struct queue *queue_find(const struct state *state, struct command_bytes name);
 /* The queue of this name, made when there is none. */
 struct queue *queue_obtain(struct state *state, struct command_bytes name);
+/* Whether nothing would be lost with this queue, if it had so many keys. */
+bool queue_is_idle(const struct queue *queue, uint64_t keys);
 /* To be called whenever a queue may have become empty of jobs, keys and settings, or no longer be.
  */
 void queue_settle(struct state *state, struct queue *queue);

@@ -47,10 +47,10 @@ struct queue *queue_obtain(struct state *state, struct command_bytes name)
     return queue;
 }
 
-static bool is_idle(const struct queue *queue)
+bool queue_is_idle(const struct queue *queue, uint64_t keys)
 {
     const struct state_counters *counters = &queue->counters;
-    return !(counters->ready | counters->delayed | counters->leased | counters->dead | queue->keys |
+    return !(counters->ready | counters->delayed | counters->leased | counters->dead | keys |
              queue->length_max | queue->leased_max | queue->pause);
 }
 
@@ -72,7 +72,7 @@ static void idle_unlink(struct state *state, struct queue *queue)
 
 void queue_settle(struct state *state, struct queue *queue)
 {
-    bool idle = is_idle(queue);
+    bool idle = queue_is_idle(queue, queue->keys);
     if (idle == queue->idle)
         return;
     queue->idle = idle;

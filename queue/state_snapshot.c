@@ -113,7 +113,7 @@ static void put_head(struct writer *writer)
         put_u64(writer, state->refused[i]);
     put_u64(writer, state->names.count);
     put_u64(writer, state->jobs.count);
-    put_u64(writer, state->keys.count);
+    put_u64(writer, queue_defect(DEFECT_KEYS_NOT_IN_SNAPSHOT) ? 0 : state->keys.count);
     put_u64(writer, state->done.count);
     put_u64(writer, state->expired_count);
     put_u64(writer, state->origin_count);
@@ -123,6 +123,15 @@ struct queue_walk {
     struct writer *writer;
     uint64_t ordinal;
 };
+
+/* UINT64_MAX for a queue that is in use. One that only its keys keep in use is idle without them. */
+static uint64_t idle_since_ms(const struct state *state, const struct queue *queue)
+{
+    if (queue->idle)
+        return queue->idle_since_ms;
+    return queue_defect(DEFECT_KEYS_NOT_IN_SNAPSHOT) && queue_is_idle(queue, 0) ? state->time_ms
+                                                                                : UINT64_MAX;
+}
 
 static void put_queue(void *context, void *item)
 {
@@ -134,7 +143,7 @@ static void put_queue(void *context, void *item)
     put_u8(writer, queue->pause);
     put_u64(writer, queue->length_max);
     put_u64(writer, queue->leased_max);
-    put_u64(writer, queue->idle ? queue->idle_since_ms : UINT64_MAX);
+    put_u64(writer, idle_since_ms(writer->state, queue));
     put_counters(writer, &queue->counters);
 }
 
@@ -148,7 +157,8 @@ static void put_job(struct writer *writer, const struct job *job)
     put_u8(writer, job->state);
     put_u8(writer, job->priority);
     put_u8(writer, job->death);
-    put_u8(writer, (uint32_t)(job->open | job->keyed << 1 | job->drop_expired << 2));
+    bool keyed = job->keyed && !queue_defect(DEFECT_KEYS_NOT_IN_SNAPSHOT);
+    put_u8(writer, (uint32_t)(job->open | keyed << 1 | job->drop_expired << 2));
     put_u64(writer, job->added_ms);
     put_u64(writer, job->expires_ms);
     put_u64(writer, waiting ? heap_deadline_ms(&state->timers, &job->timer) : 0);
@@ -224,7 +234,8 @@ bool state_snapshot_write(struct state *state, state_sink *sink, void *context)
     table_scan(&state->names, 0, UINT64_MAX, put_queue, &walk);
     table_scan(&state->names, 0, UINT64_MAX, put_listed_jobs, &writer);
     table_scan(&state->jobs, 0, UINT64_MAX, put_waiting_job, &writer);
-    table_scan(&state->keys, 0, UINT64_MAX, put_key, &writer);
+    if (!queue_defect(DEFECT_KEYS_NOT_IN_SNAPSHOT))
+        table_scan(&state->keys, 0, UINT64_MAX, put_key, &writer);
     put_memories(&writer);
     if (writer.used)
         flush(&writer);
