@@ -1,0 +1,129 @@
+/* The defects planted in the replicated state. A normal build has none of them; in a build with
+ * -DORDEAL_QUEUE_DEFECTS each breaks its promise, so that there is something for a tester to find.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <time.h>
+
+#include "queue/defect.h"
+#include "tests/queue/lib/state_trial.h"
+
+#ifdef ORDEAL_QUEUE_DEFECTS
+
+static int64_t wall_step_s;
+
+/* Stands before the C library's: the wall clock as this test sets it. */
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+    *now = (struct timespec){.tv_sec = 1000000 + (clock == CLOCK_REALTIME ? wall_step_s : 0)};
+    return 0;
+}
+
+static struct trial trial;
+
+static enum state_status run(uint64_t time_ms, struct command command)
+{
+    return trial_run(&trial, time_ms, command)->result.status;
+}
+
+static void begin(enum defect defect)
+{
+    trial_begin(&trial);
+    wall_step_s = 0;
+    queue_defect_set(defect, true);
+}
+
+static void end(enum defect defect)
+{
+    queue_defect_set(defect, false);
+    trial_end(&trial);
+}
+
+static void a_stale_ack_is_taken(void **state)
+{
+    (void)state;
+    begin(DEFECT_ACK_ANY_ATTEMPT);
+    run(0, trial_add(1, "q", "work"));
+    run(0, trial_take("q", 1));
+    run(2000, trial_take("q", 1));
+    assert_int_equal(run(2000, trial_job(COMMAND_ACK, 1, 1)), STATE_OK);
+    end(DEFECT_ACK_ANY_ATTEMPT);
+}
+
+static void a_key_is_forgotten_by_a_snapshot(void **state)
+{
+    (void)state;
+    begin(DEFECT_KEYS_NOT_IN_SNAPSHOT);
+    struct command add = trial_add(1, "q", "work"), again = trial_add(2, "q", "work");
+    add.key = again.key = trial_text("k");
+    add.add.key_ttl_ms = again.add.key_ttl_ms = 1000000;
+    run(0, add);
+    trial_restore(&trial);
+    assert_int_equal(run(0, again), STATE_OK);
+    run(0, trial_job(COMMAND_DELETE, 1, 0));
+    run(0, trial_job(COMMAND_DELETE, 2, 0));
+    trial_restore(&trial); /* the queue has nothing but a key left */
+    again.id = trial_id(3);
+    assert_int_equal(run(0, again), STATE_OK);
+    end(DEFECT_KEYS_NOT_IN_SNAPSHOT);
+}
+
+static void a_lease_ends_when_the_wall_clock_steps(void **state)
+{
+    (void)state;
+    begin(DEFECT_LEASE_WALL_CLOCK);
+    run(0, trial_add(1, "q", "work"));
+    run(1, trial_take("q", 1));
+    trial_tick(&trial, 1);
+    assert_int_equal(trial_state(&trial, 1), JOB_LEASED);
+    wall_step_s = 3600;
+    trial_tick(&trial, 2);
+    assert_int_equal(trial_state(&trial, 1), JOB_READY);
+    end(DEFECT_LEASE_WALL_CLOCK);
+}
+
+static void a_job_expires_when_the_wall_clock_steps(void **state)
+{
+    (void)state;
+    begin(DEFECT_TTL_WALL_CLOCK);
+    struct command add = trial_add(1, "q", "work");
+    add.add.ttl_ms = 60000;
+    run(0, add);
+    trial_tick(&trial, 1);
+    assert_int_equal(trial_state(&trial, 1), JOB_READY);
+    wall_step_s = 3600;
+    trial_tick(&trial, 2);
+    assert_int_equal(trial_state(&trial, 1), JOB_DEAD);
+    end(DEFECT_TTL_WALL_CLOCK);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_stale_ack_is_taken),
+        cmocka_unit_test(a_key_is_forgotten_by_a_snapshot),
+        cmocka_unit_test(a_lease_ends_when_the_wall_clock_steps),
+        cmocka_unit_test(a_job_expires_when_the_wall_clock_steps),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+#else
+
+static void a_normal_build_has_no_defects(void **state)
+{
+    (void)state;
+    for (int defect = 0; defect < DEFECT_COUNT; defect++)
+        assert_false(queue_defect((enum defect)defect));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_normal_build_has_no_defects)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+#endif
