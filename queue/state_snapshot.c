@@ -124,7 +124,8 @@ struct queue_walk {
     uint64_t ordinal;
 };
 
-/* UINT64_MAX for a queue that is in use. One that only its keys keep in use is idle without them. */
+/* UINT64_MAX for a queue that is in use. One that only its keys keep in use is idle without them.
+ */
 static uint64_t idle_since_ms(const struct state *state, const struct queue *queue)
 {
     if (queue->idle)
