@@ -292,6 +292,31 @@ static void compare_job(void *context, const struct job_view *real)
         assert_int_equal(real->deadline_ms, model->deadline_ms);
 }
 
+struct queue_walk {
+    const struct model *model;
+    uint32_t seen; /* a bit for each of the model's queues */
+};
+
+static void meet_queue(void *context, const struct queue_view *real)
+{
+    struct queue_walk *walk = context;
+    for (uint32_t i = 0; i < walk->model->queue_count; i++) {
+        const struct model_queue *queue = &walk->model->queues[i];
+        if (strlen(queue->name) != real->name.length ||
+            memcmp(queue->name, real->name.data, real->name.length) != 0)
+            continue;
+        assert_int_equal(walk->seen >> i & 1, 0);
+        assert_int_equal(real->counters.added, queue->counters.added);
+        uint64_t ready = 0;
+        for (int priority = 0; priority <= (int)COMMAND_PRIORITY_MAX; priority++)
+            ready += real->ready_by_priority[priority];
+        assert_int_equal(ready, real->counters.ready);
+        walk->seen |= 1u << i;
+        return;
+    }
+    fail_msg("a queue that the model has not");
+}
+
 struct record_walk {
     const struct model *model;
     uint32_t count;
@@ -329,6 +354,11 @@ static void compare_states(struct world *world, bool thoroughly)
         steps++;
     } while (cursor && steps < 10000);
     assert_int_equal(cursor, 0);
+    struct queue_walk queues = {model, 0};
+    do {
+        cursor = state_scan_queues(state, cursor, 1 + below(world, 3), meet_queue, &queues);
+    } while (cursor);
+    assert_int_equal(queues.seen, (1u << model->queue_count) - 1);
     struct record_walk walk = {model, 0};
     state_expired(state, compare_expired, &walk);
     assert_int_equal(walk.count, model->expired_count);

@@ -521,6 +521,19 @@ static void an_empty_queue_is_forgotten_when_idle_for_long(void **state)
     assert_int_equal(trial_counters(&trial).added, 2);
 }
 
+static void settings_have_names_and_values(void **state)
+{
+    (void)state;
+    assert_string_equal(state_config_name(CONFIG_DONE_MAX), "done-max");
+    assert_null(state_config_name(CONFIG_COUNT));
+    assert_int_equal(state_config(trial.state, CONFIG_DONE_MAX), 65536);
+    assert_int_equal(run(0, config(CONFIG_DONE_MAX, 5)), STATE_OK);
+    trial_restore(&trial);
+    assert_int_equal(state_config(trial.state, CONFIG_DONE_MAX), 5);
+    assert_string_equal(command_name(COMMAND_KICK_QUEUE), "KICKQ");
+    assert_string_equal(command_name(COMMAND_TYPE_END), "?");
+}
+
 static void values_out_of_range_are_refused(void **state)
 {
     (void)state;
@@ -600,6 +613,7 @@ int main(void)
         TEST(pausing_holds_what_it_says),
         TEST(a_job_may_be_set_aside_and_brought_back),
         TEST(an_empty_queue_is_forgotten_when_idle_for_long),
+        TEST(settings_have_names_and_values),
         TEST(values_out_of_range_are_refused),
         TEST(a_scan_meets_all_that_stays),
     };
