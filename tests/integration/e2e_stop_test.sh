@@ -65,7 +65,7 @@ killed_with_its_own_cluster() {
         start_run partition halves
         sleep_ms "$moment"
         kill_hard
-        expect_gone "$cluster" 5
+        expect_only_directories "$cluster" 5
     done
     start_run partition halves
     await_fault partition

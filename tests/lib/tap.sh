@@ -206,6 +206,17 @@ expect_gone() { # NAME SECONDS
         [ $(($(now_ms) - began)) -lt $(($2 * 1000)) ] || fail "left of cluster $1 after $2 s: $(cluster_traces "$1" | tr '\n' ' ')"
     done
 }
+# Nothing of the cluster runs or is mounted; an empty directory, made just before the kill and before there was a
+# keeper to remove it, may wait for the next up or down.
+expect_only_directories() { # NAME SECONDS
+    local began
+    began=$(now_ms)
+    until [ -z "$(cluster_traces "$1" | grep -v '^/')" ]; do
+        [ $(($(now_ms) - began)) -lt $(($2 * 1000)) ] || fail "left of cluster $1 after $2 s: $(cluster_traces "$1" | tr '\n' ' ')"
+    done
+    lower "$1"
+    cluster_is_gone "$1" || fail "down leaves of cluster $1: $(cluster_traces "$1" | tr '\n' ' ')"
+}
 
 # The last test of every program: this machine is as it was found.
 nothing_is_left() {
