@@ -153,7 +153,9 @@ bool sudo_refused(const struct node *node, const char *user, const struct output
     const char *text = buf_text(&output->err);
     if (output->status == 0)
         return false;
-    if (strncmp(text, "sudo: ", 6) == 0 &&
+    /* sshd may have said something of its own before, such as that there is no home directory. */
+    bool by_sudo = strncmp(text, "sudo: ", 6) == 0 || strstr(text, "\nsudo: ") != NULL;
+    if (by_sudo &&
         (strstr(text, "password is required") != NULL || strstr(text, "no tty present") != NULL ||
          strstr(text, "terminal is required") != NULL)) {
         err_set(err, ERR_REMOTE,
@@ -170,7 +172,7 @@ bool sudo_refused(const struct node *node, const char *user, const struct output
         return true;
     }
     if ((output->status == 127 || output->status == 126) && strstr(text, "sudo") != NULL &&
-        strstr(text, "not found") != NULL && strncmp(text, "sudo: ", 6) != 0) {
+        strstr(text, "not found") != NULL && !by_sudo) {
         err_set(err, ERR_REMOTE,
                 "%s: there is no sudo on it, and user '%s' is not root: install sudo, or log in "
                 "as root",
