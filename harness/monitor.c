@@ -33,12 +33,15 @@ static void describe(struct monitor *monitor, int64_t now_ns, struct buf *out)
         monitor->before = counts;
         monitor->before_ns = now_ns;
     }
+    int64_t now_in_run_ns = test_now_ns(monitor->options.test);
     char limit[32];
     clock_format_duration(monitor->options.test->plan->time_limit_ns, limit, sizeof limit);
-    buf_printf(out,
-               "%" PRId64 "s of %s: %.0f op/s, %" PRIu64 " ok, %" PRIu64 " fail, %" PRIu64 " info",
-               test_now_ns(monitor->options.test) / NS_PER_SECOND, limit, monitor->per_second,
-               counts.ok, counts.fail, counts.info);
+    if (now_in_run_ns < monitor->options.test->plan->time_limit_ns + NS_PER_SECOND)
+        buf_printf(out, "%" PRId64 "s of %s", now_in_run_ns / NS_PER_SECOND, limit);
+    else
+        buf_printf(out, "%" PRId64 "s, healing", now_in_run_ns / NS_PER_SECOND);
+    buf_printf(out, ": %.0f op/s, %" PRIu64 " ok, %" PRIu64 " fail, %" PRIu64 " info",
+               monitor->per_second, counts.ok, counts.fail, counts.info);
     struct buf faults = BUF_INIT;
     faults_print_in_force(monitor->options.faults, &faults);
     if (faults.length > 0)
