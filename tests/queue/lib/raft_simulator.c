@@ -108,6 +108,12 @@ static void network_send(struct world *world, const struct raft_message *message
     if (message->to > world->nodes || chance(world, world->loss)) {
         return;
     }
+    if (world->voter_ambushes > 0 && message->type == RAFT_MESSAGE_VOTE_REPLY &&
+        (message->flags & RAFT_FLAG_YES)) {
+        world->voter_ambushes--;
+        world_later(world, 0,
+                    (struct occurrence){.kind = OCCUR_AMBUSH, .node = message->from, .value = 2});
+    }
     int copies = chance(world, world->duplicate) ? 2 : 1;
     while (copies-- > 0) {
         size_t size = raft_message_size(message);
@@ -136,12 +142,11 @@ static void network_deliver(struct world *world, const struct occurrence *occurr
     }
     node->heard_us[occurrence->from] = node->clock_us;
     const struct raft_message *message = &world->decoded.message;
-    world_trace(world,
-                "    %u->%u type %d term %lu index %lu log_term %lu round %lu offset %lu flags %u "
-                "entries %u commit %lu hint %lu",
-                message->from, message->to, (int)message->type, message->term, message->index,
-                message->log_term, message->round, message->offset, message->flags,
-                message->entry_count, message->commit, message->hint);
+    world_trace(
+        world,
+        "  %u to %u: type %d term %lu index %lu/%lu commit %lu round %lu flags %u entries %u",
+        message->from, message->to, (int)message->type, message->term, message->index,
+        message->log_term, message->commit, message->round, message->flags, message->entry_count);
     struct raft_event event = {.type = RAFT_EVENT_MESSAGE, .message = &world->decoded.message};
     world_step(world, node, &event);
 }
@@ -659,6 +664,19 @@ static bool alive_again(const struct world *world)
 
 /* One run. */
 
+/* value 0: crash, 1: cut off, 2: crash for a moment. */
+static void ambush(struct world *world, const struct occurrence *occurrence)
+{
+    if (world->healed) {
+        return;
+    }
+    uint32_t draw = (uint32_t)world_below(world, 300);
+    struct fault fault = {.kind = occurrence->value == 1 ? FAULT_ISOLATE : FAULT_CRASH,
+                          .node = occurrence->node,
+                          .value = occurrence->value == 2 ? draw % 3 : 4 * draw};
+    world_fault(world, &fault);
+}
+
 static void occur(struct world *world, const struct occurrence *occurrence)
 {
     struct simulated_node *node = &world->node[occurrence->node];
@@ -692,9 +710,7 @@ static void occur(struct world *world, const struct occurrence *occurrence)
         world_fault(world, &world->faults[occurrence->value]);
         break;
     case OCCUR_AMBUSH:
-        world_fault(world, &(struct fault){.kind = occurrence->value ? FAULT_ISOLATE : FAULT_CRASH,
-                                           .node = node->id,
-                                           .value = (uint32_t)world_below(world, 300) * 4});
+        ambush(world, occurrence);
         break;
     case OCCUR_CLIENT:
         client(world);

@@ -33,6 +33,7 @@ enum fault_kind {
     FAULT_MEMBER,    /* node: leaves if it is in, joins if it is out */
     FAULT_TRANSFER,  /* node that is to lead */
     FAULT_AMBUSH,    /* the next to be elected falls a little later: crashed, or cut off */
+    FAULT_AMBUSH_VOTER, /* the next that gives a vote crashes, for a very short time */
     FAULT_KINDS,
 };
 

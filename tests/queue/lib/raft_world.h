@@ -134,6 +134,7 @@ struct world {
     bool blocked[NODES + 1][NODES + 1];
     uint32_t loss, duplicate, late, late_ms;
     uint32_t ambushes[SIMULATION_FAULTS_MAX], ambush_count; /* set for the next leaders */
+    uint32_t voter_ambushes;
 
     uint64_t next_disk;
     uint64_t dead_disks[DISKS_MAX];

@@ -17,24 +17,13 @@ static uint64_t split_mix(uint64_t *state)
  */
 static const uint32_t weights[2][FAULT_KINDS] = {
     {
-        [FAULT_CRASH] = 12,
-        [FAULT_CRASH_ALL] = 2,
-        [FAULT_WIPE] = 5,
-        [FAULT_ROT] = 2,
-        [FAULT_PAUSE] = 6,
-        [FAULT_RATE] = 5,
-        [FAULT_PARTITION] = 8,
-        [FAULT_ISOLATE] = 8,
-        [FAULT_LINK] = 5,
-        [FAULT_HEAL] = 12,
-        [FAULT_LOSS] = 5,
-        [FAULT_DUPLICATE] = 4,
-        [FAULT_DELAY] = 5,
-        [FAULT_DISK_SLOW] = 5,
-        [FAULT_SNAPSHOT] = 8,
-        [FAULT_MEMBER] = 5,
-        [FAULT_TRANSFER] = 4,
-        [FAULT_AMBUSH] = 6,
+        [FAULT_CRASH] = 12,       [FAULT_CRASH_ALL] = 2, [FAULT_WIPE] = 5,
+        [FAULT_ROT] = 2,          [FAULT_PAUSE] = 6,     [FAULT_RATE] = 5,
+        [FAULT_PARTITION] = 8,    [FAULT_ISOLATE] = 8,   [FAULT_LINK] = 5,
+        [FAULT_HEAL] = 12,        [FAULT_LOSS] = 5,      [FAULT_DUPLICATE] = 4,
+        [FAULT_DELAY] = 5,        [FAULT_DISK_SLOW] = 5, [FAULT_SNAPSHOT] = 8,
+        [FAULT_MEMBER] = 5,       [FAULT_TRANSFER] = 4,  [FAULT_AMBUSH] = 6,
+        [FAULT_AMBUSH_VOTER] = 3,
     },
     {
         [FAULT_CRASH] = 10,
@@ -44,6 +33,7 @@ static const uint32_t weights[2][FAULT_KINDS] = {
         [FAULT_HEAL] = 10,
         [FAULT_DELAY] = 2,
         [FAULT_AMBUSH] = 30,
+        [FAULT_AMBUSH_VOTER] = 20,
     },
 };
 
@@ -294,6 +284,9 @@ void world_fault(struct world *world, const struct fault *fault)
         break;
     case FAULT_AMBUSH:
         world->ambushes[world->ambush_count++] = fault->value;
+        break;
+    case FAULT_AMBUSH_VOTER:
+        world->voter_ambushes++;
         break;
     case FAULT_KINDS:
         break;
