@@ -90,9 +90,10 @@ $(B)/ordeal-agent: $(B)/harness/agent/main.o $(AGENT_OBJ) $(AGENT_BASE_OBJ)
 $(B)/libqueue.a: $(call obj,$(QUEUE_SRC))
 	@rm -f $@; $(AR) rcs $@ $^
 $(B)/ordeal-queue: $(B)/queue/main.o $(B)/libqueue.a
-	$(call say,LINK)$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ -lssl -lcrypto -lm
-$(B)/tests/queue/%_test: $(B)/tests/queue/%_test.o $(call obj,$(QUEUE_TEST_LIB_SRC)) $(B)/libqueue.a
-	$(call say,LINK)$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ -lcmocka -lm
+	$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ -lssl -lcrypto -lm
+# Static, lest the pattern for all tests is preferred while an object of the queue's is not yet built.
+$(call bin,$(QUEUE_TEST_SRC)): $(B)/tests/queue/%_test: $(B)/tests/queue/%_test.o $(call obj,$(QUEUE_TEST_LIB_SRC)) $(B)/libqueue.a
+	$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ -lcmocka -lm
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CPPFLAGS) $(ORDEAL_CFLAGS) $(CFLAGS) $(SAN_FLAGS) -c -o $@ $<
