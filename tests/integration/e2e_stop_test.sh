@@ -26,6 +26,11 @@ expect_judged() { # NOTE-PATTERN: of the history up to the kill
     [ "$status" -le 2 ] || fail "check ends with status $status"
     [ "$status" -ne 1 ] || fail "a killed run made etcd look guilty"
     expect_json out '^\.checkers\.stats\.ok-count [1-9]' "^\.notes\.[0-9]+ \".*$1"
+    run ordeal check "$directory"
+    [ "$status" -le 2 ] || fail "check ends with status $status"
+    expect_match err "^ordeal: note: .*$1"
+    run ordeal report "$directory" # there are no results to show again
+    expect_problem 254 'no results\.json' "ordeal check $directory"
 }
 
 killed_in_a_fault() { # NEMESIS SHAPE-OR-TARGETS
@@ -97,6 +102,19 @@ ends_early_by() { # SIGNAL: with a partition that leaves a majority at work
 }
 interrupted_in_a_partition() { ends_early_by INT; }
 terminated_in_a_partition() { ends_early_by TERM; }
+
+# On a terminal Ctrl-C goes to everything that ordeal has started, too.
+interrupted_with_all_it_started() {
+    cluster=$(cluster_name brief)
+    start setsid ordeal run --local 3 --cluster "$cluster" --store "$store" --system etcd --nemesis partition \
+        --set partition.shape=one --nemesis-interval 6s --nemesis-duration 4s --time-limit 60s --rate 200
+    await_fault partition
+    sleep_ms 700
+    kill -INT -- "-$pid"
+    await_end 20
+    expect_ended_early
+    expect_gone "$cluster" 1
+}
 
 interrupted_twice() {
     cluster=$(cluster_name kept)
@@ -188,6 +206,52 @@ interrupted_while_connecting() {
     expect_problem 255 'interrupted before the nodes were reached'
 }
 
+# The plug is pulled on a machine: the run cannot go on, the others are healed, the history is kept.
+node_lost_in_a_partition() {
+    raise lossy 3
+    start_run partition halves
+    await_fault partition
+    ordeal local stop n3 --cluster "$cluster" >stop || fail "cannot stop n3"
+    await_end 30
+    expect_problem 255 'n3: the agent is lost'
+    expect_clean_nodes 2 1
+    expect_json "$(newest_run)/results.json" '^\.valid "unknown"' '^\.problems\.0 "n3: the agent is lost' \
+        '^\.checkers\.stats\.by-f\.write\.ok-count [1-9]'
+    ordeal local start n3 --cluster "$cluster" >start || fail "cannot start n3"
+    run ordeal run --local 3 --cluster "$cluster" --store "$store" --system etcd --nemesis none --time-limit 3s
+    expect_status 0 # the cluster is none the worse for it
+    lower "$cluster"
+}
+# Stopped, ordeal keeps its connections but renews no lease.
+stopped_in_a_partition() {
+    cluster=$(cluster_name kept)
+    start_run partition halves
+    await_fault partition
+    kill -STOP "$pid"
+    expect_clean_nodes 3 15
+    kill -CONT "$pid"
+    await_end 30
+    expect_problem 255 'the agent is lost'
+    expect_json "$(newest_run)/results.json" '^\.valid "unknown"'
+}
+# Without its keeper a cluster is gone, and a run with it.
+keeper_killed_in_a_partition() {
+    raise orphan 3
+    start_run partition halves
+    await_fault partition
+    kill -KILL "$(command_pid "ordeal-keeper $cluster ")"
+    await_end 30
+    expect_problem 255 'the agent is lost'
+    lower "$cluster"
+    expect_gone "$cluster" 1
+}
+command_pid() { # BEGINNING
+    local process
+    for process in $(cluster_processes "$cluster"); do
+        [[ $(command_of "$process") != "$1"* ]] || echo "$process"
+    done
+}
+
 raise kept 3
 it "killed during set-up" killed_during_set_up
 it "killed in a partition" killed_in_a_partition
@@ -196,10 +260,14 @@ it "killed while nodes are killed" killed_in_a_kill
 it "killed with the cluster that it had raised" killed_with_its_own_cluster
 it "Ctrl-C in a partition heals, keeps and judges" interrupted_in_a_partition
 it "SIGTERM does as Ctrl-C" terminated_in_a_partition
+it "Ctrl-C that everything hears" interrupted_with_all_it_started
 it "a second Ctrl-C ends at once" interrupted_twice
 it "Ctrl-C during set-up" interrupted_during_set_up
 it "Ctrl-C while the system does not come up" interrupted_waiting_for_the_system
 it "a machine that dies while the system is awaited ends the run" node_lost_waiting_for_the_system
 it "Ctrl-C while a machine does not answer" interrupted_while_connecting
+it "a machine that dies in a partition" node_lost_in_a_partition
+it "ordeal stopped for longer than its lease" stopped_in_a_partition
+it "a cluster whose keeper is killed" keeper_killed_in_a_partition
 it "nothing is left behind" nothing_is_left
 finish
