@@ -21,6 +21,20 @@ static void leave_leadership(struct raft *raft, enum raft_reason reason)
     raft_election_reset(raft); /* the deadline is from before it led */
 }
 
+/* What is known of the leader of a term ends with the term. */
+static void begin_term(struct raft *raft, uint64_t term, uint64_t vote)
+{
+    raft->meta.term = term;
+    raft->meta.vote = vote;
+    raft_persist_meta(raft);
+    raft->verified = 0;
+    raft->round = 0;
+    raft->reply_due = false;
+    raft->leader_heard = false;
+    raft->leader = 0;
+    raft->leader_disk = 0;
+}
+
 void raft_become_follower(struct raft *raft, uint64_t term, uint32_t leader, uint64_t disk,
                           enum raft_reason reason)
 {
@@ -30,13 +44,7 @@ void raft_become_follower(struct raft *raft, uint64_t term, uint32_t leader, uin
         leave_leadership(raft, reason);
     }
     if (term > raft->meta.term) {
-        raft->meta.term = term;
-        raft->meta.vote = 0;
-        raft_persist_meta(raft);
-        raft->verified = 0;
-        raft->round = 0;
-        raft->reply_due = false;
-        raft->leader_heard = false;
+        begin_term(raft, term, 0);
     }
     raft->leader = leader;
     raft->leader_disk = disk;
@@ -97,10 +105,8 @@ static void forget_votes(struct raft *raft)
 
 static void stand(struct raft *raft, uint32_t flags)
 {
-    raft_become_follower(raft, raft->meta.term + 1, 0, 0, RAFT_HIGHER_TERM);
+    begin_term(raft, raft->meta.term + 1, raft->meta.disk);
     raft->role = RAFT_CANDIDATE;
-    raft->meta.vote = raft->meta.disk;
-    raft_persist_meta(raft);
     forget_votes(raft);
     raft_election_reset(raft);
     ask_votes(raft, RAFT_MESSAGE_VOTE, flags);

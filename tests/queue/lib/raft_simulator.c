@@ -25,7 +25,7 @@ uint64_t world_below(struct world *world, uint64_t bound)
     return (world_random(world) >> 11) % bound;
 }
 
-static bool chance(struct world *world, uint32_t percent)
+bool world_chance(struct world *world, uint32_t percent)
 {
     return percent > 0 && world_below(world, 100) < percent;
 }
@@ -97,7 +97,7 @@ static struct occurrence next_occurrence(struct world *world)
 static uint64_t network_delay_us(struct world *world)
 {
     uint64_t delay_us = 200 + world_below(world, 2000);
-    if (chance(world, world->late)) {
+    if (world_chance(world, world->late)) {
         delay_us += world_below(world, world->late_ms * 1000ul);
     }
     return delay_us;
@@ -105,7 +105,7 @@ static uint64_t network_delay_us(struct world *world)
 
 static void network_send(struct world *world, const struct raft_message *message)
 {
-    if (message->to > world->nodes || chance(world, world->loss)) {
+    if (message->to > world->nodes || world_chance(world, world->loss)) {
         return;
     }
     if (world->voter_ambushes > 0 && message->type == RAFT_MESSAGE_VOTE_REPLY &&
@@ -114,7 +114,7 @@ static void network_send(struct world *world, const struct raft_message *message
         world_later(world, 0,
                     (struct occurrence){.kind = OCCUR_AMBUSH, .node = message->from, .value = 2});
     }
-    int copies = chance(world, world->duplicate) ? 2 : 1;
+    int copies = world_chance(world, world->duplicate) ? 2 : 1;
     while (copies-- > 0) {
         size_t size = raft_message_size(message);
         uint8_t *bytes = malloc(size);
@@ -264,8 +264,9 @@ static void snapshot_verify(struct world *world, const struct occurrence *occurr
     if (node->incoming_index != occurrence->value || node->incoming_length != SNAPSHOT_BYTES) {
         return; /* another has begun */
     }
-    struct raft_event event = {.type = RAFT_EVENT_SNAPSHOT_VERIFIED,
-                               .snapshot = {occurrence->value, !chance(world, 5) || world->healed}};
+    struct raft_event event = {
+        .type = RAFT_EVENT_SNAPSHOT_VERIFIED,
+        .snapshot = {occurrence->value, !world_chance(world, 5) || world->healed}};
     world_step(world, node, &event);
 }
 
@@ -424,10 +425,11 @@ static void carry_out(struct world *world, struct simulated_node *node,
         install(world, node, effect);
         break;
     case RAFT_EFFECT_COMPACT:
-        if (node->disk.op_count > 0) {
-            disk_push(node, &(struct disk_op){.kind = OP_COMPACT,
-                                              .sequence = node->sequence,
-                                              .index = effect->index});
+        disk_push(node, &(struct disk_op){.kind = OP_COMPACT,
+                                          .sequence = node->sequence,
+                                          .index = effect->index});
+        if (node->disk.op_count == 1) {
+            disk_apply(&node->disk, world_chance(world, 70)); /* now, or whenever */
         }
         break;
     case RAFT_EFFECT_SEND:
@@ -513,8 +515,6 @@ void world_started(struct world *world, struct simulated_node *node)
                 (struct occurrence){.kind = OCCUR_TICK, .node = node->id, .epoch = node->epoch});
 }
 
-/* Those who use it. */
-
 static void node_tick(struct world *world, const struct occurrence *occurrence)
 {
     struct simulated_node *node = &world->node[occurrence->node];
@@ -526,140 +526,6 @@ static void node_tick(struct world *world, const struct occurrence *occurrence)
     check_stale_leader(world, node);
     world_later(world, TICK_US + world_below(world, 1000),
                 (struct occurrence){.kind = OCCUR_TICK, .node = node->id, .epoch = node->epoch});
-}
-
-static void client_read(struct world *world, struct simulated_node *node)
-{
-    if (node->read_count == READS_MAX) {
-        return;
-    }
-    struct simulated_read read = {++world->next_read, world->committed_last};
-    node->reads[node->read_count++] = read;
-    if (world->options->lie == LIE_READ_LOCAL) {
-        check_read(world, node, read.id, node->commit);
-        return;
-    }
-    struct raft_event event = {.type = RAFT_EVENT_READ, .read = {read.id}};
-    world_step(world, node, &event);
-}
-
-static void client_propose(struct world *world, struct simulated_node *node)
-{
-    uint64_t payloads[4][4];
-    struct raft_proposal proposals[4];
-    uint32_t count = 1 + (uint32_t)world_below(world, 4);
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t words = 1 + (uint32_t)world_below(world, 4);
-        for (uint32_t k = 0; k < words; k++) {
-            payloads[i][k] = ++world->next_payload;
-        }
-        proposals[i] = (struct raft_proposal){payloads[i], words * 8};
-    }
-    struct raft_event event = {.type = RAFT_EVENT_PROPOSE,
-                               .propose = {proposals, count, world->next_payload}};
-    world_step(world, node, &event);
-}
-
-static void client(struct world *world)
-{
-    for (uint32_t i = 1; i <= world->nodes; i++) { /* each that leads, or believes so */
-        struct simulated_node *node = &world->node[i];
-        if (!node->raft || node->paused_until_us > world->now_us ||
-            (node->role != RAFT_LEADER && !chance(world, 2))) {
-            continue;
-        }
-        if (chance(world, 30)) {
-            client_read(world, node);
-        }
-        if (node->raft && chance(world, 70)) {
-            client_propose(world, node);
-        }
-    }
-    /* Gently once all is healed, so that whoever is behind can catch up whatever the message size.
-     */
-    world_later(world, 500 + world_below(world, world->healed ? 40000 : 8000),
-                (struct occurrence){.kind = OCCUR_CLIENT});
-}
-
-/* What the operator wants next of a node; false: nothing. */
-static bool wanted_change(struct world *world, const struct simulated_node *node,
-                          const struct raft_config *config, struct raft_event *event)
-{
-    const struct raft_member *member = raft_config_find(config, node->id);
-    uint64_t disk = node->disk.meta.disk;
-    event->membership.member =
-        (struct raft_member){.node = node->id, .disk = disk, .standing = RAFT_JOINING};
-    if (node->wanted && node->raft && (!member || member->disk != disk)) {
-        event->membership.change = RAFT_CHANGE_ADD;
-        if (chance(world, 20) && !world->healed) {
-            event->membership.member.standing = RAFT_LEARNER;
-        }
-        return true;
-    }
-    if (!node->wanted && member && config->count > 2) {
-        event->membership.change = RAFT_CHANGE_REMOVE;
-        return true;
-    }
-    event->membership.change = RAFT_CHANGE_PROMOTE;
-    return node->wanted && member && member->standing == RAFT_LEARNER && chance(world, 50);
-}
-
-/* An operator who asks for a membership that has lost too many disks gets a cluster that cannot go
- * on, by any protocol: not asked for here. */
-static bool change_bears(const struct world *world, struct raft_config config,
-                         const struct raft_event *event)
-{
-    struct raft_member *member =
-        (struct raft_member *)raft_config_find(&config, event->membership.member.node);
-    if (event->membership.change == RAFT_CHANGE_REMOVE) {
-        *member = config.members[--config.count];
-    } else if (event->membership.change == RAFT_CHANGE_PROMOTE) {
-        member->standing = RAFT_VOTER;
-    } else if (member) {
-        *member = event->membership.member;
-    }
-    return raft_config_voters(&config) > 0 && world_bears(world, &config, 0);
-}
-
-static void change_member(struct world *world, struct simulated_node *leader, uint32_t id)
-{
-    struct raft_status status;
-    raft_status(leader->raft, &status);
-    struct raft_event event = {.type = RAFT_EVENT_MEMBERSHIP};
-    if (wanted_change(world, &world->node[id], status.config, &event) &&
-        change_bears(world, *status.config, &event)) {
-        world_step(world, leader, &event);
-    }
-}
-
-static void operator_turn(struct world *world)
-{
-    for (uint32_t i = 1; i <= world->nodes; i++) {
-        struct simulated_node *leader = &world->node[i];
-        if (leader->raft && leader->role == RAFT_LEADER &&
-            leader->paused_until_us <= world->now_us) {
-            change_member(world, leader, 1 + (uint32_t)world_below(world, world->nodes));
-        }
-    }
-    world_later(world, 1000 + world_below(world, 60000),
-                (struct occurrence){.kind = OCCUR_OPERATOR});
-}
-
-/* Whether all are voters again, and have applied what was proposed since the healing. */
-static bool alive_again(const struct world *world)
-{
-    if (world->healed_index == 0 || world->committed_last < world->healed_index) {
-        return false;
-    }
-    for (uint32_t i = 1; i <= world->nodes; i++) {
-        const struct simulated_node *node = &world->node[i];
-        const struct raft_member *member = raft_config_find(&world->committed_config, i);
-        if (!node->raft || node->applied < world->healed_index || !member ||
-            member->standing != RAFT_VOTER || member->disk != node->disk.meta.disk) {
-            return false;
-        }
-    }
-    return true;
 }
 
 /* One run. */
@@ -713,10 +579,10 @@ static void occur(struct world *world, const struct occurrence *occurrence)
         ambush(world, occurrence);
         break;
     case OCCUR_CLIENT:
-        client(world);
+        world_client(world);
         break;
     case OCCUR_OPERATOR:
-        operator_turn(world);
+        world_operator(world);
         break;
     case OCCUR_HEAL:
         world_heal(world);
@@ -759,7 +625,7 @@ static void world_begin(struct world *world)
 static void world_run(struct world *world)
 {
     world_begin(world);
-    while (!alive_again(world)) {
+    while (!world_alive_again(world)) {
         struct occurrence occurrence = next_occurrence(world);
         struct simulated_node *node = &world->node[occurrence.node];
         world->now_us = occurrence.at_us;

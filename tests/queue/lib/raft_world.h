@@ -160,12 +160,19 @@ struct world {
 /* raft_simulator.c */
 uint64_t world_random(struct world *world);
 uint64_t world_below(struct world *world, uint64_t bound);
+bool world_chance(struct world *world, uint32_t percent);
 void world_later(struct world *world, uint64_t delay_us, struct occurrence occurrence);
 void world_step(struct world *world, struct simulated_node *node, const struct raft_event *event);
 /* The core was opened: its effects, and its first tick. */
 void world_started(struct world *world, struct simulated_node *node);
 void world_trace(struct world *world, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* raft_world_users.c */
+void world_client(struct world *world);
+void world_operator(struct world *world);
+/* Whether all are voters again, and have applied what was proposed since the healing. */
+bool world_alive_again(const struct world *world);
 
 /* raft_world_disk.c */
 void disk_push(struct simulated_node *node, const struct disk_op *op);

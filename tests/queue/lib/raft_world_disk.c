@@ -121,6 +121,9 @@ static void ops_drop(struct disk *disk, size_t count)
         free(disk->ops[i].snapshot);
     }
     disk->op_count -= count;
+    if (disk->op_count == 0) {
+        return;
+    }
     memmove(disk->ops, disk->ops + count, disk->op_count * sizeof *disk->ops);
 }
 
