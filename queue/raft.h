@@ -154,12 +154,15 @@ enum raft_event_type {
 };
 
 enum raft_change {
-    RAFT_CHANGE_ADD =
-        1, /* member joins as its standing says (JOINING or LEARNER); if the node is there
-              already with another disk, this replaces it: the old disk is out at once */
-    RAFT_CHANGE_PROMOTE, /* a learner that has caught up becomes a voter */
-    RAFT_CHANGE_REMOVE, /* the node is out; a leader that removes itself steps down after the commit
-                         */
+    /* The member joins as its standing says (JOINING or LEARNER). If the node is there already with
+     * another disk, this replaces it: the old disk is out at once. */
+    RAFT_CHANGE_ADD = 1,
+    /* A learner that has caught up becomes a voter. */
+    RAFT_CHANGE_PROMOTE,
+    /* The node is out. A leader that removes itself steps down after the commit. Nobody can tell
+     * the core which disks are lost for good: do not leave a membership that has lost half of them.
+     */
+    RAFT_CHANGE_REMOVE,
 };
 
 struct raft_proposal {
@@ -172,8 +175,7 @@ struct raft_event {
     union {
         struct {
             uint64_t now_ms; /* of a clock that never goes back; only differences matter */
-            uint64_t
-                random; /* any number: election timeouts until the next tick are drawn from it */
+            uint64_t random; /* any: election timeouts until the next tick are drawn from it */
         } tick;
         const struct raft_message *message;
         struct {
@@ -225,7 +227,8 @@ enum raft_effect_type {
                                   but with that flag; not at all when the snapshot is gone. Of one
                                   disk and index there must never be two different snapshots */
     RAFT_EFFECT_STORE_CHUNK, /* chunk: of a snapshot being received; offset 0 starts a new one, and
-                                drops what was there. After the last: check it, sync it, then
+                                drops what was there, with its SNAPSHOT_VERIFIED if that has not
+                                been sent. After the last: check it, sync it, then
                                 SNAPSHOT_VERIFIED */
     RAFT_EFFECT_APPLY, /* entries: committed, the next in order for the machine. Those of another
                           term than was proposed at their index mean that the proposal was lost */
@@ -235,12 +238,11 @@ enum raft_effect_type {
     RAFT_EFFECT_PROPOSED,   /* proposed: will be applied at these indexes, if this term is theirs */
     RAFT_EFFECT_REFUSED,    /* refused: nothing was done, nor will be */
     RAFT_EFFECT_READ_READY, /* read: once applied up to index, the machine may answer */
-    RAFT_EFFECT_READ_FAILED, /* read: ask the leader */
-    RAFT_EFFECT_MEMBERSHIP, /* membership: reason RAFT_OK: appended at index, committed when applied
-                             */
-    RAFT_EFFECT_CONFIG,     /* config: the members are these from now on (connect to them) */
-    RAFT_EFFECT_DISK_CHANGED, /* disk: that node answers for another disk than the configuration has
-                               */
+    RAFT_EFFECT_READ_FAILED,  /* read: ask the leader */
+    RAFT_EFFECT_MEMBERSHIP,   /* membership: RAFT_OK: appended at index, committed when applied */
+    RAFT_EFFECT_CONFIG,       /* config: the members are these from now on (connect to them) */
+    RAFT_EFFECT_DISK_CHANGED, /* disk: the node answers for another than the configuration has; may
+                                 be an old answer, so ask the node before replacing its disk */
     RAFT_EFFECT_DISK_SUSPECT, /* disk: has lost what it acknowledged, under the same id: it counts
                                  no more in this term, and must be formatted and join again */
 };

@@ -193,8 +193,8 @@ void raft_handle_vote(struct raft *raft, const struct raft_message *message)
 {
     bool pre = message->type == RAFT_MESSAGE_PREVOTE;
     if (!(message->flags & RAFT_FLAG_TRANSFER) && hears_leader(raft)) {
-        if (message->term <
-            raft->meta.term) { /* it has to learn the term, or will stay deaf to us */
+        if (message->term < raft->meta.term) {
+            /* It has to learn the term, or it would go on asking in vain. */
             struct raft_message reply =
                 raft_to(raft, pre ? RAFT_MESSAGE_PREVOTE_REPLY : RAFT_MESSAGE_VOTE_REPLY,
                         message->from, message->from_disk);

@@ -131,8 +131,8 @@ void raft_handle_snapshot(struct raft *raft, const struct raft_message *message)
         return;
     }
     raft_follow(raft, message);
-    if (message->index <=
-        raft->commit) { /* all that is in it is here, as in every later leader's log */
+    if (message->index <= raft->commit) {
+        /* All that is in it is here, as in every later leader's log. */
         if (raft->commit > raft->verified) {
             raft->verified = raft->commit;
         }

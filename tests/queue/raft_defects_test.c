@@ -52,8 +52,8 @@ static void lie_is_seen(enum simulation_lie lie, bool outcomes_only, uint64_t se
     struct simulation_options options = {.lie = lie, .outcomes_only = outcomes_only};
     struct simulation_result result;
     uint64_t took = convict(options, elections, seeds, &result);
-    printf("# lie %d%s: convicted by seed %lu: %s\n", (int)lie, outcomes_only ? ", by outcome" : "",
-           took, result.message);
+    printf("# %s%s: convicted by seed %lu: %s\n", simulation_lie_name(lie),
+           outcomes_only ? ", by outcome" : "", took, result.message);
     assert_int_not_equal(took, 0);
 }
 

@@ -48,6 +48,15 @@ size_t simulation_shrink(const struct simulation_options *options, struct fault 
     return count;
 }
 
+const char *simulation_lie_name(enum simulation_lie lie)
+{
+    static const char *const names[LIE_COUNT] = {
+        "no lie",         "told of durability early", "term and vote forgotten",
+        "disk id reused", "log cut unnoticed",        "reads answered from local state",
+    };
+    return names[lie];
+}
+
 static const char *const fault_names[FAULT_KINDS] = {
     [FAULT_CRASH] = "crash",
     [FAULT_CRASH_ALL] = "crash all",

@@ -56,6 +56,8 @@ enum simulation_lie {
     LIE_COUNT,
 };
 
+const char *simulation_lie_name(enum simulation_lie lie);
+
 struct simulation_options {
     uint64_t seed;
     enum simulation_lie lie;
