@@ -307,6 +307,39 @@ static void what_cannot_be_stored_is_not_opened(void **state)
     raft_effects_free(&effects);
 }
 
+/* A crash between installing a snapshot and dropping the log that it replaces. */
+static void a_log_that_the_snapshot_contradicts_is_dropped(void **state)
+{
+    (void)state;
+    struct raft_options options = fixture_options();
+    struct raft_effects effects = {0};
+    const char *problem;
+    struct entry entries[3];
+    for (uint64_t i = 0; i < 3; i++) {
+        entries[i] = (struct entry){.index = i + 1, .term = 1, .type = ENTRY_NOOP};
+    }
+    struct raft_stored stored = {.meta = {.disk = 1, .term = 3},
+                                 .snapshot_index = 2,
+                                 .snapshot_term = 2,
+                                 .snapshot_config = fixture_config(3),
+                                 .entries = entries,
+                                 .entry_count = 3};
+    struct raft *raft = raft_open(&options, &stored, &effects, &problem);
+    assert_non_null(raft);
+    struct raft_status status;
+    raft_status(raft, &status);
+    assert_int_equal(status.last, 2);
+    assert_int_equal(effects.list[0].type, RAFT_EFFECT_RESET);
+    assert_int_equal(effects.list[0].index, 2);
+    raft_close(raft);
+    stored.snapshot_term = 1; /* the same log: what is behind the snapshot stays */
+    raft = raft_open(&options, &stored, &effects, &problem);
+    raft_status(raft, &status);
+    assert_int_equal(status.last, 3);
+    raft_close(raft);
+    raft_effects_free(&effects);
+}
+
 static uint64_t noise;
 
 static uint64_t draw(uint64_t bound)
@@ -401,6 +434,7 @@ int main(void)
         cmocka_unit_test(a_snapshot_is_received_verified_and_installed),
         cmocka_unit_test(a_bad_snapshot_is_asked_for_again),
         cmocka_unit_test(what_cannot_be_stored_is_not_opened),
+        cmocka_unit_test(a_log_that_the_snapshot_contradicts_is_dropped),
         cmocka_unit_test(noise_breaks_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -186,6 +186,8 @@ bool disk_has(const struct disk *disk, uint64_t index, uint64_t chain);
 uint64_t chain_next(uint64_t chain, const struct entry *entry);
 
 /* raft_world_faults.c */
+enum schedule { SCHEDULE_ALL, SCHEDULE_ELECTIONS, SCHEDULE_MEMBERS };
+enum schedule world_schedule(const struct simulation_options *options);
 void world_fault(struct world *world, const struct fault *fault);
 /* A leader was elected: what lies in wait for it begins. */
 void world_elected(struct world *world, const struct simulated_node *node);

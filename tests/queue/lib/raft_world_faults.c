@@ -13,9 +13,10 @@ static uint64_t split_mix(uint64_t *state)
     return value ^ value >> 31;
 }
 
-/* How often each kind is drawn: of all sorts, or around elections, where the worst schedules are.
+/* How often each kind is drawn: of all sorts, or around elections and changes of
+ * membership, where the worst schedules are.
  */
-static const uint32_t weights[2][FAULT_KINDS] = {
+static const uint32_t weights[3][FAULT_KINDS] = {
     {
         [FAULT_CRASH] = 12,       [FAULT_CRASH_ALL] = 2, [FAULT_WIPE] = 5,
         [FAULT_ROT] = 2,          [FAULT_PAUSE] = 6,     [FAULT_RATE] = 5,
@@ -35,11 +36,22 @@ static const uint32_t weights[2][FAULT_KINDS] = {
         [FAULT_AMBUSH] = 30,
         [FAULT_AMBUSH_VOTER] = 20,
     },
+    {
+        [FAULT_CRASH] = 6,
+        [FAULT_HEAL] = 10,
+        [FAULT_ISOLATE] = 6,
+        [FAULT_PARTITION] = 4,
+        [FAULT_MEMBER] = 20,
+        [FAULT_AMBUSH] = 25,
+        [FAULT_SNAPSHOT] = 2,
+    },
 };
 
-static bool around_elections(const struct simulation_options *options)
+enum schedule world_schedule(const struct simulation_options *options)
 {
-    return options->seed % 4 == 3;
+    return options->seed % 4 == 3   ? SCHEDULE_ELECTIONS
+           : options->seed % 4 == 1 ? SCHEDULE_MEMBERS
+                                    : SCHEDULE_ALL;
 }
 
 static uint32_t fault_value(enum fault_kind kind, uint64_t random)
@@ -74,15 +86,15 @@ size_t simulation_faults(const struct simulation_options *options,
 {
     uint64_t state = options->seed ^ 0x6661756c7473u, total = 0;
     for (int i = 0; i < FAULT_KINDS; i++) {
-        total += weights[around_elections(options)][i];
+        total += weights[world_schedule(options)][i];
     }
     size_t count = 4 + split_mix(&state) % (SIMULATION_FAULTS_MAX - 4);
     uint64_t at_ms = 100;
     for (size_t i = 0; i < count; i++) {
         uint64_t pick = split_mix(&state) % total;
         enum fault_kind kind = 0;
-        while (pick >= weights[around_elections(options)][kind]) {
-            pick -= weights[around_elections(options)][kind++];
+        while (pick >= weights[world_schedule(options)][kind]) {
+            pick -= weights[world_schedule(options)][kind++];
         }
         /* In bursts: most faults soon after the one before, as the worst schedules have them. */
         at_ms += split_mix(&state) % (2 * (FAULT_PHASE_US / 1000 - 200) / count);
@@ -344,7 +356,7 @@ void world_start(struct world *world, struct simulated_node *node)
         .random = world_random(world),
         .election_timeout_ms = ELECTION_TIMEOUT_MS,
         .heartbeat_ms = HEARTBEAT_MS,
-        .message_bytes_max = around_elections(world->options) ? 1 : 100,
+        .message_bytes_max = world_schedule(world->options) == SCHEDULE_ELECTIONS ? 1 : 100,
         .inflight_messages_max = 1 + world->options->seed / 4 % 3,
         .entry_bytes_max = 100,
         .uncommitted_entries_max = 200,

@@ -115,7 +115,8 @@ void world_operator(struct world *world)
             change_member(world, leader, 1 + (uint32_t)world_below(world, world->nodes));
         }
     }
-    world_later(world, 1000 + world_below(world, 60000),
+    uint64_t pause_us = world_schedule(world->options) == SCHEDULE_MEMBERS ? 4000 : 60000;
+    world_later(world, 1000 + world_below(world, pause_us),
                 (struct occurrence){.kind = OCCUR_OPERATOR});
 }
 
