@@ -5,6 +5,9 @@
 #include "queue/bytes.h"
 #include "queue/log_internal.h"
 
+/* What is above cannot have been counted up to, and sums with it would wrap. */
+static const uint64_t INDEX_MAX = (uint64_t)1 << 62;
+
 size_t log_take_record(const char *at, size_t left, struct entry *entry)
 {
     if (left < RECORD_HEADER)
@@ -89,10 +92,11 @@ static enum disk_result use_frame(void *context, const struct frame *frame, uint
                                   struct queue_error *error)
 {
     struct recovery *recovery = context;
-    const char *problem = NULL;
+    const char *problem = frame->index > INDEX_MAX ? "an index beyond any" : NULL;
     switch (frame->kind) {
     case FRAME_ENTRIES:
-        problem = check_records(recovery, frame);
+        if (problem == NULL)
+            problem = check_records(recovery, frame);
         break;
     case FRAME_RESET:
         recovery->last_term = frame->term;
@@ -258,7 +262,9 @@ enum disk_result log_recover(struct log *log, struct queue_error *error)
     enum disk_result result = open_segments(log, error);
     if (result != DISK_OK)
         return result;
-    struct recovery recovery = {.log = log};
+    struct recovery recovery = {.log = log, .segment = log->segments[0]};
+    if (log->segments[0]->next_index - 1 > INDEX_MAX)
+        return wrong(&recovery, 0, "an index beyond any", log->segments[0]->next_index, error);
     runs_begin(&log->runs, log->segments[0]->next_index);
     for (size_t i = 0; result == DISK_OK && i < log->segment_count; i++)
         result = read_segment(log, i, &recovery, error);

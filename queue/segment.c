@@ -389,7 +389,9 @@ static enum step look(struct scan *scan, struct frame *frame, uint32_t *after)
         return STEP_DAMAGED;
     }
     uint32_t count = segment_frame_sectors(frame->bytes);
-    if (count > segment->sectors - tail) {
+    /* There is always room for the closing frame, which takes one sector. */
+    uint32_t reserved = frame->kind == FRAME_CLOSE ? 0 : 1;
+    if (count + (uint64_t)reserved > segment->sectors - tail) {
         damaged(segment, tail, "a frame goes beyond the segment", scan->error);
         return STEP_DAMAGED;
     }

@@ -28,6 +28,12 @@ static uint8_t take(struct input *input)
     return *input->data++;
 }
 
+static uint32_t take_two(struct input *input)
+{
+    uint32_t high = take(input);
+    return high * 256 + take(input);
+}
+
 /* Records that are right but for what the input changes in them. */
 static void write_frame(struct segment *segment, struct input *input, uint64_t *next,
                         struct segment_buffer *scratch)
@@ -47,7 +53,7 @@ static void write_frame(struct segment *segment, struct input *input, uint64_t *
         frame.bytes += 24 + length;
     }
     for (uint8_t changes = take(input) % 4; changes > 0; changes--)
-        content[(take(input) * 256u + take(input)) % sizeof content] = take(input);
+        content[take_two(input) % sizeof content] = take(input);
     if (segment->tail + segment_frame_sectors(frame.bytes) > segment->sectors)
         return;
     assert(segment_write(segment, &frame, scratch, NULL) == DISK_OK);
@@ -68,8 +74,7 @@ static void write_segments(struct shim *shim, struct input *input)
         for (int frames = take(input) % 12; frames > 0 && input->left > 0; frames--)
             write_frame(&segment, input, &next, &scratch);
         for (uint8_t flips = take(input) % 3; flips > 0; flips--)
-            shim_flip(shim, segment.name, (take(input) * 256u + take(input)) % SEGMENT_BYTES,
-                      take(input));
+            shim_flip(shim, segment.name, take_two(input) % SEGMENT_BYTES, take(input));
         segment_close(&segment);
     }
     free(scratch.data);
@@ -113,7 +118,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (result == DISK_OK) {
         uint64_t last = log_last(log);
         read_all(log);
-        struct entry entry = {.index = last + 1, .term = 300, .type = ENTRY_NOOP};
+        struct entry entry = {.index = last + 1, .term = UINT64_MAX, .type = ENTRY_NOOP};
         log_append(log, &entry, 1);
         log_work(log);
         read_all(log);

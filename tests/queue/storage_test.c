@@ -196,11 +196,11 @@ static void no_shortened_or_missing_file_goes_unseen(void **state)
     struct script script;
     struct shim *shim = finished(&script);
     char names[64][64];
-    size_t count = shim_names(shim, names, 64);
+    size_t count = shim_names(shim, names, 64), cases = 0;
     for (size_t i = 0; i < count; i++) {
         size_t length;
         assert_true(shim_length(shim, names[i], &length));
-        for (size_t shorter = 0; shorter < length; shorter += 13) {
+        for (size_t shorter = 0; shorter < length; shorter += 13, cases++) {
             struct shim *copy = shim_copy(shim);
             shim_cut_file(copy, names[i], shorter);
             bool found = found_or_harmless(&script, copy, names[i], shorter);
@@ -215,6 +215,7 @@ static void no_shortened_or_missing_file_goes_unseen(void **state)
             assert_true(found_or_harmless(&script, copy, names[i], 0));
         shim_free(copy);
     }
+    print_message("# %zu shortened files\n", cases);
     shim_free(shim);
 }
 
@@ -226,12 +227,12 @@ static void no_sector_turned_to_zeros_goes_unseen(void **state)
     struct script script;
     struct shim *shim = finished(&script);
     char names[64][64];
-    size_t count = shim_names(shim, names, 64), found = 0, cut = 0;
+    size_t count = shim_names(shim, names, 64), found = 0, cut = 0, cases = 0;
     script.damaged = true;
     for (size_t i = 0; i < count; i++) {
         size_t length;
         assert_true(shim_length(shim, names[i], &length));
-        for (size_t at = 0; at < length; at += 512) {
+        for (size_t at = 0; at < length; at += 512, cases++) {
             struct shim *copy = shim_copy(shim);
             struct storage storage;
             struct storage_options options = script_options(&script);
@@ -251,8 +252,8 @@ static void no_sector_turned_to_zeros_goes_unseen(void **state)
             shim_free(copy);
         }
     }
-    print_message("# %zu lost sectors found, %zu in the last frame taken for a torn write\n", found,
-                  cut);
+    print_message("# %zu lost sectors, %zu found, %zu in the last frame taken for a torn write\n",
+                  cases, found, cut);
     assert_true(found > 20 && cut <= 3);
     shim_free(shim);
 }
