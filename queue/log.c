@@ -185,6 +185,23 @@ static uint64_t locked(struct log *log, const uint64_t *value)
     return copy;
 }
 
+void log_mark(struct log *log, uint64_t mark)
+{
+    pthread_mutex_lock(&log->lock);
+    /* On the last operation, which more entries may still join: a mark of its own would end the
+     * batch. With nothing queued the writer may still be at work, so it has to say when it is not.
+     */
+    struct op *op = log->head != NULL ? log->tail : push(log, OP_MARK, 0, 0);
+    assert(mark >= op->mark);
+    op->mark = mark;
+    pthread_mutex_unlock(&log->lock);
+}
+
+uint64_t log_marked(struct log *log)
+{
+    return locked(log, &log->marked);
+}
+
 uint64_t log_first(struct log *log)
 {
     return locked(log, &log->first);
@@ -455,7 +472,7 @@ static enum disk_result do_compact(struct log *log, uint64_t index, struct queue
     return DISK_OK;
 }
 
-static enum disk_result do_op(struct log *log, const struct op *op, size_t *cuts_waiting,
+static enum disk_result do_op(struct log *log, struct op *op, size_t *cuts_waiting,
                               struct queue_error *error)
 {
     struct frame frame = {.kind = FRAME_ENTRIES, .index = op->index, .content = ""};
@@ -467,6 +484,8 @@ static enum disk_result do_op(struct log *log, const struct op *op, size_t *cuts
         return result;
     case OP_COMPACT:
         return do_compact(log, op->index, error);
+    case OP_MARK:
+        return DISK_OK;
     case OP_RESET:
         frame.kind = FRAME_RESET;
         frame.term = op->term;
@@ -475,6 +494,9 @@ static enum disk_result do_op(struct log *log, const struct op *op, size_t *cuts
         /* Entries that follow at once replace the old ones in the same frame. */
         if (op->next != NULL && op->next->kind == OP_APPEND) {
             ++*cuts_waiting;
+            if (op->next->mark == 0)
+                op->next->mark = op->mark;
+            op->mark = 0;
             return DISK_OK;
         }
         break;
@@ -485,6 +507,14 @@ static enum disk_result do_op(struct log *log, const struct op *op, size_t *cuts
     if (result == DISK_OK)
         publish(log, 1, 0);
     return result;
+}
+
+static void reach(struct log *log, uint64_t mark)
+{
+    pthread_mutex_lock(&log->lock);
+    log->marked = mark;
+    pthread_mutex_unlock(&log->lock);
+    eventfd_write(log->event, 1);
 }
 
 static void free_op(struct op *op)
@@ -508,6 +538,8 @@ bool log_work(struct log *log)
     while (op != NULL) {
         if (result == DISK_OK)
             result = do_op(log, op, &cuts_waiting, &error);
+        if (result == DISK_OK && op->mark != 0)
+            reach(log, op->mark);
         struct op *next = op->next;
         free_op(op);
         op = next;

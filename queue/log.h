@@ -80,7 +80,13 @@ uint64_t log_persisted(struct log *log);     /* up to here the disk has it; see 
 uint64_t log_pending_bytes(struct log *log); /* queued for the writer: push back when it grows */
 struct log_counters log_counters(struct log *log);
 
-/* An eventfd, readable after the persisted index moved; log_persisted_event also drains it. */
+/* Everything asked for up to now is on the disk once log_marked is at least `mark`; marks grow. A
+ * step's effects share one mark, such as the sequence of the last of them. */
+void log_mark(struct log *log, uint64_t mark);
+uint64_t log_marked(struct log *log);
+
+/* An eventfd, readable after the persisted index or the mark moved; log_persisted_event also drains
+ * it. */
 int log_event(const struct log *log);
 uint64_t log_persisted_event(struct log *log);
 

@@ -11,12 +11,13 @@
 enum { RECORD_AT_LENGTH = 0, RECORD_AT_TYPE = 4, RECORD_AT_TERM = 8, RECORD_AT_INDEX = 16 };
 enum { RECORD_HEADER = 24 };
 
-enum op_kind { OP_APPEND, OP_TRUNCATE, OP_RESET, OP_COMPACT };
+enum op_kind { OP_APPEND, OP_TRUNCATE, OP_RESET, OP_COMPACT, OP_MARK };
 
 struct op {
     enum op_kind kind;
     uint64_t index, term; /* OP_APPEND: index is the first entry's */
     struct segment_buffer records;
+    uint64_t mark; /* reached when this is done; 0 for none */
     struct op *next;
 };
 
@@ -39,6 +40,7 @@ struct log {
     struct op *head, *tail;
     uint64_t pending_bytes;
     uint64_t first, last, persisted; /* as the loop sees the log */
+    uint64_t marked;
     /* Truncations and resets asked for and not yet done: what the writer persists meanwhile may be
      * of entries that the loop has given up, so it is not published. */
     size_t cuts;

@@ -22,7 +22,7 @@ enum {
     AT_DISK_ID = 32,
     AT_TERM = 48,
     AT_VOTE = 56,
-    AT_FORMATTING = 64,
+    AT_STAGE = 64,
 };
 
 static void encode(unsigned char slot[SLOT_BYTES], uint64_t sequence,
@@ -36,7 +36,7 @@ static void encode(unsigned char slot[SLOT_BYTES], uint64_t sequence,
     memcpy(slot + AT_DISK_ID, state->disk_id, META_DISK_ID_BYTES);
     bytes_put64(slot + AT_TERM, state->term);
     bytes_put64(slot + AT_VOTE, state->vote);
-    bytes_put32(slot + AT_FORMATTING, state->formatting);
+    bytes_put32(slot + AT_STAGE, state->stage);
     bytes_put32(slot + AT_CRC, crc32c(0, slot + AT_FORMAT, SLOT_BYTES - AT_FORMAT));
 }
 
@@ -53,7 +53,7 @@ static void decode(const unsigned char slot[SLOT_BYTES], struct meta *meta)
         .node = bytes_get64(slot + AT_NODE),
         .term = bytes_get64(slot + AT_TERM),
         .vote = bytes_get64(slot + AT_VOTE),
-        .formatting = bytes_get32(slot + AT_FORMATTING) != 0,
+        .stage = (enum meta_stage)bytes_get32(slot + AT_STAGE),
     };
     memcpy(meta->state.disk_id, slot + AT_DISK_ID, META_DISK_ID_BYTES);
 }
@@ -73,22 +73,43 @@ static enum disk_result write_both(struct meta *meta, const char *name, struct q
     return DISK_OK;
 }
 
+uint64_t meta_disk(const struct meta_state *state)
+{
+    return bytes_get64(state->disk_id);
+}
+
+void meta_make_disk_id(unsigned char disk_id[META_DISK_ID_BYTES], uint64_t disk)
+{
+    assert(disk != 0);
+    memset(disk_id, 0, META_DISK_ID_BYTES);
+    bytes_put64(disk_id, disk);
+}
+
 static enum disk_result fresh_disk_id(struct meta *meta, struct queue_error *error)
 {
-    if (meta->disk->calls->random(meta->disk->context, meta->state.disk_id, META_DISK_ID_BYTES) ==
-        0)
+    int failed;
+    do
+        failed =
+            meta->disk->calls->random(meta->disk->context, meta->state.disk_id, META_DISK_ID_BYTES);
+    while (failed == 0 && meta_disk(&meta->state) == 0);
+    if (failed == 0)
         return DISK_OK;
     queue_error_set(error, "no random bytes for a disk id");
     return DISK_FAILED;
 }
 
 enum disk_result meta_create(struct meta *meta, const struct disk *disk, uint64_t node,
+                             const unsigned char *disk_id, enum meta_stage stage,
                              struct queue_error *error)
 {
     assert(node != 0);
     *meta = (struct meta){
-        .disk = disk, .file = -1, .sequence = 1, .state = {.node = node, .formatting = true}};
-    enum disk_result result = fresh_disk_id(meta, error);
+        .disk = disk, .file = -1, .sequence = 1, .state = {.node = node, .stage = stage}};
+    enum disk_result result = DISK_OK;
+    if (disk_id != NULL)
+        memcpy(meta->state.disk_id, disk_id, META_DISK_ID_BYTES);
+    else
+        result = fresh_disk_id(meta, error);
     if (result == DISK_OK)
         result = disk_open_file(disk, ASIDE_NAME, DISK_OPEN_NEW, &meta->file, error);
     if (result == DISK_OK)
@@ -177,7 +198,7 @@ enum disk_result meta_save(struct meta *meta, const struct meta_state *state,
 
 enum disk_result meta_renew(struct meta *meta, struct queue_error *error)
 {
-    struct meta_state state = {.node = meta->state.node, .formatting = true};
+    struct meta_state state = {.node = meta->state.node, .stage = META_FORMATTING_AGAIN};
     enum disk_result result = fresh_disk_id(meta, error);
     if (result != DISK_OK)
         return result;

@@ -13,12 +13,22 @@
 
 enum { META_DISK_ID_BYTES = 16, META_FORMAT = 1 };
 
+enum meta_stage {
+    META_READY,
+    META_FORMATTING,       /* an empty directory: an empty log is still to be made */
+    META_FORMATTING_AGAIN, /* a damaged one: what there is of log and snapshots does not count */
+};
+
 struct meta_state {
     uint64_t node;                             /* the server's number in the cluster, not 0 */
     unsigned char disk_id[META_DISK_ID_BYTES]; /* random, made when the directory was formatted */
-    uint64_t term, vote;                       /* vote: a node, 0 for none */
-    bool formatting; /* an empty log is still to be made; what there is does not count */
+    uint64_t term, vote;                       /* vote: for whom, 0 for nobody */
+    enum meta_stage stage;
 };
+
+/* The disk id as the Raft core knows it: its first eight bytes, never 0. */
+uint64_t meta_disk(const struct meta_state *state);
+void meta_make_disk_id(unsigned char disk_id[META_DISK_ID_BYTES], uint64_t disk);
 
 struct meta {
     const struct disk *disk;
@@ -27,8 +37,10 @@ struct meta {
     struct meta_state state; /* what is on the disk */
 };
 
-/* Makes the file with a fresh disk id, `formatting` set. DISK_OK or DISK_FAILED. */
+/* Makes the file, in the stage given, with this disk id (NULL: a random one). DISK_OK or
+ * DISK_FAILED. */
 enum disk_result meta_create(struct meta *meta, const struct disk *disk, uint64_t node,
+                             const unsigned char *disk_id, enum meta_stage stage,
                              struct queue_error *error);
 
 /* DISK_ABSENT when there is no file; DISK_REFUSED when it is another node's (node 0: any will do)
@@ -41,8 +53,8 @@ enum disk_result meta_open(struct meta *meta, const struct disk *disk, uint64_t 
 enum disk_result meta_save(struct meta *meta, const struct meta_state *state,
                            struct queue_error *error);
 
-/* A new disk id with no term, no vote and `formatting` set, in one save: from here on, whatever
- * this disk promised under its old id binds nobody, and nobody counts on it. */
+/* A new disk id with no term and no vote, to be formatted again, in one save: from here on,
+ * whatever this disk promised under its old id binds nobody, and nobody counts on it. */
 enum disk_result meta_renew(struct meta *meta, struct queue_error *error);
 
 void meta_close(struct meta *meta);

@@ -155,7 +155,7 @@ static enum disk_result publish(const struct disk *disk, const char *aside, uint
     char name[SNAPSHOT_NAME_BYTES];
     snapshot_make_name(name, index, term);
     enum disk_result result = disk_rename(disk, aside, name, error);
-    return result == DISK_OK ? snapshot_prune(disk, index, error) : result;
+    return result == DISK_OK ? snapshot_prune(disk, UINT64_MAX, error) : result;
 }
 
 enum disk_result snapshot_save(const struct disk *disk, const struct snapshot_header *header,
@@ -291,18 +291,24 @@ static enum disk_result check_received(const struct snapshot_receiver *receiver,
     return result;
 }
 
-enum disk_result snapshot_receive_finish(struct snapshot_receiver *receiver, uint64_t index,
+enum disk_result snapshot_receive_verify(struct snapshot_receiver *receiver, uint64_t index,
                                          uint64_t term, struct queue_error *error)
 {
     enum disk_result result = disk_sync(receiver->disk, receiver->file, receiver->aside, error);
     disk_close_file(receiver->disk, &receiver->file);
     if (result == DISK_OK)
         result = check_received(receiver, index, term, error);
-    if (result == DISK_OK)
-        return publish(receiver->disk, receiver->aside, index, term, error);
-    if (result == DISK_DAMAGED && disk_unlink(receiver->disk, receiver->aside, error) != DISK_OK)
+    if (result == DISK_DAMAGED && disk_unlink(receiver->disk, receiver->aside, NULL) != DISK_OK)
         return DISK_FAILED;
+    receiver->index = index;
+    receiver->term = term;
     return result;
+}
+
+enum disk_result snapshot_receive_install(struct snapshot_receiver *receiver,
+                                          struct queue_error *error)
+{
+    return publish(receiver->disk, receiver->aside, receiver->index, receiver->term, error);
 }
 
 void snapshot_receive_abandon(struct snapshot_receiver *receiver)

@@ -79,6 +79,11 @@ enum disk_result snapshot_read_chunk(const struct snapshot *snapshot, uint64_t o
                                      size_t size, size_t *length, struct queue_error *error);
 void snapshot_close(struct snapshot *snapshot);
 
+/* One that is known by its index, for sending, checked as above. DISK_ABSENT when it is gone. It
+ * may be read on while it is unlinked. */
+enum disk_result snapshot_open_at(struct snapshot *snapshot, const struct disk *disk,
+                                  uint64_t index, struct queue_error *error);
+
 /* Unlinks whatever is newer than `index` (damaged, passed over) and all but the newest two. */
 enum disk_result snapshot_prune(const struct disk *disk, uint64_t index, struct queue_error *error);
 
@@ -87,7 +92,8 @@ enum disk_result snapshot_prune(const struct disk *disk, uint64_t index, struct 
 struct snapshot_receiver {
     const struct disk *disk;
     int file;
-    uint64_t offset; /* the chunk wanted next begins here */
+    uint64_t offset;      /* the chunk wanted next begins here */
+    uint64_t index, term; /* once it is verified */
     char aside[SNAPSHOT_NAME_BYTES];
 };
 enum disk_result snapshot_receive_begin(struct snapshot_receiver *receiver, const struct disk *disk,
@@ -95,10 +101,14 @@ enum disk_result snapshot_receive_begin(struct snapshot_receiver *receiver, cons
 /* A chunk that does not begin at receiver->offset is ignored: it was sent twice, or too early. */
 enum disk_result snapshot_receive(struct snapshot_receiver *receiver, uint64_t offset,
                                   const void *bytes, size_t length, struct queue_error *error);
-/* Checks the whole file, that it is of this index and term, and gives it its name. DISK_DAMAGED:
- * what came is not a snapshot; it is unlinked, begin again. The receiver is closed. */
-enum disk_result snapshot_receive_finish(struct snapshot_receiver *receiver, uint64_t index,
+/* After the last chunk: syncs the file and checks all of it, and that it is of this index and term.
+ * DISK_DAMAGED: what came is not that snapshot; it is unlinked and the receiver closed, begin
+ * again. Until it is installed, a start forgets it. */
+enum disk_result snapshot_receive_verify(struct snapshot_receiver *receiver, uint64_t index,
                                          uint64_t term, struct queue_error *error);
+/* Gives a verified one its name, and unlinks all but the newest two. The receiver is closed. */
+enum disk_result snapshot_receive_install(struct snapshot_receiver *receiver,
+                                          struct queue_error *error);
 void snapshot_receive_abandon(struct snapshot_receiver *receiver);
 
 #endif

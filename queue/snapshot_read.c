@@ -172,11 +172,33 @@ enum disk_result snapshot_open_newest(struct snapshot *snapshot, const struct di
     if (result == DISK_OK)
         result = DISK_ABSENT;
     for (size_t i = names.count; i > 0; i--) {
+        if (disk_is_aside(names.names[i - 1]))
+            continue;
         result = open_checked(snapshot, disk, names.names[i - 1], error);
         if (result != DISK_DAMAGED)
             break;
         if (passed != NULL)
             *passed = *error;
+    }
+    disk_free_names(&names);
+    return result;
+}
+
+enum disk_result snapshot_open_at(struct snapshot *snapshot, const struct disk *disk,
+                                  uint64_t wanted, struct queue_error *error)
+{
+    struct disk_names names;
+    enum disk_result result = disk_list(disk, SNAPSHOT_PREFIX, &names, error);
+    if (result == DISK_OK) {
+        queue_error_set(error, "there is no snapshot at entry %llu", (unsigned long long)wanted);
+        result = DISK_ABSENT;
+    }
+    for (size_t i = 0; result == DISK_ABSENT && i < names.count; i++) {
+        uint64_t index, term;
+        if (snapshot_parse_name(names.names[i], &index, &term) && index == wanted) {
+            result = open_checked(snapshot, disk, names.names[i], error);
+            break;
+        }
     }
     disk_free_names(&names);
     return result;

@@ -4,6 +4,34 @@
 #include <errno.h>
 #include <string.h>
 
+static void founding_failed(void *context, const char *message)
+{
+    queue_error_set(context, "%s", message);
+}
+
+static enum disk_result write_first_entry(const struct meta *meta,
+                                          const struct storage_options *options,
+                                          struct queue_error *error)
+{
+    struct queue_error fatal = {.message = ""};
+    struct log_options log_options = {.disk = meta->disk,
+                                      .disk_id = meta->state.disk_id,
+                                      .segment_bytes = options->segment_bytes,
+                                      .thread = LOG_INLINE,
+                                      .fatal = founding_failed,
+                                      .context = &fatal};
+    struct log *log;
+    enum disk_result result = log_open(&log_options, &log, error);
+    if (result != DISK_OK)
+        return result;
+    log_append(log, options->founding->entry, 1);
+    log_close(log);
+    if (fatal.message[0] == '\0')
+        return DISK_OK;
+    queue_error_set(error, "%s", fatal.message);
+    return DISK_FAILED;
+}
+
 /* All but meta goes; then an empty log; then meta says that it is done. */
 static enum disk_result finish_format(struct meta *meta, const struct storage_options *options,
                                       struct queue_error *error)
@@ -16,10 +44,14 @@ static enum disk_result finish_format(struct meta *meta, const struct storage_op
     disk_free_names(&names);
     if (result == DISK_OK)
         result = log_create(disk, meta->state.disk_id, options->segment_bytes, error);
+    struct meta_state state = meta->state;
+    if (result == DISK_OK && state.stage == META_FORMATTING && options->founding != NULL) {
+        result = write_first_entry(meta, options, error);
+        state.term = options->founding->term;
+    }
     if (result != DISK_OK)
         return result;
-    struct meta_state state = meta->state;
-    state.formatting = false;
+    state.stage = META_READY;
     return meta_save(meta, &state, error);
 }
 
@@ -42,7 +74,12 @@ static enum disk_result begin_format(struct storage *storage, struct queue_error
         if (result != DISK_OK)
             return result;
     }
-    return meta_create(&storage->meta, storage->disk, storage->options.node, error);
+    unsigned char disk_id[META_DISK_ID_BYTES];
+    const struct storage_founding *founding = storage->options.founding;
+    if (founding != NULL)
+        meta_make_disk_id(disk_id, founding->disk);
+    return meta_create(&storage->meta, storage->disk, storage->options.node,
+                       founding == NULL ? NULL : disk_id, META_FORMATTING, error);
 }
 
 static enum disk_result open_meta(struct storage *storage, struct queue_error *error)
@@ -51,7 +88,7 @@ static enum disk_result open_meta(struct storage *storage, struct queue_error *e
         meta_open(&storage->meta, storage->disk, storage->options.node, error);
     if (result == DISK_ABSENT)
         result = begin_format(storage, error);
-    if (result != DISK_OK || !storage->meta.state.formatting)
+    if (result != DISK_OK || storage->meta.state.stage == META_READY)
         return result;
     storage->fresh = true;
     return finish_format(&storage->meta, &storage->options, error);
@@ -127,7 +164,7 @@ enum disk_result storage_format_again(const struct disk *disk,
         if (result != DISK_OK)
             meta_close(&meta);
     } else if (result == DISK_DAMAGED || result == DISK_ABSENT) {
-        result = meta_create(&meta, disk, options->node, error);
+        result = meta_create(&meta, disk, options->node, NULL, META_FORMATTING_AGAIN, error);
     }
     if (result != DISK_OK)
         return result;

@@ -7,8 +7,18 @@
 #include "queue/meta.h"
 #include "queue/snapshot.h"
 
+/* What the first disks of a new cluster begin with, the same on each but for the id. */
+struct storage_founding {
+    uint64_t disk;             /* this disk's id, as the membership in `entry` has it */
+    uint64_t term;             /* meta's */
+    const struct entry *entry; /* the log's first, index 1 */
+};
+
 struct storage_options {
-    uint64_t node;          /* 0: whichever the directory is of, which must then exist */
+    uint64_t node; /* 0: whichever the directory is of, which must then exist */
+    /* For an empty directory only; NULL: a random id, no term and an empty log, to join a cluster.
+     */
+    const struct storage_founding *founding;
     uint64_t segment_bytes; /* this and what follows: as in struct log_options */
     uint32_t frame_bytes;
     enum log_sync sync;

@@ -292,6 +292,39 @@ static void after_a_failed_sync_nothing_is_written_any_more(void **state)
     shim_free(shim);
 }
 
+static void a_mark_is_reached_when_all_before_it_is_there(void **state)
+{
+    (void)state;
+    struct shim *shim = shim_new();
+    assert_int_equal(log_create(shim_disk(shim), disk_id, 64 * 512, NULL), DISK_OK);
+    struct log_options options = options_of(shim_disk(shim), LOG_INLINE);
+    int fatal = 0;
+    options.fatal = count_fatal;
+    options.context = &fatal;
+    struct log *log = open_log(&options);
+    log_mark(log, 1); /* of nothing */
+    assert_int_equal(log_marked(log), 0);
+    log_work(log);
+    assert_int_equal(log_marked(log), 1);
+    append(log, 1, 10, 1);
+    log_mark(log, 2);
+    append(log, 11, 1, 1);
+    log_mark(log, 3);
+    log_work(log);
+    assert_int_equal(log_marked(log), 3);
+    assert_int_equal(log_counters(log).frames, 1); /* marks do not end a batch */
+    /* a truncation that the next append does is there only with that */
+    append(log, 12, 1, 1);
+    log_truncate_suffix(log, 5);
+    log_mark(log, 4);
+    append(log, 5, 1, 2);
+    shim_crash_at(shim, 3); /* the frame of entry 12 is written and synced, that of 5 is not */
+    assert_false(log_work(log));
+    assert_int_equal(log_marked(log), 3);
+    log_close(log);
+    shim_free(shim);
+}
+
 static void damage_found_while_reading_is_told(void **state)
 {
     (void)state;
@@ -321,6 +354,7 @@ int main(void)
         cmocka_unit_test(the_persisted_index_is_of_the_entries_that_stand),
         cmocka_unit_test(random_lives_agree_with_a_model),
         cmocka_unit_test(after_a_failed_sync_nothing_is_written_any_more),
+        cmocka_unit_test(a_mark_is_reached_when_all_before_it_is_there),
         cmocka_unit_test(damage_found_while_reading_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

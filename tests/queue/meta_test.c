@@ -20,9 +20,10 @@ static void terms_and_votes_are_kept(void **state)
     struct queue_error error;
     assert_int_equal(disk_open(&disk, path, &error), DISK_OK);
     assert_int_equal(meta_open(&meta, &disk, 3, &error), DISK_ABSENT);
-    assert_int_equal(meta_create(&meta, &disk, 3, &error), DISK_OK);
+    assert_int_equal(meta_create(&meta, &disk, 3, NULL, META_FORMATTING, &error), DISK_OK);
     struct meta_state said = meta.state;
-    assert_true(said.formatting);
+    assert_int_equal(said.stage, META_FORMATTING);
+    assert_true(meta_disk(&said) != 0);
     said = (struct meta_state){.node = 3, .term = 12, .vote = 2};
     memcpy(said.disk_id, meta.state.disk_id, sizeof said.disk_id);
     assert_int_equal(meta_save(&meta, &said, &error), DISK_OK);
@@ -30,11 +31,12 @@ static void terms_and_votes_are_kept(void **state)
     assert_int_equal(meta_open(&meta, &disk, 3, &error), DISK_OK);
     assert_int_equal(meta.state.term, 12);
     assert_int_equal(meta.state.vote, 2);
-    assert_false(meta.state.formatting);
+    assert_int_equal(meta.state.stage, META_READY);
     assert_memory_equal(meta.state.disk_id, said.disk_id, sizeof said.disk_id);
     assert_int_equal(meta_renew(&meta, &error), DISK_OK);
     assert_memory_not_equal(meta.state.disk_id, said.disk_id, sizeof said.disk_id);
     assert_int_equal(meta.state.vote, 0);
+    assert_int_equal(meta.state.stage, META_FORMATTING_AGAIN);
     meta_close(&meta);
     disk_close(&disk);
     scratch_remove(path);
@@ -69,7 +71,7 @@ static uint64_t save_until(struct shim *shim, uint64_t n, bool *more)
 {
     struct meta meta;
     uint64_t saved = 0;
-    assert_int_equal(meta_create(&meta, shim_disk(shim), 3, NULL), DISK_OK);
+    assert_int_equal(meta_create(&meta, shim_disk(shim), 3, NULL, META_READY, NULL), DISK_OK);
     shim_crash_at(shim, n);
     struct meta_state state = meta.state;
     for (state.term = 1; state.term <= 5; state.term++) {

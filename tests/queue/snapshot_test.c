@@ -221,18 +221,30 @@ static void what_is_sent_in_chunks_arrives_whole_or_not_at_all(void **state)
     save(shim_disk(source), 50, 70000);
     for (size_t flip = 0; flip < 70000; flip += 997) {
         send_all(shim_disk(source), shim_disk(target), flip, &receiver);
-        assert_int_equal(snapshot_receive_finish(&receiver, 50, 5, &error), DISK_DAMAGED);
+        assert_int_equal(snapshot_receive_verify(&receiver, 50, 5, &error), DISK_DAMAGED);
         assert_int_equal(snapshot_open_newest(&none, shim_disk(target), NULL, NULL), DISK_ABSENT);
     }
     send_all(shim_disk(source), shim_disk(target), SIZE_MAX, &receiver);
-    assert_int_equal(snapshot_receive_finish(&receiver, 51, 5, &error), DISK_DAMAGED);
+    assert_int_equal(snapshot_receive_verify(&receiver, 51, 5, &error), DISK_DAMAGED);
     assert_non_null(strstr(error.message, "ends at entry 50, not at 51"));
     send_all(shim_disk(source), shim_disk(target), SIZE_MAX, &receiver);
     snapshot_receive_abandon(&receiver);
     assert_int_equal(count_files(shim_disk(target)), 0);
     send_all(shim_disk(source), shim_disk(target), SIZE_MAX, &receiver);
-    assert_int_equal(snapshot_receive_finish(&receiver, 50, 5, &error), DISK_OK);
+    assert_int_equal(snapshot_receive_verify(&receiver, 50, 5, &error), DISK_OK);
+    assert_int_equal(snapshot_open_newest(&none, shim_disk(target), NULL, NULL), DISK_ABSENT);
+    assert_int_equal(snapshot_receive_install(&receiver, &error), DISK_OK);
     expect_newest(shim_disk(target), 50, 70000);
+    /* one that comes late must not take the place of a newer one */
+    save(shim_disk(target), 60, 10);
+    send_all(shim_disk(source), shim_disk(target), SIZE_MAX, &receiver);
+    assert_int_equal(snapshot_receive_verify(&receiver, 50, 5, &error), DISK_OK);
+    assert_int_equal(snapshot_receive_install(&receiver, &error), DISK_OK);
+    expect_newest(shim_disk(target), 60, 10);
+    assert_int_equal(snapshot_open_at(&none, shim_disk(target), 50, &error), DISK_OK);
+    assert_int_equal(none.header.index, 50);
+    snapshot_close(&none);
+    assert_int_equal(snapshot_open_at(&none, shim_disk(target), 51, &error), DISK_ABSENT);
     shim_free(source);
     shim_free(target);
 }

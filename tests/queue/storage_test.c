@@ -329,6 +329,46 @@ static void a_damaged_disk_comes_back_as_another(void **state)
     shim_free(shim);
 }
 
+/* A first disk either has the membership, the term and its id, or is formatted on. One that is
+ * formatted again after damage founds nothing. */
+static void a_founding_disk_is_whole_or_goes_on(void **state)
+{
+    (void)state;
+    struct entry entry = {
+        .index = 1, .term = 1, .type = ENTRY_CONFIG, .length = 7, .data = "members"};
+    struct storage_founding founding = {.disk = 0x1234, .term = 1, .entry = &entry};
+    struct script script = {.formatted = false};
+    struct storage_options options = script_options(&script);
+    struct storage storage;
+    options.founding = &founding;
+    bool interrupted = true;
+    for (uint64_t n = 1; interrupted; n++)
+        for (int how = 0; how < SHIM_CUTS; how++) {
+            struct shim *shim = shim_new();
+            shim_crash_at(shim, n);
+            interrupted = storage_open(&storage, shim_disk(shim), &options, NULL) != DISK_OK;
+            if (!interrupted)
+                storage_close(&storage);
+            shim_power_cut(shim, (enum shim_cut)how, n);
+            assert_int_equal(storage_open(&storage, shim_disk(shim), &options, NULL), DISK_OK);
+            assert_int_equal(storage.meta.state.term, 1);
+            assert_int_equal(meta_disk(&storage.meta.state), 0x1234);
+            struct log_batch batch;
+            assert_int_equal(log_persisted(storage.log), 1);
+            assert_int_equal(log_read(storage.log, 1, 0, &batch, NULL), DISK_OK);
+            assert_int_equal(batch.entries[0].type, ENTRY_CONFIG);
+            assert_memory_equal(batch.entries[0].data, "members", 7);
+            log_batch_free(&batch);
+            storage_close(&storage);
+            assert_int_equal(storage_format_again(shim_disk(shim), &options, NULL), DISK_OK);
+            assert_int_equal(storage_open(&storage, shim_disk(shim), &options, NULL), DISK_OK);
+            assert_int_equal(log_last(storage.log), 0);
+            assert_true(meta_disk(&storage.meta.state) != 0x1234);
+            storage_close(&storage);
+            shim_free(shim);
+        }
+}
+
 static void another_nodes_directory_is_refused(void **state)
 {
     (void)state;
@@ -360,10 +400,8 @@ static void another_disks_log_is_damage(void **state)
     shim_remove(shim, "meta");
     assert_int_equal(storage_open(&storage, shim_disk(shim), &options, &error), DISK_DAMAGED);
     assert_non_null(strstr(error.message, "the meta file is missing"));
-    assert_int_equal(meta_create(&meta, shim_disk(shim), options.node, NULL), DISK_OK);
-    struct meta_state state_of_another = meta.state;
-    state_of_another.formatting = false;
-    assert_int_equal(meta_save(&meta, &state_of_another, NULL), DISK_OK);
+    assert_int_equal(meta_create(&meta, shim_disk(shim), options.node, NULL, META_READY, NULL),
+                     DISK_OK);
     meta_close(&meta);
     assert_int_equal(storage_open(&storage, shim_disk(shim), &options, &error), DISK_DAMAGED);
     assert_non_null(strstr(error.message, "another disk id"));
@@ -410,6 +448,7 @@ int main(void)
         cmocka_unit_test(no_sector_turned_to_zeros_goes_unseen),
         cmocka_unit_test(flips_around_a_torn_tail_cost_nothing_acknowledged),
         cmocka_unit_test(a_damaged_disk_comes_back_as_another),
+        cmocka_unit_test(a_founding_disk_is_whole_or_goes_on),
         cmocka_unit_test(another_nodes_directory_is_refused),
         cmocka_unit_test(another_disks_log_is_damage),
         cmocka_unit_test(without_syncs_a_power_cut_costs_a_tail),

@@ -116,7 +116,11 @@ struct storage_options script_options(struct script *script)
 
 static bool worked(struct script *script, struct storage *storage, uint64_t persisted)
 {
+    log_mark(storage->log, (uint64_t)script->step + 1);
     log_work(storage->log);
+    if ((log_marked(storage->log) == (uint64_t)script->step + 1) != (script->fatal == 0))
+        fail_msg("step %d: the mark is at %llu", script->step,
+                 (unsigned long long)log_marked(storage->log));
     return script->fatal == 0 && log_persisted(storage->log) == persisted;
 }
 
@@ -172,7 +176,8 @@ static bool receive_file(struct storage *storage, const struct step *step, struc
             return false;
         }
     }
-    return snapshot_receive_finish(&receiver, step->index, step->term, NULL) == DISK_OK;
+    return snapshot_receive_verify(&receiver, step->index, step->term, NULL) == DISK_OK &&
+           snapshot_receive_install(&receiver, NULL) == DISK_OK;
 }
 
 static bool do_receive(struct script *script, struct storage *storage, const struct step *step)
