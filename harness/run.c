@@ -159,6 +159,7 @@ static void on_agent_lost(void *state, uint32_t node, const char *why)
     char text[ERR_MESSAGE_MAX];
     snprintf(text, sizeof text, "%s: the agent is lost: %.800s", running->test.nodes[node].name,
              why);
+    atomic_fetch_or(&running->lost, NODE_SET(node));
     if (!atomic_load(&running->finishing))
         run_fail(running, ERR_REMOTE, text);
 }
@@ -389,24 +390,37 @@ static enum err_code work(struct running *running, struct err *err)
 
 /* ---- The way back ---- */
 
+/* All at once, so that machines that are gone are waited for but once. */
 static void fetch_logs(struct running *running)
 {
     struct test *test = &running->test;
     const char *const *paths = running->plan->system->log_paths;
+    size_t path_count = 0, count = 0;
+    while (paths[path_count] != NULL)
+        path_count++;
+    struct fleet_download *downloads =
+        arena_zalloc(&running->arena, (path_count * test->node_count + 1) * sizeof *downloads);
     for (uint32_t i = 0; i < test->node_count; i++) {
         struct err err = ERR_INIT;
         const char *directory =
             arena_printf(&running->arena, "%s/nodes/%s", running->directory, test->nodes[i].name);
-        if (paths[0] == NULL || file_make_dirs(directory, &err) != ERR_NONE)
+        if (path_count == 0 || file_make_dirs(directory, &err) != ERR_NONE)
             continue;
-        for (size_t j = 0; paths[j] != NULL; j++) {
+        for (size_t j = 0; j < path_count; j++) {
             const char *base = strrchr(paths[j], '/');
-            const char *local =
-                store_path(&running->arena, directory, base == NULL ? paths[j] : base + 1);
-            if (test_fetch_file(test, i, paths[j], local, &err) != ERR_NONE)
-                log_line(running->log, "no log %s: %s", paths[j], err.message);
+            downloads[count++] =
+                (struct fleet_download){.node = i,
+                                        .source = paths[j],
+                                        .target = store_path(&running->arena, directory,
+                                                             base == NULL ? paths[j] : base + 1),
+                                        .as_root = true};
         }
     }
+    if (count == 0 || fleet_download(running->control.fleet, downloads, count, NULL) == ERR_NONE)
+        return;
+    for (size_t i = 0; i < count; i++)
+        if (downloads[i].err.code != ERR_NONE)
+            log_line(running->log, "no log %s: %s", downloads[i].source, downloads[i].err.message);
 }
 
 static void stop_system(struct running *running)
@@ -414,16 +428,18 @@ static void stop_system(struct running *running)
     const struct system *system = running->plan->system;
     struct test *test = &running->test;
     struct err err = ERR_INIT;
-    node_set all = test_all_nodes(test);
+    node_set there = test_all_nodes(test) & ~atomic_load(&running->lost);
     enum err_code code = ERR_NONE;
+    if (there == 0)
+        return;
     if (system->stop != NULL) {
-        code = system->stop(test, all, &err);
+        code = system->stop(test, there, &err);
     } else {
         for (size_t i = 0; system->daemons[i] != NULL && code == ERR_NONE; i++)
-            code = daemon_stop(test, all, system->daemons[i], STOP_GRACE_NS, &err);
+            code = daemon_stop(test, there, system->daemons[i], STOP_GRACE_NS, &err);
     }
     if (code == ERR_NONE)
-        code = system->wipe(test, all, &err);
+        code = system->wipe(test, there, &err);
     if (code != ERR_NONE)
         log_problem(running->log, "cleaning up %s: %s", system->name, err.message);
 }

@@ -42,6 +42,7 @@ struct running {
     atomic_bool finishing;     /* healed: what happens to agents now is our own doing */
     pthread_mutex_t stop_lock; /* guards scheduler against being closed while it is being stopped */
     bool stop_wanted;
+    _Atomic node_set lost;      /* their agents are: nothing can be asked of them any more */
     pthread_mutex_t fleet_lock; /* guards the fleet against being closed while it is interrupted */
     struct err problem;         /* the first one; guarded by stop_lock */
 };

@@ -176,7 +176,7 @@ interrupted_waiting_for_the_system() {
 # Nor must one that cannot come up any more: here a machine dies meanwhile.
 node_lost_waiting_for_the_system() {
     cluster=$(cluster_name stuck)
-    start_run partition halves --ready-timeout 50s
+    start_run partition halves --ready-timeout 50s --connect-timeout 3s
     wait_for_line 20 err '^setting up etcd'
     wait_until 10 "etcd runs on n3" etcd_runs_on n3
     ordeal local stop n3 --cluster "$cluster" >stop || fail "cannot stop n3"
@@ -209,12 +209,14 @@ interrupted_while_connecting() {
 # The plug is pulled on a machine: the run cannot go on, the others are healed, the history is kept.
 node_lost_in_a_partition() {
     raise lossy 3
-    start_run partition halves
+    start_run partition halves --connect-timeout 3s
     await_fault partition
     ordeal local stop n3 --cluster "$cluster" >stop || fail "cannot stop n3"
     await_end 30
     expect_problem 255 'n3: the agent is lost'
     expect_clean_nodes 2 1
+    on_node n1 'test ! -e /var/lib/ordeal-etcd' || fail "etcd's data stays on n1"
+    expect_file "$(newest_run)"/nodes/n{1,2}/etcd.log
     expect_json "$(newest_run)/results.json" '^\.valid "unknown"' '^\.problems\.0 "n3: the agent is lost' \
         '^\.checkers\.stats\.by-f\.write\.ok-count [1-9]'
     ordeal local start n3 --cluster "$cluster" >start || fail "cannot start n3"
@@ -237,7 +239,7 @@ stopped_in_a_partition() {
 # Without its keeper a cluster is gone, and a run with it.
 keeper_killed_in_a_partition() {
     raise orphan 3
-    start_run partition halves
+    start_run partition halves --connect-timeout 3s
     await_fault partition
     kill -KILL "$(command_pid "ordeal-keeper $cluster ")"
     await_end 30
