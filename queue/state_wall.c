@@ -1,7 +1,7 @@
 /* Two planted defects: an empty file in a normal build. See defect.h.
  *
- * Instead of T, leases or TTLs follow the wall clock of whichever machine applies the entry: a step of
- * that clock moves all their deadlines at once, on that replica alone. */
+ * Instead of T, leases or TTLs follow the wall clock of whichever machine applies the entry: a step
+ * of that clock moves all their deadlines at once, on that replica alone. */
 #include "queue/state_inner.h"
 
 #ifdef ORDEAL_QUEUE_DEFECTS

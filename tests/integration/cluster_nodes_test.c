@@ -318,7 +318,11 @@ static void sshd_survives_kill_of_everything(void **state)
     free(run_by("exec", "n2", 0, "kill -9 1; kill -TERM 1; kill -STOP 1; kill -INT 1"));
     assert_true(helper_wait(ssh_works, "n2"));
     assert_int_equal(cluster_node_pid(cluster, 1), before);
-    expect_by("exec", "n2", "grep -l '^State:.Z' /proc/[0-9]*/status; true", "");
+    expect_by(
+        "exec", "n2",
+        "for i in $(seq 100); do grep -q '^State:.Z' /proc/[0-9]*/status 2>/dev/null || break; "
+        "sleep 0.05; done; grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null; echo clean",
+        "clean");
 }
 
 static void process_1_reaps_orphans(void **state)

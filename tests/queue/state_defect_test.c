@@ -1,6 +1,24 @@
-/* The defects planted in the replicated state. A normal build has none of them; in a build with
- * -DORDEAL_QUEUE_DEFECTS each breaks its promise, so that there is something for a tester to find.
- */
+/* The defects planted in the replicated state: each breaks its promise, so that there is something
+ * for a tester to find.
+ *
+ * The state is compiled into this program once more, with the defects that a normal build does not
+ * have. */
+#define ORDEAL_QUEUE_DEFECTS
+
+#include "queue/defect.c"
+#include "queue/state.c"
+#include "queue/state_apply.c"
+#include "queue/state_check.c"
+#include "queue/state_heap.c"
+#include "queue/state_job.c"
+#include "queue/state_key.c"
+#include "queue/state_query.c"
+#include "queue/state_queue.c"
+#include "queue/state_restore.c"
+#include "queue/state_snapshot.c"
+#include "queue/state_table.c"
+#include "queue/state_wall.c"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,10 +26,7 @@
 #include <cmocka.h>
 #include <time.h>
 
-#include "queue/defect.h"
 #include "tests/queue/lib/state_trial.h"
-
-#ifdef ORDEAL_QUEUE_DEFECTS
 
 static int64_t wall_step_s;
 
@@ -110,20 +125,3 @@ int main(void)
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
-
-#else
-
-static void a_normal_build_has_no_defects(void **state)
-{
-    (void)state;
-    for (int defect = 0; defect < DEFECT_COUNT; defect++)
-        assert_false(queue_defect((enum defect)defect));
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_normal_build_has_no_defects)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
-
-#endif
