@@ -225,6 +225,23 @@ static enum err_code resolve_names(struct plan *plan, struct err *err)
     return ERR_NONE;
 }
 
+/* The workload's, and where something is broken also whether it was: a run whose faults never took
+ * effect must not be called valid. */
+static const char *const *default_checkers(struct plan *plan)
+{
+    static const char faults[] = "faults";
+    const char *const *own = plan->workload->checkers;
+    size_t count = 0;
+    bool there = plan->nemesis_count == 0;
+    for (; own[count] != NULL; count++)
+        there = there || strcmp(own[count], faults) == 0;
+    const char **names = arena_zalloc(&plan->arena, (count + 2) * sizeof *names);
+    memcpy(names, own, count * sizeof *names);
+    if (!there)
+        names[count] = faults;
+    return names;
+}
+
 static enum err_code resolve_checkers(struct plan *plan, struct err *err)
 {
     const char *wanted = plan_text(plan, "checkers");
@@ -233,7 +250,7 @@ static enum err_code resolve_checkers(struct plan *plan, struct err *err)
         plan->checker_count = text_split(&plan->arena, wanted, ',', &names);
         plan->checkers = names;
     } else {
-        plan->checkers = plan->workload->checkers;
+        plan->checkers = default_checkers(plan);
         while (plan->checkers[plan->checker_count] != NULL)
             plan->checker_count++;
     }

@@ -178,7 +178,7 @@ static enum err_code get_up(const struct init_spec *spec, const char *name, int 
     if (code == ERR_NONE)
         code = receive_go(channel, &arena, &go, err);
     if (code == ERR_NONE)
-        code = network_configure_node(spec->index, spec->ipv6, err);
+        code = network_configure_node(spec->index, spec->node_count, spec->ipv6, err);
     if (code == ERR_NONE)
         code = write_ssh_files(&go, err);
     arena_free(&arena);

@@ -128,14 +128,6 @@ static enum err_code configure(const char *interface, const char *address, const
     return code;
 }
 
-enum err_code network_configure_node(int index, bool ipv6, struct err *err)
-{
-    char address[48], address6[48];
-    cluster_format_address(index, address, sizeof address);
-    cluster_format_address6(index, address6, sizeof address6);
-    return configure("eth0", address, ipv6 ? address6 : NULL, err);
-}
-
 /* ---- Interfaces ---- */
 
 static void format_link(struct buf *batch, int index, pid_t process)
@@ -212,4 +204,45 @@ void network_format_hosts(struct buf *out, int node_count, bool ipv6)
         cluster_format_address6(i, address, sizeof address);
         buf_printf(out, "%s\tn%d\n", address, i + 1);
     }
+}
+
+/* ---- In a node ---- */
+
+/* All namespaces of a kernel share one table of neighbours, of 1024 by default, and every node
+ * knows every peer twice: thirty nodes overflow it, and packets are then lost that no fault has
+ * dropped. Entries that are permanent are not counted. Small clusters learn their neighbours as
+ * machines do. */
+enum { LEARNING_NODES_MAX = 16 };
+
+static void add_neighbour(struct buf *batch, const char *address, int peer)
+{
+    buf_printf(batch, "neigh replace %s lladdr 02:4f:52:00:00:%02x dev eth0 nud permanent\n",
+               address, (unsigned)peer + 1);
+}
+
+static enum err_code know_neighbours(int index, int count, bool ipv6, struct err *err)
+{
+    struct buf batch = BUF_INIT;
+    for (int peer = 0; peer < count; peer++) {
+        char address[48], address6[48];
+        if (peer == index)
+            continue;
+        cluster_format_address(peer, address, sizeof address);
+        cluster_format_address6(peer, address6, sizeof address6);
+        add_neighbour(&batch, address, peer);
+        if (ipv6)
+            add_neighbour(&batch, address6, peer);
+    }
+    return run_batch(&batch, err);
+}
+
+enum err_code network_configure_node(int index, int count, bool ipv6, struct err *err)
+{
+    char address[48], address6[48];
+    cluster_format_address(index, address, sizeof address);
+    cluster_format_address6(index, address6, sizeof address6);
+    enum err_code code = configure("eth0", address, ipv6 ? address6 : NULL, err);
+    if (code == ERR_NONE && count > LEARNING_NODES_MAX)
+        code = know_neighbours(index, count, ipv6, err);
+    return code;
 }

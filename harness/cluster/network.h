@@ -29,7 +29,8 @@ void network_remove_node(int index);
 void network_set_impatient(bool impatient);
 
 /* ---- In a node's namespace, when its eth0 is there ---- */
-enum err_code network_configure_node(int index, bool ipv6, struct err *err) MUST_CHECK;
+/* `count` is that of all nodes. */
+enum err_code network_configure_node(int index, int count, bool ipv6, struct err *err) MUST_CHECK;
 
 /* /etc/gai.conf: IPv4 first. A node's name has both addresses, and many servers listen on IPv4
  * alone; the C library by itself would prefer these IPv6 ones. */
