@@ -1,0 +1,82 @@
+/* Buffers. */
+#include "queue/buffer.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "queue/disk.h"
+
+char *buffer_room(struct buffer *buffer, size_t length)
+{
+    if (buffer->capacity - buffer->end >= length)
+        return buffer->data + buffer->end;
+    size_t held = buffer_length(buffer);
+    if (buffer->start > 0) {
+        memmove(buffer->data, buffer->data + buffer->start, held);
+        buffer->start = 0;
+        buffer->end = held;
+    }
+    if (buffer->capacity - held < length) {
+        size_t capacity = buffer->capacity ? buffer->capacity : 512;
+        while (capacity - held < length)
+            capacity *= 2;
+        buffer->data = disk_allocate(buffer->data, capacity);
+        buffer->capacity = capacity;
+    }
+    return buffer->data + held;
+}
+
+void buffer_added(struct buffer *buffer, size_t length)
+{
+    buffer->end += length;
+    assert(buffer->end <= buffer->capacity);
+}
+
+void buffer_append(struct buffer *buffer, const void *bytes, size_t length)
+{
+    if (length == 0)
+        return;
+    memcpy(buffer_room(buffer, length), bytes, length);
+    buffer->end += length;
+}
+
+void buffer_consume(struct buffer *buffer, size_t length)
+{
+    assert(length <= buffer_length(buffer));
+    buffer->start += length;
+    if (buffer->start == buffer->end)
+        buffer_free(buffer);
+}
+
+void buffer_free(struct buffer *buffer)
+{
+    free(buffer->data);
+    *buffer = (struct buffer){0};
+}
+
+long buffer_send(struct buffer *buffer, int socket)
+{
+    if (buffer_length(buffer) == 0)
+        return 0;
+    ssize_t sent = send(socket, buffer_bytes(buffer), buffer_length(buffer), MSG_NOSIGNAL);
+    if (sent < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : -1;
+    buffer_consume(buffer, (size_t)sent);
+    return sent;
+}
+
+long buffer_receive(struct buffer *buffer, int socket, size_t length_max)
+{
+    char *room = buffer_room(buffer, length_max);
+    ssize_t got = recv(socket, room, length_max, 0);
+    if (got > 0)
+        buffer_added(buffer, (size_t)got);
+    else if (buffer_length(buffer) == 0)
+        buffer_free(buffer);
+    if (got < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : -1;
+    return got == 0 ? -1 : got;
+}

@@ -1,0 +1,462 @@
+/* Clients: bytes to requests, replies to bytes, in order. */
+#include "queue/client.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "queue/commands.h"
+#include "queue/server.h"
+
+enum {
+    RECEIVE_BYTES = 64 << 10,
+    REQUESTS_MAX = 4096,          /* of one client, not answered yet */
+    OUTPUT_BYTES_PAUSE = 4 << 20, /* a client that does not read is not read from */
+    OUTPUT_BYTES_MAX = 256 << 20, /* and closed when it asked for more than this */
+};
+
+struct server *request_server(const struct request *request)
+{
+    return request->client->server;
+}
+
+/* Requests. */
+
+static void waiting_add(struct server *server, struct request *request)
+{
+    request->waiting_next = server->waiting;
+    request->waiting_at = &server->waiting;
+    if (server->waiting != NULL)
+        server->waiting->waiting_at = &request->waiting_next;
+    server->waiting = request;
+}
+
+static void waiting_remove(struct request *request)
+{
+    if (request->waiting_at == NULL)
+        return;
+    *request->waiting_at = request->waiting_next;
+    if (request->waiting_next != NULL)
+        request->waiting_next->waiting_at = request->waiting_at;
+    request->waiting_at = NULL;
+}
+
+struct request *request_new(struct client *client)
+{
+    struct request *request = disk_allocate(NULL, sizeof *request);
+    *request = (struct request){.client = client};
+    request->reply.length_max = OUTPUT_BYTES_MAX;
+    request->deadline_ms = node_clock_ms() + SERVER_COMMAND_MS_MAX;
+    *client->end = request;
+    client->end = &request->next;
+    client->count++;
+    client->requests++;
+    client->server->counters.requests++;
+    waiting_add(client->server, request);
+    return request;
+}
+
+static void request_free(struct request *request)
+{
+    assert(request->tags == 0 && request->waiting_at == NULL);
+    resp_buffer_free(&request->reply);
+    free(request->arguments);
+    commands_free_get(request);
+    free(request);
+}
+
+void request_untag(struct request *request)
+{
+    assert(request->tags > 0);
+    request->tags--;
+    if (request->tags == 0 && request->client == NULL)
+        request_free(request);
+}
+
+/* The client wants no more of it. */
+static void request_leave(struct server *server, struct request *request)
+{
+    waiting_remove(request);
+    commands_unpark(server, request);
+    if (request->phase == REQUEST_FORWARDED)
+        session_unlink(request);
+    request->phase = REQUEST_DONE;
+    request->client = NULL;
+    if (request->tags == 0)
+        request_free(request);
+}
+
+void request_keep(struct request *request, const struct resp_slice *arguments, uint32_t count)
+{
+    if (request->arguments != NULL || arguments == NULL)
+        return;
+    size_t size = count * sizeof *arguments;
+    for (uint32_t i = 0; i < count; i++)
+        size += arguments[i].length;
+    request->arguments = disk_allocate(NULL, size + 1);
+    request->argument_count = count;
+    char *at = (char *)(request->arguments + count);
+    for (uint32_t i = 0; i < count; i++) {
+        if (arguments[i].length > 0)
+            memcpy(at, arguments[i].data, arguments[i].length);
+        request->arguments[i] = (struct resp_slice){at, arguments[i].length};
+        at += arguments[i].length;
+    }
+}
+
+struct resp_writer request_writer(struct request *request)
+{
+    return (struct resp_writer){&request->reply, request->client->version};
+}
+
+void request_barrier(struct request *request)
+{
+    if (!request->barrier)
+        request->client->barriers++;
+    request->barrier = true;
+}
+
+static void schedule_flush(struct client *client)
+{
+    if (client->flushing || client->watch.file < 0)
+        return;
+    client->flushing = true;
+    client->flush_next = client->server->flush;
+    client->server->flush = client;
+}
+
+/* Hands over the replies that are ready, up to the first that is not. */
+static void advance(struct client *client)
+{
+    while (client->first != NULL && client->first->phase == REQUEST_DONE) {
+        struct request *request = client->first;
+        client->first = request->next;
+        if (client->first == NULL)
+            client->end = &client->first;
+        client->count--;
+        if (client->watch.file < 0)
+            session_reply(request);
+        else
+            buffer_append(&client->out, request->reply.data, request->reply.length);
+        if (request->reply.failed)
+            client->closing = true;
+        request->client = NULL;
+        if (request->tags == 0)
+            request_free(request);
+    }
+    schedule_flush(client);
+    client_schedule(client);
+}
+
+void request_finish(struct request *request)
+{
+    struct client *client = request->client;
+    assert(request->phase != REQUEST_DONE);
+    request->phase = REQUEST_DONE;
+    waiting_remove(request);
+    if (request->barrier)
+        client->barriers--;
+    request->barrier = false;
+    if (request->reply.length > 0 && request->reply.data[0] == '-')
+        client->server->counters.errors++;
+    if (client->first == request && !client->starting)
+        advance(client);
+}
+
+void request_error(struct request *request, const char *format, ...)
+{
+    char text[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    resp_buffer_free(&request->reply);
+    request->reply.length_max = OUTPUT_BYTES_MAX;
+    struct resp_writer writer = request_writer(request);
+    resp_write_error(&writer, "%s", text);
+    request_finish(request);
+}
+
+void request_unknown(struct request *request)
+{
+    char id[COMMANDS_ID_BYTES] = "-";
+    if (request->has_id)
+        commands_print_id(&request->id, id);
+    request_server(request)->counters.unknown++;
+    request_error(request,
+                  "UNKNOWN %s the request may have been carried out, or may yet be, or never: ask "
+                  "for its state, or repeat it",
+                  id);
+}
+
+void request_again(struct request *request)
+{
+    struct client *client = request->client;
+    request->phase = REQUEST_QUEUED;
+    request->results = request->accepted = request->stale = 0;
+    if (client->watch.file < 0) { /* its own node knows better where to ask */
+        request->not_done = true;
+        request_finish(request);
+        return;
+    }
+    for (struct request *at = client->first; at != NULL; at = at->next) {
+        if (at->phase == REQUEST_QUEUED) {
+            client->queued = at;
+            break;
+        }
+    }
+}
+
+void request_expire(struct request *request)
+{
+    request->deadline_ms = 0;
+    switch (request->phase) {
+    case REQUEST_QUEUED:
+        if (request->client->queued == request) {
+            request->client->queued = request->next;
+            while (request->client->queued != NULL &&
+                   request->client->queued->phase != REQUEST_QUEUED)
+                request->client->queued = request->client->queued->next;
+        }
+        request_error(request, "NOLEADER no leader was found in time; nothing was done");
+        break;
+    case REQUEST_READING:
+        request_error(request, "NOLEADER the leader could not be sure in time that it leads");
+        break;
+    case REQUEST_PARKED:
+        commands_end_get(request);
+        break;
+    case REQUEST_PROPOSED:
+        if (request->get == NULL) /* a take says itself how it ended */
+            request_unknown(request);
+        break;
+    case REQUEST_FORWARDED:
+        session_unlink(request);
+        request_unknown(request);
+        break;
+    case REQUEST_DONE:
+        break;
+    }
+}
+
+/* Clients. */
+
+void client_schedule(struct client *client)
+{
+    if (client->resuming || client->dead)
+        return;
+    client->resuming = true;
+    client->resume_next = client->server->resume;
+    client->server->resume = client;
+}
+
+static bool start(struct client *client, struct request *request,
+                  const struct resp_slice *arguments, uint32_t count)
+{
+    if (commands_start(request, arguments, count))
+        return true;
+    request_keep(request, arguments, count);
+    if (client->queued == NULL)
+        client->queued = request;
+    return false;
+}
+
+/* Replies wait until all is started, so that no request goes while its neighbour is looked at. */
+static void start_queued(struct client *client)
+{
+    bool going = true;
+    client->starting = true;
+    while (going && client->queued != NULL) {
+        struct request *request = client->queued;
+        client->queued = NULL;
+        going = start(client, request, request->arguments, request->argument_count);
+        while (going && request != NULL && request->phase != REQUEST_QUEUED)
+            request = request->next;
+        client->queued = request;
+    }
+    client->starting = false;
+    if (client->first != NULL && client->first->phase == REQUEST_DONE)
+        advance(client);
+}
+
+static bool may_parse(const struct client *client)
+{
+    return !client->closing && !client->dead && client->queued == NULL && client->barriers == 0 &&
+           client->count < REQUESTS_MAX && buffer_length(&client->out) < OUTPUT_BYTES_PAUSE;
+}
+
+static void protocol_error(struct client *client, const char *text)
+{
+    struct request *request = request_new(client);
+    client->closing = true;
+    request_error(request, "ERR %s", text);
+}
+
+static void parse(struct client *client)
+{
+    struct resp_request found;
+    while (may_parse(client) && buffer_length(&client->in) > 0) {
+        client->parser.limits =
+            client->authenticated ? &resp_limits_default : &resp_limits_stranger;
+        enum resp_status status = resp_parse(&client->parser, buffer_bytes(&client->in),
+                                             buffer_length(&client->in), &found);
+        if (status == RESP_MORE)
+            return;
+        if (status == RESP_ERROR) {
+            protocol_error(client, found.error);
+            return;
+        }
+        if (found.count > 0)
+            start(client, request_new(client), found.arguments, found.count);
+        buffer_consume(&client->in, found.consumed);
+        node_flush(&client->server->node);
+    }
+}
+
+static void want_events(struct client *client)
+{
+    uint32_t events = 0;
+    /* Whoever asks without taking the answers is not listened to for as long. */
+    if (may_parse(client))
+        events |= EPOLLIN;
+    else
+        events |= EPOLLRDHUP;
+    if (buffer_length(&client->out) > 0)
+        events |= EPOLLOUT;
+    loop_want(&client->server->loop, &client->watch, events);
+}
+
+void client_resume(struct client *client)
+{
+    if (client->dead)
+        return;
+    start_queued(client);
+    if (client->watch.file >= 0) {
+        parse(client);
+        if (!client->dead)
+            want_events(client);
+    } else if (client->first == NULL) {
+        client_close(client);
+    }
+}
+
+void client_flush(struct client *client)
+{
+    if (client->dead)
+        return;
+    bool paused = buffer_length(&client->out) >= OUTPUT_BYTES_PAUSE;
+    long sent = 0;
+    do
+        sent = buffer_send(&client->out, client->watch.file);
+    while (sent > 0 && buffer_length(&client->out) > 0);
+    bool stuck = buffer_length(&client->out) > OUTPUT_BYTES_MAX;
+    if (stuck) {
+        client->server->counters.slow_closed++;
+        journal_write(JOURNAL_WARNING, "slow-client", "address=%s does not read its replies",
+                      client->address);
+    }
+    if (sent < 0 || stuck ||
+        (client->closing && client->first == NULL && buffer_length(&client->out) == 0)) {
+        client_close(client);
+        return;
+    }
+    if (paused && buffer_length(&client->out) < OUTPUT_BYTES_PAUSE)
+        client_schedule(client);
+    want_events(client);
+}
+
+static void client_ready(struct watch *watch, uint32_t events)
+{
+    struct client *client = (struct client *)watch;
+    if (events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP)) {
+        if ((events & (EPOLLHUP | EPOLLERR)) || !(events & EPOLLIN)) {
+            client_close(client);
+            return;
+        }
+    }
+    if (events & EPOLLIN) {
+        size_t wanted = resp_wanted(&client->parser), held = buffer_length(&client->in);
+        size_t room = wanted > held + RECEIVE_BYTES ? wanted - held : RECEIVE_BYTES;
+        if (buffer_receive(&client->in, watch->file, room) < 0) {
+            client_close(client);
+            return;
+        }
+        client_schedule(client);
+    }
+    if (events & EPOLLOUT)
+        client_flush(client);
+}
+
+struct client *client_open(struct server *server, int file)
+{
+    struct client *client = disk_allocate(NULL, sizeof *client);
+    *client = (struct client){.watch = {.file = file, .ready = client_ready},
+                              .server = server,
+                              .version = RESP_2,
+                              .number = ++server->client_number,
+                              .authenticated = server->config.password[0] == '\0' || file < 0,
+                              .opened_ms = node_clock_ms()};
+    client->end = &client->first;
+    resp_parser_init(&client->parser, &resp_limits_stranger);
+    if (file < 0)
+        return client;
+    loop_peer_name(file, client->address, sizeof client->address);
+    client->next = server->clients;
+    client->at = &server->clients;
+    if (client->next != NULL)
+        client->next->at = &client->next;
+    server->clients = client;
+    server->client_count++;
+    server->counters.connections++;
+    loop_add(&server->loop, &client->watch, EPOLLIN);
+    return client;
+}
+
+void client_close(struct client *client)
+{
+    struct server *server = client->server;
+    if (client->dead)
+        return;
+    client->dead = true;
+    for (struct request *request = client->first, *next; request != NULL; request = next) {
+        next = request->next;
+        request_leave(server, request);
+    }
+    client->first = client->queued = NULL;
+    client->end = &client->first;
+    *client->at = client->next;
+    if (client->next != NULL)
+        client->next->at = client->at;
+    if (client->watch.file >= 0) {
+        loop_remove(&server->loop, &client->watch);
+        close(client->watch.file);
+        server->client_count--;
+    } else {
+        server->session_count--;
+    }
+    client->dead_next = server->dead;
+    server->dead = client;
+}
+
+void client_free_dead(struct server *server)
+{
+    struct client *keep = NULL;
+    while (server->dead != NULL) {
+        struct client *client = server->dead;
+        server->dead = client->dead_next;
+        if (client->resuming || client->flushing) { /* still on a list of this turn's */
+            client->dead_next = keep;
+            keep = client;
+            continue;
+        }
+        buffer_free(&client->in);
+        buffer_free(&client->out);
+        resp_parser_free(&client->parser);
+        free(client);
+    }
+    server->dead = keep;
+}
