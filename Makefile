@@ -76,7 +76,7 @@ endif
 
 all: programs
 
-programs: $(B)/ordeal $(B)/ordeal-agent $(if $(wildcard queue/main.c),$(B)/ordeal-queue)
+programs: $(B)/ordeal $(B)/ordeal-agent $(if $(wildcard queue/main.c),$(B)/ordeal-queue $(B)/ordeal-queue-defective)
 ifeq ($(VARIANT),release)
 	@ln -sf $(B)/ordeal ordeal; ln -sf $(B)/ordeal-agent ordeal-agent
 endif
@@ -90,10 +90,15 @@ $(B)/ordeal-agent: $(B)/harness/agent/main.o $(AGENT_OBJ) $(AGENT_BASE_OBJ)
 $(B)/libqueue.a: $(call obj,$(QUEUE_SRC))
 	@rm -f $@; $(AR) rcs $@ $^
 $(B)/ordeal-queue: $(B)/queue/main.o $(B)/libqueue.a
-	$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ -lssl -lcrypto -lm
-# Static, lest the pattern for all tests is preferred while an object of the queue's is not yet built.
-$(call bin,$(QUEUE_TEST_SRC)): $(B)/tests/queue/%_test: $(B)/tests/queue/%_test.o $(call obj,$(QUEUE_TEST_LIB_SRC)) $(B)/libqueue.a
-	$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ -lcmocka -lm
+	$(call say,LINK)$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ -lssl -lcrypto -lm
+# The same with defects planted, to test the testers: never installed.
+$(B)/ordeal-queue-defective: $(patsubst %.c,$(B)/defective/%.o,$(QUEUE_SRC) queue/main.c)
+	$(call say,LINK)$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ -lssl -lcrypto -lm
+$(B)/defective/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) $(CPPFLAGS) $(ORDEAL_CFLAGS) -DORDEAL_QUEUE_DEFECTS $(CFLAGS) $(SAN_FLAGS) -c -o $@ $<
+$(B)/tests/queue/%_test: $(B)/tests/queue/%_test.o $(call obj,$(QUEUE_TEST_LIB_SRC)) $(B)/libqueue.a
+	$(call say,LINK)$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ -lcmocka -lm
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CPPFLAGS) $(ORDEAL_CFLAGS) $(CFLAGS) $(SAN_FLAGS) -c -o $@ $<

@@ -1,0 +1,54 @@
+/* A client for tests: blocking, with a time limit on everything. Errors of the connection come back
+ * as replies of type REPLY_BROKEN, since tests kill servers on purpose. */
+#ifndef ORDEAL_TESTS_QUEUE_REDIS_H
+#define ORDEAL_TESTS_QUEUE_REDIS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum reply_type {
+    REPLY_BROKEN, /* no connection, or no answer in time */
+    REPLY_STATUS,
+    REPLY_ERROR,
+    REPLY_INTEGER,
+    REPLY_TEXT,
+    REPLY_NULL,
+    REPLY_LIST, /* an array; a map is one of twice as many */
+};
+
+struct reply {
+    enum reply_type type;
+    int64_t integer;
+    char *text; /* with a 0 at its end */
+    size_t length, count;
+    struct reply *elements;
+};
+
+struct redis {
+    int socket; /* -1: closed */
+    unsigned port;
+    int wait_ms;
+    char *bytes;
+    size_t start, end, capacity;
+};
+
+/* Connects to 127.0.0.1; redis->socket stays -1 when nobody listens. */
+void redis_open(struct redis *redis, unsigned port, int wait_ms);
+void redis_close(struct redis *redis);
+
+/* Sends as it is, or the words of a line as a request. False: broken, and closed. */
+bool redis_send_bytes(struct redis *redis, const void *bytes, size_t length);
+bool redis_send(struct redis *redis, const char *format, ...) __attribute__((format(printf, 2, 3)));
+struct reply *redis_receive(struct redis *redis);
+struct reply *redis_ask(struct redis *redis, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void reply_free(struct reply *reply);
+
+/* Asks and fails the test unless the reply is this status or error (its beginning), or integer. */
+void redis_expect(struct redis *redis, const char *text, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+int64_t redis_integer(struct redis *redis, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif
