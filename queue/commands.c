@@ -414,4 +414,5 @@ const struct node_listener commands_listener = {.result = on_result,
                                                 .ready = on_ready,
                                                 .role = on_role,
                                                 .send = on_send,
+                                                .applied = commands_defect_applied,
                                                 .members = on_members};

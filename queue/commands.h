@@ -70,4 +70,30 @@ bool commands_submit(struct request *request, const struct command *command);
 /* The refusal of a status as an error; the request is finished. */
 void commands_refuse(struct request *request, const struct state_result *result);
 
+/* Planted defects (commands_defect.c); in a normal build there is nothing to call. */
+#ifdef ORDEAL_QUEUE_DEFECTS
+void commands_defect_applied(const struct state_result *result);
+bool commands_defect_replay(struct request *request, struct command_bytes queue);
+bool commands_defect_local(struct request *request, struct command_bytes queue, uint32_t count);
+#else
+static inline void commands_defect_applied(const struct state_result *result)
+{
+    (void)result;
+}
+static inline bool commands_defect_replay(struct request *request, struct command_bytes queue)
+{
+    (void)request;
+    (void)queue;
+    return false;
+}
+static inline bool commands_defect_local(struct request *request, struct command_bytes queue,
+                                         uint32_t count)
+{
+    (void)request;
+    (void)queue;
+    (void)count;
+    return false;
+}
+#endif
+
 #endif

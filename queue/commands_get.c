@@ -161,6 +161,11 @@ static bool get_start(struct request *request, const struct resp_slice *argument
         request_keep(request, arguments, count);
         request->deadline_ms = get->timeout_ms > 0 ? node_clock_ms() + get->timeout_ms : 0;
     }
+    if (queue_defect(DEFECT_REPLY_REPLAY) && commands_defect_replay(request, get->queues[0]))
+        return true;
+    if (queue_defect(DEFECT_TAKE_LOCAL) &&
+        commands_defect_local(request, get->queues[0], get->count))
+        return true;
     if (get->blocks && !may_get_now(server, get))
         park(request, false);
     else

@@ -1,6 +1,8 @@
 /* Events in, effects out: batches of commands, their results, reads and membership changes. */
 #include "queue/node.h"
 
+#include "queue/defect.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -212,6 +214,10 @@ static void on_result(void *context, const struct state_result *result)
 {
     const struct applying *applying = context;
     const struct node_flight *flight = applying->flight;
+    if (queue_defect(DEFECT_REPLY_REPLAY))
+        applying->node->listener->applied(result);
+    if (flight == NULL)
+        return;
     if (result->ordinal < flight->count && flight->tags[result->ordinal] != NULL)
         applying->node->listener->result(applying->node->listener->context,
                                          flight->tags[result->ordinal], result);
@@ -254,9 +260,10 @@ static void apply(struct node *node, const struct entry *entry)
 {
     struct node_flight *flight = take_flight(node, entry);
     struct applying applying = {node, flight};
-    struct state_listener listener = {.context = &applying,
-                                      .result = flight != NULL ? on_result : NULL,
-                                      .ready = node->leading ? on_ready : NULL};
+    struct state_listener listener = {
+        .context = &applying,
+        .result = flight != NULL || queue_defect(DEFECT_REPLY_REPLAY) ? on_result : NULL,
+        .ready = node->leading ? on_ready : NULL};
     struct queue_error error;
     if (!state_apply(node->state, entry, &listener, &error))
         journal_write(JOURNAL_ERROR, "apply", "index=%llu %s", (unsigned long long)entry->index,

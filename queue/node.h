@@ -31,6 +31,7 @@ struct node_listener {
     void (*ready)(void *context, struct command_bytes queue); /* while leading; see state.h */
     void (*role)(void *context); /* `leading`, `leader` or the term are not what they were */
     void (*send)(void *context, const struct raft_message *message);
+    void (*applied)(const struct state_result *result); /* for planted defects */
     void (*members)(void *context, const struct raft_config *members);
 };
 

@@ -95,7 +95,7 @@ static void run_server(const struct cluster *cluster, unsigned node)
                                  port,        "--peer-port",
                                  peer_port,   "--metrics-port",
                                  metrics,     "--election-timeout",
-                                 "400",       "--peers",
+                                 "300",       "--peers",
                                  peers};
     size_t count = 17;
     const char *build = getenv("ORDEAL_BUILD");
@@ -154,13 +154,6 @@ void cluster_signal(struct cluster *cluster, unsigned node, int signal)
     assert_int_equal(kill(cluster->pids[node], signal), 0);
 }
 
-void cluster_kill(struct cluster *cluster, unsigned node)
-{
-    cluster_signal(cluster, node, SIGKILL);
-    waitpid(cluster->pids[node], NULL, 0);
-    cluster->pids[node] = 0;
-}
-
 int cluster_stop(struct cluster *cluster, unsigned node)
 {
     int status;
@@ -195,6 +188,19 @@ static void print_logs(struct cluster *cluster)
             fprintf(stderr, "node %u: %s", node, line);
         if (file != NULL)
             fclose(file);
+    }
+}
+
+/* Whoever is to be killed must have lived until then. */
+void cluster_kill(struct cluster *cluster, unsigned node)
+{
+    int status = 0;
+    cluster_signal(cluster, node, SIGKILL);
+    waitpid(cluster->pids[node], &status, 0);
+    cluster->pids[node] = 0;
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) {
+        print_logs(cluster);
+        fail_msg("node %u had ended by itself, status %#x", node, (unsigned)status);
     }
 }
 
