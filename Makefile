@@ -78,7 +78,7 @@ all: programs
 
 programs: $(B)/ordeal $(B)/ordeal-agent $(if $(wildcard queue/main.c),$(B)/ordeal-queue $(B)/ordeal-queue-defective)
 ifeq ($(VARIANT),release)
-	@ln -sf $(B)/ordeal ordeal; ln -sf $(B)/ordeal-agent ordeal-agent
+	@ln -sf $(B)/ordeal ordeal; ln -sf $(B)/ordeal-agent ordeal-agent; ln -sf $(B)/ordeal-queue ordeal-queue
 endif
 
 $(B)/libordeal.a: $(LIB_OBJ)
@@ -156,15 +156,16 @@ coverage:            ## line coverage of the quick tests (gcov)
 
 install: all
 	install -Dm755 $(B)/ordeal $(DESTDIR)$(PREFIX)/bin/ordeal
+	install -Dm755 $(B)/ordeal-queue $(DESTDIR)$(PREFIX)/bin/ordeal-queue
 	install -Dm755 $(B)/ordeal-agent $(DESTDIR)$(PREFIX)/libexec/ordeal/ordeal-agent
 	for page in docs/man/*.[1-8]; do install -Dm644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$$(basename $$page); done
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/ordeal $(DESTDIR)$(PREFIX)/libexec/ordeal/ordeal-agent
+	rm -f $(DESTDIR)$(PREFIX)/bin/ordeal $(DESTDIR)$(PREFIX)/bin/ordeal-queue $(DESTDIR)$(PREFIX)/libexec/ordeal/ordeal-agent
 	for page in docs/man/*.[1-8]; do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$$(basename $$page); done
 dist:                ## a source tarball of what git tracks
 	git archive --prefix=ordeal-$(VERSION)/ -o ordeal-$(VERSION).tar.gz HEAD
 clean:
-	rm -rf build ordeal ordeal-agent
+	rm -rf build ordeal ordeal-agent ordeal-queue
 help:                ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
 

@@ -165,8 +165,8 @@ void node_store_chunk(struct node *node, const struct raft_effect *effect)
     if (!effect->chunk.last)
         return;
     enum disk_result result =
-        snapshot_receive_finish(&node->receiver, effect->chunk.index, effect->chunk.term, &error);
-    node->receiving = false;
+        snapshot_receive_verify(&node->receiver, effect->chunk.index, effect->chunk.term, &error);
+    node->receiving = result == DISK_OK; /* a verified one waits for its installation */
     if (result == DISK_FAILED)
         node_die("snapshot-receive", &error);
     if (result != DISK_OK)
@@ -177,9 +177,12 @@ void node_store_chunk(struct node *node, const struct raft_effect *effect)
 
 void node_install(struct node *node, const struct raft_effect *effect)
 {
-    struct queue_error error;
+    struct queue_error error = {"nothing was received"};
     char name[SNAPSHOT_NAME_BYTES];
     struct snapshot snapshot;
+    if (!node->receiving || snapshot_receive_install(&node->receiver, &error) != DISK_OK)
+        node_die("snapshot-install", &error);
+    node->receiving = false;
     snapshot_make_name(name, effect->snapshot.index, effect->snapshot.term);
     if (snapshot_open(&snapshot, &node->disk, name, &error) != DISK_OK ||
         !node_restore(node, &snapshot, &error))

@@ -451,7 +451,9 @@ static void defects_are_in_the_defective_program_only(void **state)
     char command[1024];
     build = build ? build : "build/release";
     snprintf(command, sizeof command,
-             "grep -qaE 'ack-before-fsync|reply-replay|keys-not-in-snapshot' %s/ordeal-queue", build);
+             "grep -qaE 'ack-before-fsync|reply-replay|"
+             "keys-not-in-snapshot' %s/ordeal-queue",
+             build);
     assert_int_equal(run(command), 1);
     snprintf(command, sizeof command, "%s/ordeal-queue --help | grep -q defect", build);
     assert_int_equal(run(command), 1);
