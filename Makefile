@@ -72,7 +72,7 @@ endif
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all check check-all check-root check-san deps demo fuzz tidy bench conformance coverage install uninstall dist clean help programs tests format
+.PHONY: all check check-all check-queue check-root check-san deps demo fuzz tidy bench conformance coverage install uninstall dist clean help programs tests format
 
 all: programs
 
@@ -139,6 +139,8 @@ check-san:           ## the quick tests under address, undefined and thread sani
 check-root: programs $(INTEGRATION) ## tests that need root: namespaces, sshd, a real etcd
 	@./tools/deps.sh demo
 	@tests/run.sh --build $(B) integration
+check-queue: programs tests ## the quick tests and three real queue servers under kills, pauses and lost disks
+	@ORDEAL_QUEUE_CLUSTER=1 tests/run.sh --build $(B) unit
 check-all: check check-san check-root ## everything that CI runs
 conformance: programs ## recorded histories and their verdicts: HISTORIES=DIR with a MANIFEST.tsv, FAMILY=.. to choose
 	@tests/conformance.sh $(or $(HISTORIES),../shared/histories) $(FAMILY)
