@@ -250,8 +250,9 @@ void client_schedule(struct client *client)
     if (client->resuming || client->dead)
         return;
     client->resuming = true;
-    client->resume_next = client->server->resume;
-    client->server->resume = client;
+    client->resume_next = NULL;
+    *client->server->resume_end = client;
+    client->server->resume_end = &client->resume_next;
 }
 
 static bool start(struct client *client, struct request *request,

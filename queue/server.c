@@ -243,6 +243,7 @@ static bool server_open(struct server *server, struct queue_error *error)
     static struct node_listener listener;
     listener = commands_listener;
     listener.context = server;
+    server->resume_end = &server->resume;
     server->started_ms = node_clock_ms();
     /* No two processes ever share it, whatever became of the disk between them. */
     server->id_creator = (node_random() & UINT64_MAX >> 16) | (uint64_t)server->config.node << 48;
@@ -285,6 +286,7 @@ static void resume_clients(struct server *server)
 {
     struct client *client = server->resume;
     server->resume = NULL;
+    server->resume_end = &server->resume;
     while (client != NULL) {
         struct client *next = client->resume_next;
         client->resuming = false;

@@ -38,9 +38,9 @@ struct server {
     struct client *clients;               /* connections */
     struct client *sessions[SERVER_HASH]; /* clients of other nodes that ask through them */
     struct request *forwarded[SERVER_HASH];
-    struct client *resume; /* to be run in this turn */
-    struct client *flush;  /* with output to be sent */
-    struct client *dead;   /* to be freed at the turn's end */
+    struct client *resume, **resume_end; /* to be run in this turn */
+    struct client *flush;                /* with output to be sent */
+    struct client *dead;                 /* to be freed at the turn's end */
     uint32_t client_count, session_count;
     uint64_t client_number, request_number;
     uint64_t id_creator, id_sequence;
