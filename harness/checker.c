@@ -27,6 +27,13 @@ enum verdict verdict_from_json(const struct json *valid)
     return json_as_bool(valid, false) ? VERDICT_VALID : VERDICT_INVALID;
 }
 
+enum keyed keyed_of(const char *text)
+{
+    if (strcmp(text, "yes") == 0)
+        return KEYED_YES;
+    return strcmp(text, "no") == 0 ? KEYED_NO : KEYED_GUESS;
+}
+
 const struct checker *checker_find(const char *name)
 {
     for (const struct checker *const *checker = checkers; *checker != NULL; checker++)

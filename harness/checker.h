@@ -33,6 +33,9 @@ enum keyed {
     KEYED_NO,
 };
 
+/* "yes", "no"; anything else is to be guessed. */
+enum keyed keyed_of(const char *text);
+
 struct check_input {
     const struct history *history; /* paired */
     struct check_limits limits;

@@ -339,9 +339,7 @@ static enum err_code resolve_numbers(struct plan *plan, struct err *err)
     }
     plan->seed = strtoull(plan_text(plan, "seed"), NULL, 10);
     const char *keyed = plan_text(plan, "keyed");
-    plan->keyed = strcmp(keyed, "yes") == 0  ? KEYED_YES
-                  : strcmp(keyed, "no") == 0 ? KEYED_NO
-                                             : KEYED_GUESS;
+    plan->keyed = keyed_of(keyed);
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     plan->check_limits = (struct check_limits){
         .time_ns = duration_field(plan, "check-time"),

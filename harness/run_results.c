@@ -83,24 +83,6 @@ static struct json *judge(struct running *running, enum verdict *verdict)
     return results;
 }
 
-static struct json *read_back_schedule(struct running *running)
-{
-    struct buf text = BUF_INIT;
-    struct json *lines = json_array();
-    if (file_read(store_path(&running->arena, running->directory, "schedule.jsonl"), 1 << 30, &text,
-                  NULL) == ERR_NONE) {
-        char *rest = text.data;
-        for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
-            struct json *object;
-            if (*line != '\0' &&
-                json_parse(line, strlen(line), "schedule.jsonl", &object, NULL) == ERR_NONE)
-                json_add(lines, object);
-        }
-    }
-    buf_free(&text);
-    return lines;
-}
-
 static void write_results(struct running *running, struct json *results)
 {
     struct err err = ERR_INIT;
@@ -116,7 +98,11 @@ static void write_results(struct running *running, struct json *results)
         history_save(store_path(&running->arena, running->directory, "history.edn"), "edn",
                      &running->history, &err) != ERR_NONE)
         run_fail(running, err.code, err.message);
-    struct json *schedule = read_back_schedule(running);
+    struct json *schedule = NULL;
+    struct buf notes = BUF_INIT;
+    if (store_read_schedule(running->directory, &schedule, &notes, &err) != ERR_NONE)
+        run_fail(running, err.code, err.message);
+    buf_free(&notes);
     struct run run = {.directory = running->directory,
                       .plan = running->plan->values,
                       .results = results,

@@ -84,28 +84,29 @@ static enum err_code read_json(struct stored_run *stored, const char *name, stru
 }
 
 /* One JSON object a line; a last line cut short by a crash is noted and left out. */
-static enum err_code read_schedule(struct stored_run *stored, struct err *err)
+enum err_code store_read_schedule(const char *directory, struct json **lines, struct buf *notes,
+                                  struct err *err)
 {
-    const char *path = store_path(&stored->arena, stored->run.directory, "schedule.jsonl");
-    struct buf text = BUF_INIT;
-    if (!exists(path))
-        return ERR_NONE;
-    enum err_code code = file_read(path, FILE_BYTES_MAX, &text, err);
-    if (code != ERR_NONE)
-        return code;
-    stored->schedule = json_array();
-    char *rest = text.data;
-    for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
-        struct json *object;
-        if (*line == '\0')
-            continue;
-        if (json_parse(line, strlen(line), path, &object, NULL) == ERR_NONE)
-            json_add(stored->schedule, object);
-        else
-            buf_printf(&stored->notes, "A line of schedule.jsonl is damaged and was left out.\n");
+    struct buf path = BUF_INIT, text = BUF_INIT;
+    buf_printf(&path, "%s/schedule.jsonl", directory);
+    enum err_code code =
+        exists(path.data) ? file_read(path.data, FILE_BYTES_MAX, &text, err) : ERR_NONE;
+    if (code == ERR_NONE && text.data != NULL) {
+        *lines = json_array();
+        char *rest = text.data;
+        for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
+            struct json *object;
+            if (*line == '\0')
+                continue;
+            if (json_parse(line, strlen(line), path.data, &object, NULL) == ERR_NONE)
+                json_add(*lines, object);
+            else
+                buf_add_text(notes, "A line of schedule.jsonl is damaged and was left out.\n");
+        }
     }
+    buf_free(&path);
     buf_free(&text);
-    return ERR_NONE;
+    return code;
 }
 
 enum err_code store_read_history(const char *path, const char *format, struct stored_run *stored,
@@ -165,7 +166,7 @@ enum err_code store_read(const char *directory, struct stored_run *stored, struc
     if (code == ERR_NONE)
         code = read_json(stored, "results.json", &stored->results, err);
     if (code == ERR_NONE)
-        code = read_schedule(stored, err);
+        code = store_read_schedule(directory, &stored->schedule, &stored->notes, err);
     if (code == ERR_NONE)
         code = read_history(stored, err);
     if (code != ERR_NONE) {

@@ -31,6 +31,10 @@ void store_init(struct stored_run *stored);
 enum err_code store_read_history(const char *path, const char *format, struct stored_run *stored,
                                  struct err *err);
 void store_free(struct stored_run *stored);
+/* The lines of a run's schedule.jsonl as an array that the caller frees; *lines is left alone when
+ * there is no such file. What is damaged is left out and said in `notes`. */
+enum err_code store_read_schedule(const char *directory, struct json **lines, struct buf *notes,
+                                  struct err *err);
 
 /* Renders with every reporter that has a file name, into the run's directory. All are tried; the
  * first error is returned. */

@@ -72,9 +72,7 @@ static enum err_code take(void *state, const char *name, const char *value, stru
         json_set_text(request->set, "linearizable.model", value);
     } else if (strcmp(name, "keyed") == 0) {
         request->keyed_given = true;
-        request->keyed = strcmp(value, "yes") == 0  ? KEYED_YES
-                         : strcmp(value, "no") == 0 ? KEYED_NO
-                                                    : KEYED_GUESS;
+        request->keyed = keyed_of(value);
         if (request->keyed == KEYED_GUESS && strcmp(value, "guess") != 0)
             return err_set(err, ERR_CONFIG, "--keyed: '%s' is none of guess, yes, no", value);
     } else if (strcmp(name, "from") == 0) {
@@ -122,9 +120,7 @@ static void follow_plan(struct request *request, const struct json *plan)
         request->checkers = json_as_text(json_get(plan, "checkers"), NULL);
     const char *keyed = json_as_text(json_get(plan, "keyed"), "guess");
     if (!request->keyed_given)
-        request->keyed = strcmp(keyed, "yes") == 0  ? KEYED_YES
-                         : strcmp(keyed, "no") == 0 ? KEYED_NO
-                                                    : KEYED_GUESS;
+        request->keyed = keyed_of(keyed);
     for (const struct json *option = json_first(json_get(plan, "set")); option != NULL;
          option = json_next(option))
         if (json_get(request->set, json_key(option)) == NULL && json_kind(option) == JSON_TEXT)
