@@ -268,12 +268,11 @@ static bool read_initial(struct session *session, const char *text, struct arena
          (strcmp(nil, "auto") == 0 && !value_is_nil(session->reading.initial)));
     if (session->reading.nil_is_unknown)
         json_set_text(session->result->details, "nil-reads", "taken as unknown");
-    if (value_is_nil(session->reading.initial) || session->model->holds_value)
+    if (value_is_nil(session->reading.initial) || session->model->holds_value ||
+        session->model->start != NULL)
         return true;
-    check_verdict(
-        session->result, VERDICT_UNKNOWN,
-        "linearizable.initial: the model %s begins as it does; only registers have a first value",
-        session->model->name);
+    check_verdict(session->result, VERDICT_UNKNOWN,
+                  "linearizable.initial: the model %s begins as it does", session->model->name);
     return false;
 }
 
@@ -300,7 +299,10 @@ static void check(const struct check_input *input, struct check_result *result)
     session.budget = (struct lin_budget){.memory = &session.memory, .deadline_ns = INT64_MAX};
     if (input->limits.time_ns > 0)
         session.budget = lin_slice(&session.budget, input->limits.time_ns);
-    lin_keys_split(&session.keys, input->history, input->keyed, &arena);
+    enum keyed keyed = input->keyed;
+    if (keyed == KEYED_GUESS && session.model->keys == MODEL_KEYS_NONE)
+        keyed = KEYED_NO;
+    lin_keys_split(&session.keys, input->history, keyed, &arena);
     if (session.keys.trouble.length > 0)
         check_verdict(result, VERDICT_UNKNOWN, "%s", buf_text(&session.keys.trouble));
     session.verdicts =
@@ -327,7 +329,7 @@ static const struct option options[] = {
     {.name = "initial",
      .kind = OPTION_TEXT,
      .fallback = "nil",
-     .help = "The first value of a register, in EDN: nil, 0, \"A\"."},
+     .help = "What the object holds at first, in EDN: 0, \"A\", [1 2]; nil: the model's own."},
     {.name = "nil-reads",
      .kind = OPTION_CHOICE,
      .fallback = "auto",

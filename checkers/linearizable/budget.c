@@ -17,6 +17,15 @@ static void give_back(struct lin_memory *memory, size_t size)
     atomic_fetch_sub_explicit(&memory->used_bytes, size, memory_order_relaxed);
 }
 
+static void raise_peak(struct lin_memory *memory, size_t used)
+{
+    size_t peak = atomic_load_explicit(&memory->peak_bytes, memory_order_relaxed);
+    while (peak < used &&
+           !atomic_compare_exchange_weak_explicit(&memory->peak_bytes, &peak, used,
+                                                  memory_order_relaxed, memory_order_relaxed))
+        ;
+}
+
 void *lin_realloc(struct lin_budget *budget, void *pointer, size_t old, size_t size)
 {
     struct lin_memory *memory = budget->memory;
@@ -29,11 +38,7 @@ void *lin_realloc(struct lin_budget *budget, void *pointer, size_t old, size_t s
         give_back(memory, size);
         return NULL;
     }
-    size_t peak = atomic_load_explicit(&memory->peak_bytes, memory_order_relaxed);
-    while (peak < before + size &&
-           !atomic_compare_exchange_weak_explicit(&memory->peak_bytes, &peak, before + size,
-                                                  memory_order_relaxed, memory_order_relaxed))
-        ;
+    raise_peak(memory, before + size);
     give_back(memory, old);
     return grown;
 }
@@ -43,6 +48,23 @@ void lin_release(struct lin_budget *budget, void *pointer, size_t size)
     if (pointer == NULL)
         return;
     free(pointer);
+    give_back(budget->memory, size);
+}
+
+bool lin_charge(void *budget, size_t size)
+{
+    struct lin_memory *memory = ((struct lin_budget *)budget)->memory;
+    size_t before = atomic_fetch_add_explicit(&memory->used_bytes, size, memory_order_relaxed);
+    if (before >= memory->limit_bytes || size > memory->limit_bytes - before) {
+        give_back(memory, size);
+        return false;
+    }
+    raise_peak(memory, before + size);
+    return true;
+}
+
+void lin_discharge(struct lin_budget *budget, size_t size)
+{
     give_back(budget->memory, size);
 }
 

@@ -27,6 +27,11 @@ void lin_memory_init(struct lin_memory *memory, size_t limit_bytes); /* 0: no li
 void *lin_realloc(struct lin_budget *budget, void *pointer, size_t old, size_t size);
 void lin_release(struct lin_budget *budget, void *pointer, size_t size);
 
+/* The same purse for what others allocate, as a struct model_space does (`budget`: a struct
+ * lin_budget): false when the limit refuses. */
+bool lin_charge(void *budget, size_t size);
+void lin_discharge(struct lin_budget *budget, size_t size);
+
 bool lin_late(const struct lin_budget *budget);
 int64_t lin_left_ns(const struct lin_budget *budget); /* >= 0; INT64_MAX without a deadline */
 /* The same purse, with a deadline at most `ns` from now. */

@@ -112,7 +112,7 @@ static void describe(const struct lin_problem *problem, int64_t state, struct bu
 {
     _Alignas(16) unsigned char bytes[MODEL_STATE_MAX] = {0};
     memcpy(bytes, &state, sizeof state);
-    problem->model->describe(bytes, problem->values, out);
+    problem->model->describe(bytes, problem->space, out);
 }
 
 static void split_description(const struct lin_problem *problem, int64_t state, struct buf *subject,
@@ -260,7 +260,7 @@ static bool failed_source(const struct story *story, struct lin_op *failed)
             failed->op.f++;
         struct buf trouble = BUF_INIT;
         bool known = functions[failed->op.f] != NULL &&
-                     problem->model->prepare(&failed->op, problem->values, &trouble);
+                     problem->model->prepare(&failed->op, problem->space, &trouble);
         buf_free(&trouble);
         if (known && problem->model->effect(&failed->op).leaves == story->at->needs)
             return true;

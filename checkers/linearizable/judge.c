@@ -15,7 +15,8 @@ struct trial {
     struct lin_verdict *verdict;
     struct lin_problem problem;
     struct arena arena;
-    bool exact_is_slow; /* exact supply did not get through where free supply did */
+    size_t space_uncounted; /* bytes of the space from before it was charged */
+    bool exact_is_slow;     /* exact supply did not get through where free supply did */
 };
 
 static void count_ops(struct trial *trial)
@@ -186,6 +187,9 @@ static void try_key(struct trial *trial)
         verdict->verdict = VERDICT_UNKNOWN;
         return;
     }
+    trial->space_uncounted = trial->problem.space->used_bytes;
+    trial->problem.space->charge = lin_charge;
+    trial->problem.space->purse = trial->budget;
     count_ops(trial);
     struct lin_answer answer;
     task->engine->search(&trial->problem, trial->budget, &answer);
@@ -210,6 +214,8 @@ void lin_judge(const struct lin_task *task, struct lin_budget *budget, struct li
     *verdict = (struct lin_verdict){.reason = BUF_INIT, .decided_by = "nothing"};
     struct trial trial = {.task = task, .budget = budget, .verdict = verdict, .arena = ARENA_INIT};
     try_key(&trial);
+    if (trial.problem.space != NULL && trial.problem.space->purse != NULL)
+        lin_discharge(budget, trial.problem.space->used_bytes - trial.space_uncounted);
     arena_free(&trial.arena);
     verdict->spent_ns = clock_monotonic_ns() - began_ns;
 }

@@ -20,11 +20,11 @@ static void add_functions(const struct model *model, struct buf *out)
         buf_printf(out, "%s%s", f == 0 ? "" : ", ", model->functions[f]);
 }
 
-static bool decode_value(const struct history *history, uint32_t event, bool keyed,
-                         struct value *value, struct buf *trouble)
+static bool decode_value(const struct lin_problem *problem, const struct history *history,
+                         uint32_t event, bool keyed, struct value *value, struct buf *trouble)
 {
     *value = history->value[event];
-    if (!keyed)
+    if (!keyed || problem->model->keys == MODEL_KEYS_INSIDE)
         return true;
     if (value_is_pair(*value)) {
         *value = value_at(*value, 1);
@@ -50,21 +50,23 @@ static bool decode(struct lin_problem *problem, const struct history *history, u
         buf_add_text(trouble, ")");
         return false;
     }
-    *op = (struct lin_op){
-        .op = {.f = (uint16_t)f, .known = history_outcome(history, event) == OP_OK, .event = event},
-        .completion = completion,
-        .returned = LIN_NEVER,
-        .needs = MODEL_ANY,
-        .leaves = MODEL_ANY};
-    if (!decode_value(history, event, keyed, &op->op.input, trouble))
+    *op = (struct lin_op){.op = {.f = (uint16_t)f,
+                                 .known = history_outcome(history, event) == OP_OK,
+                                 .event = event,
+                                 .process = history->process[event]},
+                          .completion = completion,
+                          .returned = LIN_NEVER,
+                          .needs = MODEL_ANY,
+                          .leaves = MODEL_ANY};
+    if (!decode_value(problem, history, event, keyed, &op->op.input, trouble))
         return false;
-    if (op->op.known && !decode_value(history, completion, keyed, &op->op.output, trouble))
+    if (op->op.known && !decode_value(problem, history, completion, keyed, &op->op.output, trouble))
         return false;
     if (op->op.known && problem->nil_is_unknown && value_is_nil(op->op.output) &&
         problem->model->is_pure(&op->op))
         op->op.known = false; /* it happened, but it says nothing */
     struct buf problem_text = BUF_INIT;
-    bool good = problem->model->prepare(&op->op, problem->values, &problem_text);
+    bool good = problem->model->prepare(&op->op, problem->space, &problem_text);
     if (!good)
         buf_printf(trouble, "event %u (%s of process %d): %s", event,
                    history_f_name(history, event), history->process[event],
@@ -84,9 +86,22 @@ static bool decode(struct lin_problem *problem, const struct history *history, u
 
 void lin_problem_start(const struct lin_problem *problem, void *state)
 {
-    problem->model->init(state);
-    if (problem->model->holds_value)
-        memcpy(state, &problem->initial, sizeof problem->initial);
+    memcpy(state, problem->start, problem->model->state_size);
+}
+
+/* The first state. */
+static bool begin(struct lin_problem *problem, struct value initial, struct buf *trouble)
+{
+    const struct model *model = problem->model;
+    model->init(problem->start);
+    if (value_is_nil(initial))
+        return true;
+    assert(model->holds_value || model->start != NULL);
+    if (model->start != NULL)
+        return model->start(problem->start, initial, problem->space, trouble);
+    int64_t value = value_table_id(&problem->space->values, initial);
+    memcpy(problem->start, &value, sizeof value);
+    return true;
 }
 
 static void count_states(struct lin_problem *problem)
@@ -109,11 +124,10 @@ bool lin_problem_build(struct lin_problem *problem, struct arena *arena, const s
                        bool keyed, const struct lin_reading *reading, struct buf *trouble)
 {
     *problem = (struct lin_problem){.model = model};
-    problem->values = arena_alloc(arena, sizeof *problem->values);
-    value_table_init(problem->values, arena);
-    struct value initial = reading == NULL ? value_nil() : reading->initial;
-    assert(model->holds_value || value_is_nil(initial));
-    problem->initial = value_table_id(problem->values, initial);
+    problem->space = arena_alloc(arena, sizeof *problem->space);
+    model_space_init(problem->space, arena);
+    if (!begin(problem, reading == NULL ? value_nil() : reading->initial, trouble))
+        return false;
     problem->nil_is_unknown = reading != NULL && reading->nil_is_unknown;
     problem->ops = arena_alloc(arena, (count + 1) * sizeof *problem->ops);
     problem->events = arena_alloc(arena, (count + 1) * sizeof *problem->events);
@@ -172,10 +186,10 @@ void lin_problem_weaken(const struct lin_problem *problem, const struct lin_weak
 {
     assert(weakening->begin == 0 || problem->model->effect != NULL);
     *weaker = (struct lin_problem){.model = problem->model,
-                                   .values = problem->values,
+                                   .space = problem->space,
                                    .state_count = problem->state_count,
-                                   .initial = problem->initial,
                                    .any_start = problem->any_start || weakening->begin > 0};
+    memcpy(weaker->start, problem->start, sizeof problem->start);
     uint32_t *place = arena_alloc(arena, (problem->op_count + 1) * sizeof *place);
     weaker->ops = arena_alloc(arena, (problem->op_count + 1) * sizeof *weaker->ops);
     weaker->events = arena_alloc(arena, (problem->event_count + 1) * sizeof *weaker->events);

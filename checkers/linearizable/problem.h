@@ -30,19 +30,19 @@ struct lin_op {
 
 struct lin_problem {
     const struct model *model;
-    struct value_table *values;
+    struct model_space *space;
     struct lin_op *ops;
     uint32_t *events;
     uint32_t op_count, event_count, required_count;
     uint32_t state_count; /* states are less than this; 0 for a model without an effect */
     bool any_start;       /* the first state may be any; only for models with an effect */
     bool nil_is_unknown;  /* see lin_reading; only while it is built */
-    int64_t initial;      /* number of the first value, for models that hold one; 0 is nil */
+    _Alignas(8) unsigned char start[MODEL_STATE_MAX]; /* the first state */
 };
 
-/* How a register's history begins. */
+/* How a history begins. */
 struct lin_reading {
-    struct value initial; /* the first value; nil for the model's own */
+    struct value initial; /* what the object holds at first; nil for the model's own beginning */
     bool nil_is_unknown;  /* a read that answered nil tells nothing, as in Knossos' models */
 };
 

@@ -233,8 +233,8 @@ static enum visit place(struct wgl *wgl, uint32_t node, bool forced)
     memcpy(before, state, wgl->state_size);
     _Alignas(16) unsigned char after[MODEL_STATE_MAX];
     memcpy(after, before, wgl->state_size);
-    if (!wgl->problem->model->step(before, &placed->op, after))
-        return VISIT_SEEN;
+    if (!wgl->problem->model->step(before, &placed->op, wgl->problem->space, after))
+        return wgl->problem->space->full ? VISIT_NO_MEMORY : VISIT_SEEN;
     bool lift = placed->op.known || (wgl->mode & LIN_WGL_FREE) == 0;
     memcpy(state, after, wgl->state_size);
     if (lift)

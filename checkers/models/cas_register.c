@@ -7,7 +7,7 @@
 
 enum { READ, WRITE, CAS };
 
-static bool prepare(struct model_op *op, struct value_table *values, struct buf *problem)
+static bool prepare(struct model_op *op, struct model_space *space, struct buf *problem)
 {
     if (op->f == CAS && !value_is_pair(op->input)) {
         buf_add_text(problem, "the value of a cas is [old new], not ");
@@ -16,12 +16,12 @@ static bool prepare(struct model_op *op, struct value_table *values, struct buf 
     }
     op->a = op->b = MODEL_ANY;
     if (op->f == READ && op->known)
-        op->a = value_table_id(values, op->output);
+        op->a = value_table_id(&space->values, op->output);
     if (op->f == WRITE)
-        op->b = value_table_id(values, op->input);
+        op->b = value_table_id(&space->values, op->input);
     if (op->f == CAS) {
-        op->a = value_table_id(values, value_at(op->input, 0));
-        op->b = value_table_id(values, value_at(op->input, 1));
+        op->a = value_table_id(&space->values, value_at(op->input, 0));
+        op->b = value_table_id(&space->values, value_at(op->input, 1));
     }
     return true;
 }
@@ -31,8 +31,10 @@ static void init(void *state)
     memset(state, 0, sizeof(int64_t)); /* nil */
 }
 
-static bool step(const void *state, const struct model_op *op, void *next)
+static bool step(const void *state, const struct model_op *op, struct model_space *space,
+                 void *next)
 {
+    (void)space;
     int64_t value;
     memcpy(&value, state, sizeof value);
     if (op->f != WRITE && op->a != MODEL_ANY && op->a != value)
@@ -43,12 +45,12 @@ static bool step(const void *state, const struct model_op *op, void *next)
     return true;
 }
 
-static void describe(const void *state, const struct value_table *values, struct buf *out)
+static void describe(const void *state, const struct model_space *space, struct buf *out)
 {
     int64_t value;
     memcpy(&value, state, sizeof value);
     buf_add_text(out, "the value is ");
-    value_print(value_table_value(values, value), out);
+    value_print(value_table_value(&space->values, value), out);
 }
 
 static bool is_pure(const struct model_op *op)

@@ -6,9 +6,9 @@
 enum { ACQUIRE, RELEASE };
 enum { FREE, HELD };
 
-static bool prepare(struct model_op *op, struct value_table *values, struct buf *problem)
+static bool prepare(struct model_op *op, struct model_space *space, struct buf *problem)
 {
-    (void)values, (void)problem;
+    (void)space, (void)problem;
     op->a = op->f == ACQUIRE ? FREE : HELD;
     op->b = op->f == ACQUIRE ? HELD : FREE;
     return true;
@@ -20,8 +20,10 @@ static void init(void *state)
     memcpy(state, &lock, sizeof lock);
 }
 
-static bool step(const void *state, const struct model_op *op, void *next)
+static bool step(const void *state, const struct model_op *op, struct model_space *space,
+                 void *next)
 {
+    (void)space;
     int64_t lock;
     memcpy(&lock, state, sizeof lock);
     if (lock != op->a)
@@ -30,9 +32,9 @@ static bool step(const void *state, const struct model_op *op, void *next)
     return true;
 }
 
-static void describe(const void *state, const struct value_table *values, struct buf *out)
+static void describe(const void *state, const struct model_space *space, struct buf *out)
 {
-    (void)values;
+    (void)space;
     int64_t lock;
     memcpy(&lock, state, sizeof lock);
     buf_add_text(out, lock == FREE ? "the lock is free" : "the lock is held");

@@ -3,9 +3,9 @@
 
 #include "checkers/models/models.h"
 
-static bool prepare(struct model_op *op, struct value_table *values, struct buf *problem)
+static bool prepare(struct model_op *op, struct model_space *space, struct buf *problem)
 {
-    (void)op, (void)values, (void)problem;
+    (void)op, (void)space, (void)problem;
     return true;
 }
 
@@ -14,16 +14,18 @@ static void init(void *state)
     *(char *)state = 0;
 }
 
-static bool step(const void *state, const struct model_op *op, void *next)
+static bool step(const void *state, const struct model_op *op, struct model_space *space,
+                 void *next)
 {
+    (void)space;
     (void)op;
     *(char *)next = *(const char *)state;
     return true;
 }
 
-static void describe(const void *state, const struct value_table *values, struct buf *out)
+static void describe(const void *state, const struct model_space *space, struct buf *out)
 {
-    (void)state, (void)values;
+    (void)state, (void)space;
     buf_add_text(out, "anything may happen");
 }
 

@@ -6,11 +6,11 @@
 
 enum { READ, WRITE };
 
-static bool prepare(struct model_op *op, struct value_table *values, struct buf *problem)
+static bool prepare(struct model_op *op, struct model_space *space, struct buf *problem)
 {
     (void)problem;
     struct value value = op->f == READ ? op->output : op->input;
-    op->a = op->f == READ && !op->known ? MODEL_ANY : value_table_id(values, value);
+    op->a = op->f == READ && !op->known ? MODEL_ANY : value_table_id(&space->values, value);
     return true;
 }
 
@@ -19,8 +19,10 @@ static void init(void *state)
     memset(state, 0, sizeof(int64_t)); /* nil */
 }
 
-static bool step(const void *state, const struct model_op *op, void *next)
+static bool step(const void *state, const struct model_op *op, struct model_space *space,
+                 void *next)
 {
+    (void)space;
     int64_t value;
     memcpy(&value, state, sizeof value);
     if (op->f == READ && op->a != MODEL_ANY && op->a != value)
@@ -31,12 +33,12 @@ static bool step(const void *state, const struct model_op *op, void *next)
     return true;
 }
 
-static void describe(const void *state, const struct value_table *values, struct buf *out)
+static void describe(const void *state, const struct model_space *space, struct buf *out)
 {
     int64_t value;
     memcpy(&value, state, sizeof value);
     buf_add_text(out, "the value is ");
-    value_print(value_table_value(values, value), out);
+    value_print(value_table_value(&space->values, value), out);
 }
 
 static bool is_pure(const struct model_op *op)

@@ -6,14 +6,14 @@
 
 struct fixture {
     struct arena arena;
-    struct value_table values;
+    struct model_space space;
     struct buf problem;
 };
 
 static void open_fixture(struct fixture *fixture)
 {
     *fixture = (struct fixture){.arena = ARENA_INIT, .problem = BUF_INIT};
-    value_table_init(&fixture->values, &fixture->arena);
+    model_space_init(&fixture->space, &fixture->arena);
 }
 
 static void close_fixture(struct fixture *fixture)
@@ -29,7 +29,7 @@ static struct model_op make(struct fixture *fixture, const struct model *model, 
     while (model->functions[op.f] != NULL && strcmp(model->functions[op.f], f) != 0)
         op.f++;
     assert_non_null(model->functions[op.f]);
-    assert_true(model->prepare(&op, &fixture->values, &fixture->problem));
+    assert_true(model->prepare(&op, &fixture->space, &fixture->problem));
     return op;
 }
 
@@ -39,10 +39,12 @@ static struct value number(int64_t integer)
 }
 
 /* Steps, and checks on the way that is_pure and effect tell the truth. */
+static struct model_space no_space; /* effects are on single words */
+
 static bool step(const struct model *model, int64_t *state, const struct model_op *op)
 {
     int64_t before = *state, after = before;
-    bool may = model->step(&before, op, &after);
+    bool may = model->step(&before, op, &no_space, &after);
     struct model_effect effect = model->effect(op);
     assert_int_equal(may, effect.needs == MODEL_ANY || effect.needs == before);
     if (!may)
@@ -58,7 +60,7 @@ static void assert_described(const struct fixture *fixture, const struct model *
                              int64_t state, const char *expected)
 {
     struct buf text = BUF_INIT;
-    model->describe(&state, &fixture->values, &text);
+    model->describe(&state, &fixture->space, &text);
     assert_string_equal(buf_text(&text), expected);
     buf_free(&text);
 }
@@ -86,7 +88,7 @@ static void registers_hold_what_was_written(void **unused)
         assert_true(model->is_pure(&read_3));
         assert_false(model->is_pure(&write_3));
         struct model_op unknown = {.f = read_3.f, .known = false};
-        assert_true(model->prepare(&unknown, &fixture.values, &fixture.problem));
+        assert_true(model->prepare(&unknown, &fixture.space, &fixture.problem));
         assert_true(step(model, &state, &unknown));
         close_fixture(&fixture);
     }
@@ -115,7 +117,7 @@ static void cas_compares_whole_values(void **unused)
     assert_true(model->is_pure(&b_to_b));
     assert_false(model->is_pure(&a_to_b));
     struct model_op bad = {.f = a_to_b.f, .known = true, .input = number(5)};
-    assert_false(model->prepare(&bad, &fixture.values, &fixture.problem));
+    assert_false(model->prepare(&bad, &fixture.space, &fixture.problem));
     assert_contains(buf_text(&fixture.problem), "[old new], not 5");
     close_fixture(&fixture);
 }
@@ -158,14 +160,14 @@ static void values_get_numbers_once(void **unused)
     (void)unused;
     struct fixture fixture;
     open_fixture(&fixture);
-    assert_int_equal(value_table_id(&fixture.values, value_nil()), 0);
+    assert_int_equal(value_table_id(&fixture.space.values, value_nil()), 0);
     for (int64_t i = 0; i < 1000; i++)
-        assert_int_equal(value_table_id(&fixture.values, number(i * 7)), i + 1);
+        assert_int_equal(value_table_id(&fixture.space.values, number(i * 7)), i + 1);
     for (int64_t i = 0; i < 1000; i++)
-        assert_int_equal(value_table_id(&fixture.values, number(i * 7)), i + 1);
-    assert_int_equal(value_as_int(value_table_value(&fixture.values, 4)), 21);
-    assert_true(value_is_nil(value_table_value(&fixture.values, -1)));
-    assert_true(value_is_nil(value_table_value(&fixture.values, 5000)));
+        assert_int_equal(value_table_id(&fixture.space.values, number(i * 7)), i + 1);
+    assert_int_equal(value_as_int(value_table_value(&fixture.space.values, 4)), 21);
+    assert_true(value_is_nil(value_table_value(&fixture.space.values, -1)));
+    assert_true(value_is_nil(value_table_value(&fixture.space.values, 5000)));
     close_fixture(&fixture);
 }
 
