@@ -89,8 +89,8 @@ stale_reads_are_caught() {
     directory=$(newest_run)
     expect_run_files "$directory" 5
     expect_json "$directory/results.json" '^\.valid false' '^\.checkers\.linearizable\.valid false' \
-        '^\.checkers\.linearizable\.anomalies\.0\.certified true' \
-        '^\.checkers\.linearizable\.anomalies\.0\.text ".*read of [0-9]+ by process [0-9]+ .*(write of|cas from) [0-9]+'
+        '^\.checkers\.linearizable\.anomalies\.[0-9]+\.certified true' \
+        '^\.checkers\.linearizable\.anomalies\.[0-9]+\.text ".*the read of ([0-9]+|nil) by process [0-9]+ .*(write of|cas from) [0-9]+'
     expect_verified_faults "$directory" 1
     run ordeal check "$directory" --json
     expect_status 1
