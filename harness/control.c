@@ -150,8 +150,9 @@ static void log_agents(struct control *control)
             log_line(control->log, "%s: undid %s faults that an earlier run had left",
                      control->test->nodes[i].name, healed);
         if (i == 0 && firewall != NULL)
-            log_line(control->log, "agents run on %u nodes, firewalls through %s",
-                     control->test->node_count, firewall);
+            log_line(control->log, "agents run on %u node%s, firewalls through %s",
+                     control->test->node_count, control->test->node_count == 1 ? "" : "s",
+                     firewall);
     }
     arena_free(&arena);
 }

@@ -40,10 +40,11 @@ static enum err_code raise_or_attach(const struct plan *plan, enum reach_mode mo
     char took[32];
     clock_format_human(clock_monotonic_ns() - began_ns, took, sizeof took);
     if (cluster_was_up(reach->cluster))
-        log_line(log, "using local cluster %s: %zu nodes", plan->cluster, plan->node_count);
+        log_line(log, "using local cluster %s: %zu node%s", plan->cluster, plan->node_count,
+                 plan->node_count == 1 ? "" : "s");
     else
-        log_line(log, "raised local cluster %s: %zu nodes in %s", plan->cluster, plan->node_count,
-                 took);
+        log_line(log, "raised local cluster %s: %zu node%s in %s", plan->cluster, plan->node_count,
+                 plan->node_count == 1 ? "" : "s", took);
     return ERR_NONE;
 }
 

@@ -217,7 +217,8 @@ static enum err_code start_system(struct running *running, struct err *err)
     const struct system *system = running->plan->system;
     struct test *test = &running->test;
     node_set all = test_all_nodes(test);
-    log_line(running->log, "setting up %s on %u nodes", system->name, test->node_count);
+    log_line(running->log, "setting up %s on %u node%s", system->name, test->node_count,
+             test->node_count == 1 ? "" : "s");
     if (system->install(test, all, err) != ERR_NONE)
         return err_wrap(err, "install %s", system->name);
     if (system->wipe(test, all, err) != ERR_NONE)

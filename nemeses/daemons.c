@@ -18,16 +18,16 @@ static uint32_t daemon_count(const struct test *test)
     return count;
 }
 
-enum err_code daemons_check(const struct test *test, const char *nemesis, struct err *err)
+enum err_code daemons_check(const struct test *test, struct err *err)
 {
     const struct system *system = test->plan->system;
     uint32_t count = daemon_count(test);
     if (count == 0)
-        return err_set(err, ERR_UNSUPPORTED, "nemesis %s needs a system with daemons; %s has none",
-                       nemesis, system->name);
+        return err_set(err, ERR_CONFIG, "it needs a system with daemons; %s has none",
+                       system->name);
     if (count > DAEMONS_MAX)
-        return err_set(err, ERR_UNSUPPORTED, "nemesis %s can hit %d daemons a node; %s has %u",
-                       nemesis, DAEMONS_MAX, system->name, count);
+        return err_set(err, ERR_CONFIG, "it can hit %d daemons a node; %s has %u", DAEMONS_MAX,
+                       system->name, count);
     return ERR_NONE;
 }
 

@@ -15,8 +15,8 @@ struct daemons {
 #define DAEMON_BIT(state) (1u << (state))
 enum { DAEMON_ALIVE = DAEMON_BIT(DAEMON_RUNNING) | DAEMON_BIT(DAEMON_PAUSED) };
 
-/* Refuses systems that have no daemons (ERR_UNSUPPORTED). `nemesis` is the name in messages. */
-enum err_code daemons_check(const struct test *test, const char *nemesis, struct err *err);
+/* Refuses systems that have no daemons (ERR_CONFIG). */
+enum err_code daemons_check(const struct test *test, struct err *err);
 /* The daemons of the set `within` (NULL: all) on `nodes` that are in one of `states` now. */
 enum err_code daemons_in(struct test *test, node_set nodes, const struct daemons *within,
                          unsigned states, struct daemons *found, struct err *err);

@@ -17,7 +17,7 @@ struct state {
 
 static enum err_code check(struct test *test, struct err *err)
 {
-    enum err_code code = daemons_check(test, "kill", err);
+    enum err_code code = daemons_check(test, err);
     return code != ERR_NONE ? code : targets_check(test, "kill.targets", err);
 }
 

@@ -44,18 +44,17 @@ static enum err_code check_map(struct test *test, enum shape shape, struct err *
 static enum err_code check(struct test *test, struct err *err)
 {
     if (test->node_count < 2)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "nemesis partition needs 2 nodes or more; there is only %u",
+        return err_set(err, ERR_CONFIG, "it needs 2 nodes or more; there is only %u",
                        test->node_count);
     enum shape shape = wanted_shape(test);
     if (shape == SHAPE_PRIMARIES && test->plan->system->primaries == NULL)
-        return err_set(err, ERR_UNSUPPORTED,
+        return err_set(err, ERR_CONFIG,
                        "%s=primaries: the system %s cannot tell which nodes lead; choose another "
                        "shape",
                        option_shape, test->plan->system->name);
     if (shape != SHAPE_COUNT && test->node_count < shape_nodes_min(shape))
-        return err_set(err, ERR_UNSUPPORTED, "%s=%s needs %u nodes or more; there are %u",
-                       option_shape, shape_name(shape), shape_nodes_min(shape), test->node_count);
+        return err_set(err, ERR_CONFIG, "%s=%s needs %u nodes or more; there are %u", option_shape,
+                       shape_name(shape), shape_nodes_min(shape), test->node_count);
     return check_map(test, shape, err);
 }
 

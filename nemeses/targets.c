@@ -113,14 +113,14 @@ enum err_code targets_check(const struct test *test, const char *full_name, stru
         return parse_names(test, full_name, text, &nodes, err);
     case PRIMARIES:
         if (test->plan->system->primaries == NULL)
-            return err_set(err, ERR_UNSUPPORTED,
+            return err_set(err, ERR_CONFIG,
                            "%s=primaries: the system %s cannot tell which nodes lead; choose "
                            "another target",
                            full_name, test->plan->system->name);
         return ERR_NONE;
     case MINORITY_THIRD:
         if (targets_minority_third(test->node_count) == 0)
-            return err_set(err, ERR_UNSUPPORTED,
+            return err_set(err, ERR_CONFIG,
                            "%s=minority-third: below a third of %u nodes there is none; it needs 4 "
                            "nodes or more",
                            full_name, test->node_count);

@@ -27,7 +27,7 @@ enum err_code targets_find_node(const struct test *test, const char *where, cons
                                 uint32_t *node, struct err *err);
 
 /* Whether the value of the option `full_name` can be meant on these nodes: ERR_CONFIG for words
- * that mean nothing, ERR_UNSUPPORTED for what this cluster or system cannot do. */
+ * that mean nothing, and for what the plan's own system or number of nodes rules out. */
 enum err_code targets_check(const struct test *test, const char *full_name, struct err *err);
 
 /* Draws: {:targets :minority, :nodes ["n2" "n5"]}, or {:targets :primaries}. The option was

@@ -179,6 +179,8 @@ unfitting_plans() {
     expect_problem 254 "no node is called 'n9'"
     run_here --nemesis pause --set pause.targets=n1+n7
     expect_problem 254 "no node is called 'n7'"
+    run_here --nemesis partition --set partition.shape=minority-third
+    expect_problem 254 'nemesis partition: partition\.shape=minority-third needs 4 nodes or more; there are 3'
     run_here --local 2
     expect_problem 254 "cluster $cluster is up with 3 nodes, not 2" 'ordeal local down'
     run_here --cluster 'Not A Name'

@@ -265,10 +265,10 @@ static void partitions_that_cannot_be_are_refused_before_the_run(void **state)
         enum err_code code;
         const char *message;
     } bad[] = {
-        {1, "random", "", ERR_UNSUPPORTED, "needs 2 nodes or more; there is only 1"},
-        {2, "bridge", "", ERR_UNSUPPORTED, "partition.shape=bridge needs 3 nodes or more"},
-        {3, "minority-third", "", ERR_UNSUPPORTED, "needs 4 nodes or more; there are 3"},
-        {3, "primaries", "", ERR_UNSUPPORTED, "fake cannot tell which nodes lead"},
+        {1, "random", "", ERR_CONFIG, "needs 2 nodes or more; there is only 1"},
+        {2, "bridge", "", ERR_CONFIG, "partition.shape=bridge needs 3 nodes or more"},
+        {3, "minority-third", "", ERR_CONFIG, "needs 4 nodes or more; there are 3"},
+        {3, "primaries", "", ERR_CONFIG, "fake cannot tell which nodes lead"},
         {3, "map", "", ERR_CONFIG, "partition.map: it is empty"},
         {3, "map", "n1:n4", ERR_CONFIG, "partition.map: no node is called 'n4'"},
         {3, "random", "n1:n2", ERR_CONFIG, "partition.shape is random; set it to map"},
@@ -294,11 +294,11 @@ static void systems_without_daemons_are_refused(void **state)
     struct err err = ERR_INIT;
     fake->system.daemons = none;
     fake->system.name = "noop";
-    assert_int_equal(nemesis_kill.check(&fake->test, &err), ERR_UNSUPPORTED);
-    assert_string_equal(err.message, "nemesis kill needs a system with daemons; noop has none");
-    assert_int_equal(nemesis_pause.check(&fake->test, &err), ERR_UNSUPPORTED);
+    assert_int_equal(nemesis_kill.check(&fake->test, &err), ERR_CONFIG);
+    assert_string_equal(err.message, "it needs a system with daemons; noop has none");
+    assert_int_equal(nemesis_pause.check(&fake->test, &err), ERR_CONFIG);
     fake->system.daemons = NULL;
-    assert_int_equal(nemesis_pause.check(&fake->test, &err), ERR_UNSUPPORTED);
+    assert_int_equal(nemesis_pause.check(&fake->test, &err), ERR_CONFIG);
     fake_free(fake);
 }
 

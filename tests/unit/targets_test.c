@@ -121,8 +121,8 @@ static void what_cannot_be_meant_is_refused(void **state)
         {"majorty", ERR_CONFIG, "did you mean majority?"},
         {"n1+n9", ERR_CONFIG, "no node is called 'n9'; did you mean"},
         {"n1+zebra", ERR_CONFIG, "no node is called 'zebra'; the nodes are n1 and so on"},
-        {"primaries", ERR_UNSUPPORTED, "fake cannot tell which nodes lead"},
-        {"minority-third", ERR_UNSUPPORTED, "needs 4 nodes"},
+        {"primaries", ERR_CONFIG, "fake cannot tell which nodes lead"},
+        {"minority-third", ERR_CONFIG, "needs 4 nodes"},
     };
     struct fake_control *fake = fake_new(3);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
