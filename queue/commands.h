@@ -76,10 +76,7 @@ void commands_defect_applied(const struct state_result *result);
 bool commands_defect_replay(struct request *request, struct command_bytes queue);
 bool commands_defect_local(struct request *request, struct command_bytes queue, uint32_t count);
 #else
-static inline void commands_defect_applied(const struct state_result *result)
-{
-    (void)result;
-}
+#define commands_defect_applied NULL
 static inline bool commands_defect_replay(struct request *request, struct command_bytes queue)
 {
     (void)request;

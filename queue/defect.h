@@ -1,5 +1,5 @@
 /* Planted defects: each takes away one line of the argument why the queue keeps its promises, so
- * that the harness can be shown to convict every one of them.
+ * that the harness can be shown to convict every one of them. DEFECTS.md says which faults show it.
  *
  * A normal build has none: queue_defect() is the constant false there, the compiler removes what it
  * guards, and the names are not in the program, nor in its debugging symbols. They exist only with
@@ -13,7 +13,7 @@
 
 enum defect {
     DEFECT_ACK_BEFORE_FSYNC,   /* followers acknowledge, and a leader counts itself, before fsync */
-    DEFECT_VOTE_NOT_PERSISTED, /* a vote is given without being written */
+    DEFECT_VOTE_NOT_PERSISTED, /* terms and votes are used without being written */
     DEFECT_DISK_ID_IGNORED,    /* voters are told apart by node alone: an emptied disk votes */
     DEFECT_COMMIT_OLD_TERM,    /* entries of earlier terms are committed by counting copies */
     DEFECT_NO_CHECK_QUORUM,    /* no pre-vote, and a leader without a quorum stays one */

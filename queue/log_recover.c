@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "queue/bytes.h"
+#include "queue/defect.h"
 #include "queue/log_internal.h"
 
 /* What is above cannot have been counted up to, and sums with it would wrap. */
@@ -193,7 +194,8 @@ static enum disk_result read_segment(struct log *log, size_t place, struct recov
     recovery->segment = segment;
     recovery->any = false;
     bool last = place + 1 == log->segment_count;
-    bool lenient = log->options.sync == LOG_NO_SYNC && last;
+    bool lenient =
+        last && (log->options.sync == LOG_NO_SYNC || queue_defect(DEFECT_CUT_COMMITTED_TAIL));
     struct segment_end end;
     if (place > 0 && segment->next_index != log->runs.last + 1)
         return wrong(recovery, 0, "entries are missing before this segment", segment->next_index,

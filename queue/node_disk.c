@@ -1,5 +1,6 @@
 /* A node and its disk: loading at the start, founding a cluster, effects on log and meta. */
 #include "queue/bytes.h"
+#include "queue/defect.h"
 #include "queue/node.h"
 
 #include <poll.h>
@@ -211,7 +212,8 @@ static void save_meta(struct node *node, const struct raft_effect *effect)
     state.term = effect->meta.term;
     state.vote = effect->meta.vote;
     struct queue_error error;
-    if (meta_save(&node->storage.meta, &state, &error) != DISK_OK)
+    if (!queue_defect(DEFECT_VOTE_NOT_PERSISTED) &&
+        meta_save(&node->storage.meta, &state, &error) != DISK_OK)
         node_die("meta", &error);
     pend(node, effect->sequence, 0, false);
 }

@@ -416,7 +416,7 @@ struct raft *raft_open(const struct raft_options *options, const struct raft_sto
     /* Entries of a term can be durable before the term itself. Nothing was said in it yet, so no
      * vote is forgotten; but its leader must not be taken for one of a term to come. */
     uint64_t last_term = raft_window_term(raft, raft_last(raft));
-    if (last_term > raft->meta.term) {
+    if (last_term > raft->meta.term && !queue_defect(DEFECT_VOTE_NOT_PERSISTED)) {
         raft->meta.term = last_term;
         raft->meta.vote = 0;
         raft_persist_meta(raft);

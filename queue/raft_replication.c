@@ -164,7 +164,9 @@ static uint64_t quorum_match(struct raft *raft)
         }
         const struct peer *peer = raft_peer(raft, member->node, member->disk);
         if (raft_is_self(raft, member)) {
-            bool early = queue_defect(DEFECT_ACK_BEFORE_FSYNC);
+            /* But for its first entry, which is applied when it is known to lead. */
+            bool early =
+                queue_defect(DEFECT_ACK_BEFORE_FSYNC) && raft_last(raft) > raft->term_start;
             matches[voters++] = early ? raft_last(raft) : raft->persisted;
         } else {
             matches[voters++] = peer && !peer->suspect ? peer->match : 0;

@@ -13,6 +13,7 @@
 
 #include "queue/bytes.h"
 #include "queue/crc32c.h"
+#include "queue/defect.h"
 #include "queue/snapshot_internal.h"
 
 struct snapshot_writer {
@@ -148,13 +149,25 @@ static void make_aside(char aside[SNAPSHOT_NAME_BYTES], uint64_t index, uint64_t
     strcat(aside, DISK_ASIDE);
 }
 
+/* A name is on the disk before anybody relies on it. */
+static enum disk_result change_name(const struct disk *disk, const char *old, const char *new,
+                                    struct queue_error *error)
+{
+    if (!queue_defect(DEFECT_SNAPSHOT_NO_DIRSYNC))
+        return new != NULL ? disk_rename(disk, old, new, error) : disk_unlink(disk, old, error);
+    int failed = new != NULL ? disk->calls->rename(disk->context, old, new)
+                             : disk->calls->unlink(disk->context, old);
+    queue_error_set(error, "rename or unlink %.64s: %s", old, strerror(errno));
+    return failed ? DISK_FAILED : DISK_OK;
+}
+
 /* A snapshot is complete: gives it its name, and makes room. */
 static enum disk_result publish(const struct disk *disk, const char *aside, uint64_t index,
                                 uint64_t term, struct queue_error *error)
 {
     char name[SNAPSHOT_NAME_BYTES];
     snapshot_make_name(name, index, term);
-    enum disk_result result = disk_rename(disk, aside, name, error);
+    enum disk_result result = change_name(disk, aside, name, error);
     return result == DISK_OK ? snapshot_prune(disk, UINT64_MAX, error) : result;
 }
 
@@ -180,7 +193,7 @@ enum disk_result snapshot_prune(const struct disk *disk, uint64_t newest, struct
         if (index <= newest && kept < SNAPSHOT_KEEP)
             kept++;
         else
-            result = disk_unlink(disk, names.names[i - 1], error);
+            result = change_name(disk, names.names[i - 1], NULL, error);
     }
     disk_free_names(&names);
     return result;

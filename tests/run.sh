@@ -50,7 +50,8 @@ for kind in $kinds; do
     unit) for t in "$build"/tests/unit/*_test "$build"/tests/queue/*_test; do
         # Three real servers in a row of accidents: failed once in eight runs beside other load, and why is not known
         # yet. Until it is, it runs where it is asked for: make check-queue.
-        [ "$(basename "$t")" = cluster_test ] && [ -z "${ORDEAL_QUEUE_CLUSTER:-}" ] && continue
+        # defect_test, real servers as well, takes a minute.
+        case $(basename "$t") in cluster_test | defect_test) [ -z "${ORDEAL_QUEUE_CLUSTER:-}" ] && continue ;; esac
         [ -x "$t" ] && list+=("$t"); done ;;
     fuzz) for t in "$build"/tests/fuzz/*_fuzz; do [ -x "$t" ] && list+=("$t"); done ;;
     integration) jobs=1; for t in "$build"/tests/integration/*_test tests/integration/*_test.sh; do [ -x "$t" ] && list+=("$t"); done ;;

@@ -451,8 +451,13 @@ static void defects_are_in_the_defective_program_only(void **state)
     char command[1024];
     build = build ? build : "build/release";
     snprintf(command, sizeof command,
-             "grep -qaE 'ack-before-fsync|reply-replay|"
-             "keys-not-in-snapshot' %s/ordeal-queue",
+             "names=$(%s/ordeal-queue-defective --help | sed '1,/--defect/d' | tr -d ' '); "
+             "[ $(echo \"$names\" | wc -l) -eq 14 ] && echo \"$names\" | while read n; do "
+             "grep -qaF $n %s/ordeal-queue-defective && ! grep -qaF $n %s/ordeal-queue || exit 1; "
+             "done",
+             build, build, build);
+    assert_int_equal(run(command), 0);
+    snprintf(command, sizeof command, "nm %s/ordeal-queue | grep -qi 'queue_defect\\|DEFECT_'",
              build);
     assert_int_equal(run(command), 1);
     snprintf(command, sizeof command, "%s/ordeal-queue --help | grep -q defect", build);
