@@ -64,6 +64,7 @@ AGENT_OBJ := $(call obj,$(AGENT_SRC))
 LIB_OBJ := $(call obj,$(LIB_SRC)) $(BASE_OBJ)
 TESTS := $(call bin,$(TEST_SRC)) $(call bin,$(QUEUE_TEST_SRC))
 INTEGRATION := $(call bin,$(INTEGRATION_SRC))
+QUEUE_CLUSTER := $(call bin,$(wildcard tests/queue/cluster*_test.c tests/queue/defect_test.c))
 
 # One line a file; make V=1 shows the commands.
 ifeq ($(V),)
@@ -136,11 +137,12 @@ check: programs tests ## quick tests: no root, no network
 check-san:           ## the quick tests under address, undefined and thread sanitizers
 	+$(MAKE) SAN=address,undefined check
 	+$(MAKE) SAN=thread check
-check-root: programs $(INTEGRATION) ## tests that need root: namespaces, sshd, a real etcd
+check-root: programs $(INTEGRATION) $(QUEUE_CLUSTER) ## tests that need root: namespaces, sshd, a real etcd
 	@./tools/deps.sh demo
 	@tests/run.sh --build $(B) integration
 check-queue: programs tests ## the quick tests and three real queue servers under kills, pauses and lost disks
-	@ORDEAL_QUEUE_CLUSTER=1 tests/run.sh --build $(B) unit
+	@tests/run.sh --build $(B) unit
+	@tests/run.sh --build $(B) cluster
 check-all: check check-san check-root ## everything that CI runs
 conformance: programs ## recorded histories and their verdicts: HISTORIES=DIR with a MANIFEST.tsv, FAMILY=.. to choose
 	@tests/conformance.sh $(or $(HISTORIES),../shared/histories) $(FAMILY)

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -105,11 +104,14 @@ static int real_list(void *context, void (*found)(void *argument, const char *na
     return code == 0 ? 0 : -1;
 }
 
+/* A record lock is the process's own. One of flock() would live on in a child that a killed server
+ * forked and that has not run yet, and keep the next server out. */
 static int real_lock(void *context, const char *name)
 {
     int file = openat(directory_of(context), name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (file >= 0 && flock(file, LOCK_EX | LOCK_NB) != 0) {
-        int code = errno;
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (file >= 0 && fcntl(file, F_SETLK, &whole) != 0) {
+        int code = errno == EACCES || errno == EAGAIN ? EWOULDBLOCK : errno;
         close(file);
         errno = code;
         return -1;
@@ -145,16 +147,32 @@ static const struct disk_calls real_calls = {
     .random = real_random,
 };
 
+/* Or a power cut could take the whole directory away, with all that was synced in it. */
+static bool sync_parent(const struct disk *disk)
+{
+    int parent = openat(disk->directory, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool synced = parent >= 0 && fsync(parent) == 0;
+    if (parent >= 0)
+        close(parent);
+    return synced;
+}
+
 enum disk_result disk_open(struct disk *disk, const char *path, struct queue_error *error)
 {
     *disk = (struct disk){.calls = &real_calls, .context = disk, .directory = -1, .lock = -1};
-    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+    bool made = mkdir(path, 0700) == 0;
+    if (!made && errno != EEXIST) {
         queue_error_set(error, "make the data directory %.120s: %s", path, strerror(errno));
         return DISK_FAILED;
     }
     disk->directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (disk->directory < 0) {
         queue_error_set(error, "open the data directory %.120s: %s", path, strerror(errno));
+        return DISK_FAILED;
+    }
+    if (made && !sync_parent(disk)) {
+        queue_error_set(error, "sync the parent of %.120s: %s", path, strerror(errno));
+        disk_close(disk);
         return DISK_FAILED;
     }
     disk->lock = disk->calls->lock(disk->context, "lock");

@@ -6,12 +6,15 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "queue/config.h"
+
+enum { BIND_TRIES = 150, BIND_AGAIN_MS = 20 };
 
 bool loop_open(struct loop *loop, struct queue_error *error)
 {
@@ -84,6 +87,18 @@ static struct addrinfo *resolve(const char *host, uint32_t port, struct queue_er
     return found;
 }
 
+/* A child that a killed server had forked may not have run yet, and still hold the port. */
+static bool bind_soon(int file, const struct addrinfo *to)
+{
+    for (int tries = 0;; tries++) {
+        if (bind(file, to->ai_addr, to->ai_addrlen) == 0)
+            return true;
+        if (errno != EADDRINUSE || tries == BIND_TRIES)
+            return false;
+        poll(NULL, 0, BIND_AGAIN_MS);
+    }
+}
+
 int loop_listen(const char *address, uint32_t port, struct queue_error *error)
 {
     struct addrinfo *found = resolve(address, port, error);
@@ -93,7 +108,7 @@ int loop_listen(const char *address, uint32_t port, struct queue_error *error)
     int file = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (file >= 0)
         setsockopt(file, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (file < 0 || bind(file, found->ai_addr, found->ai_addrlen) != 0 || listen(file, 1024) != 0) {
+    if (file < 0 || !bind_soon(file, found) || listen(file, 1024) != 0) {
         queue_error_set(error, "listen on %.60s port %u: %s", address, port, strerror(errno));
         if (file >= 0)
             close(file);

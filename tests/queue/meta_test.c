@@ -42,21 +42,6 @@ static void terms_and_votes_are_kept(void **state)
     scratch_remove(path);
 }
 
-static void two_servers_cannot_share_a_directory(void **state)
-{
-    (void)state;
-    char *path = scratch_make();
-    struct disk one, two;
-    struct queue_error error;
-    assert_int_equal(disk_open(&one, path, &error), DISK_OK);
-    assert_int_equal(disk_open(&two, path, &error), DISK_REFUSED);
-    assert_non_null(strstr(error.message, "in use by another server"));
-    disk_close(&one);
-    assert_int_equal(disk_open(&two, path, &error), DISK_OK);
-    disk_close(&two);
-    scratch_remove(path);
-}
-
 static void a_directory_that_cannot_be_is_explained(void **state)
 {
     (void)state;
@@ -151,7 +136,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(terms_and_votes_are_kept),
-        cmocka_unit_test(two_servers_cannot_share_a_directory),
         cmocka_unit_test(a_directory_that_cannot_be_is_explained),
         cmocka_unit_test(no_power_cut_brings_an_old_vote_back),
         cmocka_unit_test(no_damage_to_one_slot_brings_an_old_vote_back),

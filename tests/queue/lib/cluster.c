@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -60,13 +61,27 @@ static bool port_free(unsigned port)
     return good;
 }
 
+/* A killed server's ports are free until it is started again: other tests must not take them for
+ * theirs. The lock ends with this process. */
+static bool reserve(unsigned base)
+{
+    char path[64];
+    mkdir("/tmp/ordeal-queue-ports", 01777);
+    snprintf(path, sizeof path, "/tmp/ordeal-queue-ports/%u", base);
+    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (file >= 0 && flock(file, LOCK_EX | LOCK_NB) == 0)
+        return true;
+    close(file);
+    return false;
+}
+
 /* Below the range from which the kernel takes ports for outgoing connections. */
 static unsigned find_ports(unsigned count)
 {
     static unsigned turn;
-    for (int attempt = 0; attempt < 200; attempt++) {
-        unsigned base = 12000 + ((unsigned)getpid() * 7 + turn++) % 1000 * 20;
-        unsigned port = base;
+    for (int attempt = 0; attempt < 480; attempt++) {
+        unsigned base = 20000 + ((unsigned)getpid() * 7 + turn++) % 480 * 20;
+        unsigned port = reserve(base) ? base : base + count + 1;
         while (port < base + count && port_free(port))
             port++;
         if (port == base + count)
@@ -163,19 +178,26 @@ int cluster_stop(struct cluster *cluster, unsigned node)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-void cluster_wipe(struct cluster *cluster, unsigned node)
+static void remove_directory(const char *path)
 {
-    char path[300], name[600];
-    cluster_path(cluster, node, path, sizeof path);
+    char name[900];
     DIR *directory = opendir(path);
     if (directory == NULL)
         return;
     for (struct dirent *file = readdir(directory); file != NULL; file = readdir(directory)) {
         snprintf(name, sizeof name, "%s/%s", path, file->d_name);
-        unlink(name);
+        if (file->d_name[0] != '.' && unlink(name) != 0)
+            remove_directory(name);
     }
     closedir(directory);
     rmdir(path);
+}
+
+void cluster_wipe(struct cluster *cluster, unsigned node)
+{
+    char path[300];
+    cluster_path(cluster, node, path, sizeof path);
+    remove_directory(path);
 }
 
 static void print_logs(struct cluster *cluster)
