@@ -138,7 +138,9 @@ static void advance(struct client *client)
         if (client->first == NULL)
             client->end = &client->first;
         client->count--;
-        if (client->watch.file < 0)
+        if (client->take != NULL)
+            client->take(client, request);
+        else if (client->watch.file < 0)
             session_reply(request);
         else
             buffer_append(&client->out, request->reply.data, request->reply.length);
@@ -198,7 +200,7 @@ void request_again(struct request *request)
     struct client *client = request->client;
     request->phase = REQUEST_QUEUED;
     request->results = request->accepted = request->stale = 0;
-    if (client->watch.file < 0) { /* its own node knows better where to ask */
+    if (client_is_session(client)) { /* its own node knows better where to ask */
         request->not_done = true;
         request_finish(request);
         return;
@@ -237,6 +239,9 @@ void request_expire(struct request *request)
     case REQUEST_FORWARDED:
         session_unlink(request);
         request_unknown(request);
+        break;
+    case REQUEST_SPOOLED:
+        drain_expire(request);
         break;
     case REQUEST_DONE:
         break;
@@ -340,9 +345,18 @@ void client_resume(struct client *client)
         parse(client);
         if (!client->dead)
             want_events(client);
-    } else if (client->first == NULL) {
+    } else if (client->first == NULL && client_is_session(client)) {
         client_close(client);
     }
+}
+
+void client_inject(struct client *client, const struct resp_slice *arguments, uint32_t count)
+{
+    struct request *request = request_new(client);
+    request_keep(request, arguments, count);
+    if (client->queued == NULL)
+        client->queued = request;
+    client_schedule(client);
 }
 
 void client_flush(struct client *client)
@@ -429,14 +443,15 @@ void client_close(struct client *client)
     }
     client->first = client->queued = NULL;
     client->end = &client->first;
-    *client->at = client->next;
+    if (client->at != NULL)
+        *client->at = client->next;
     if (client->next != NULL)
         client->next->at = client->at;
     if (client->watch.file >= 0) {
         loop_remove(&server->loop, &client->watch);
         close(client->watch.file);
         server->client_count--;
-    } else {
+    } else if (client_is_session(client)) {
         server->session_count--;
     }
     client->dead_next = server->dead;

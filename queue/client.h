@@ -22,6 +22,7 @@ enum request_phase {
     REQUEST_READING,   /* waits for the leader to be sure that it leads */
     REQUEST_PARKED,    /* waits for jobs */
     REQUEST_FORWARDED, /* with the leader */
+    REQUEST_SPOOLED,   /* in this node's spool, or on its way there: see drain.h */
     REQUEST_DONE,
 };
 
@@ -43,6 +44,7 @@ struct request {
     struct job_id id;
     bool has_id, barrier, async, not_done;
     uint32_t results, accepted, stale; /* of commands with several ids */
+    uint64_t decided;                  /* SPOOLED: the last number of the origin */
     struct get *get;
     struct resp_buffer reply;
 };
@@ -63,10 +65,18 @@ struct client {
     struct request *first, **end, *queued; /* queued: the first not started */
     uint32_t count, barriers;
     uint64_t requests, opened_ms;
+    /* Of the server's own client: what to do with a reply, which nobody else gets. */
+    void (*take)(struct client *client, struct request *request);
 };
 
 struct client *client_open(struct server *server, int file);
 void client_close(struct client *client);
+static inline bool client_is_session(const struct client *client)
+{
+    return client->watch.file < 0 && client->take == NULL;
+}
+/* A request of the server's own client, which copies the arguments. */
+void client_inject(struct client *client, const struct resp_slice *arguments, uint32_t count);
 /* Starts what can be started and parses what there is. */
 void client_resume(struct client *client);
 void client_flush(struct client *client);

@@ -8,8 +8,8 @@
 
 #include "queue/server.h"
 
-static const struct command_entry *const groups[] = {commands_job, commands_get, commands_query,
-                                                     commands_cluster, commands_admin};
+static const struct command_entry *const groups[] = {
+    commands_job, commands_get, commands_query, commands_cluster, commands_admin, commands_spool};
 
 const struct command_entry *commands_at(uint32_t index)
 {
@@ -183,7 +183,7 @@ void commands_refuse(struct request *request, const struct state_result *result)
 static bool refuse_early(struct request *request, struct resp_slice name, uint32_t count)
 {
     const struct command_entry *entry = request->entry;
-    if (entry == NULL) {
+    if (entry == NULL || ((entry->flags & COMMAND_INTERNAL) && request->client->watch.file >= 0)) {
         request_error(request, "ERR unknown command '%.*s'",
                       (int)(name.length < 64 ? name.length : 64), name.data);
         return true;
@@ -223,7 +223,7 @@ static bool start_elsewhere(struct request *request, const struct resp_slice *ar
     struct peer *leader = peers_find(&server->peers, server->node.leader);
     if (server->node.role == RAFT_LEADER)
         return false; /* soon */
-    if (request->client->watch.file < 0) {
+    if (client_is_session(request->client)) {
         request_again(request);
         return true;
     }

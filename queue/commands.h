@@ -6,12 +6,13 @@
 #include "queue/node.h"
 
 enum command_flag {
-    COMMAND_LOCAL = 1,   /* any node answers by itself */
-    COMMAND_READ = 2,    /* by the leader, from its state, once it is sure to lead: see `read` */
-    COMMAND_WRITE = 4,   /* by the leader, through the log */
-    COMMAND_ALONE = 8,   /* only when all before it are answered */
-    COMMAND_OPEN = 16,   /* without the password */
-    COMMAND_BLOCKS = 32, /* may wait as long as its client likes */
+    COMMAND_LOCAL = 1,     /* any node answers by itself */
+    COMMAND_READ = 2,      /* by the leader, from its state, once it is sure to lead: see `read` */
+    COMMAND_WRITE = 4,     /* by the leader, through the log */
+    COMMAND_ALONE = 8,     /* only when all before it are answered */
+    COMMAND_OPEN = 16,     /* without the password */
+    COMMAND_BLOCKS = 32,   /* may wait as long as its client likes */
+    COMMAND_INTERNAL = 64, /* from servers only */
 };
 
 struct command_entry {
@@ -34,7 +35,7 @@ struct command_entry {
 
 /* All of them, in groups by file; each ends with a NULL name. */
 extern const struct command_entry commands_job[], commands_get[], commands_query[],
-    commands_cluster[], commands_admin[];
+    commands_cluster[], commands_admin[], commands_spool[];
 const struct command_entry *commands_at(uint32_t index); /* NULL behind the last */
 
 bool commands_start(struct request *request, const struct resp_slice *arguments, uint32_t count);
@@ -69,6 +70,7 @@ void commands_syntax(struct request *request);
 bool commands_submit(struct request *request, const struct command *command);
 /* The refusal of a status as an error; the request is finished. */
 void commands_refuse(struct request *request, const struct state_result *result);
+bool commands_memory_full(struct server *server, size_t more);
 
 /* Planted defects (commands_defect.c); in a normal build there is nothing to call. */
 #ifdef ORDEAL_QUEUE_DEFECTS

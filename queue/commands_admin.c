@@ -181,8 +181,8 @@ static bool command(struct request *request, const struct resp_slice *arguments,
 {
     struct resp_writer writer = request_writer(request);
     uint32_t commands = 0;
-    while (commands_at(commands) != NULL)
-        commands++;
+    while (commands_at(commands) != NULL && !(commands_at(commands)->flags & COMMAND_INTERNAL))
+        commands++; /* those for servers only are the last */
     if (count > 1 && slice_is(arguments[1], "COUNT")) {
         resp_write_integer(&writer, commands);
     } else if (count > 1) {

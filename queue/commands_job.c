@@ -55,7 +55,9 @@ static bool add_option(struct request *request, struct added *added, struct resp
         return slice_name(value);
     }
     if (slice_is(name, "ID")) {
-        request->has_id = commands_parse_id(value, &request->id, &attempt);
+        static const struct job_id nobody;
+        request->has_id = commands_parse_id(value, &request->id, &attempt) &&
+                          memcmp(&request->id, &nobody, sizeof nobody) != 0;
         return request->has_id;
     }
     return false;
@@ -79,6 +81,7 @@ static bool parse_add(struct request *request, const struct resp_slice *argument
 {
     *added = (struct added){.command = {.type = COMMAND_ADD, .queue = slice_bytes(arguments[1])}};
     added->command.add.body = slice_bytes(arguments[2]);
+    const struct command_add *add = &added->command.add;
     bool good = slice_number(arguments[3], COMMAND_DURATION_MS_MAX, &added->timeout_ms);
     for (uint32_t i = 4; good && i < count; i++) {
         if (add_flag(added, arguments[i]))
@@ -92,8 +95,10 @@ static bool parse_add(struct request *request, const struct resp_slice *argument
         request_error(request, "ERR a queue's name has 1 to %u bytes", COMMAND_NAME_BYTES_MAX);
     } else if (arguments[2].length > COMMAND_BODY_BYTES_MAX) {
         request_error(request, "ERR a job's body has at most %u bytes", COMMAND_BODY_BYTES_MAX);
-    } else if (added->spool) {
-        request_error(request, "ERR SPOOL is not offered by this version");
+    } else if (added->spool && added->async) {
+        request_error(request, "ERR SPOOL and ASYNC exclude each other");
+    } else if (add->ttl_ms > 0 && add->delay_ms >= add->ttl_ms) {
+        request_error(request, "ERR the job's time to live would end before its delay");
     } else {
         if (!added->retry_given)
             added->command.add.retry_ms = RETRY_MS_DEFAULT;
@@ -115,7 +120,7 @@ static bool add_prepare(struct request *request, const struct resp_slice *argume
     return true;
 }
 
-static bool memory_full(struct server *server, size_t more)
+bool commands_memory_full(struct server *server, size_t more)
 {
     struct state_info info;
     if (server->config.memory_bytes_max == 0)
@@ -130,14 +135,30 @@ static bool add_start(struct request *request, const struct resp_slice *argument
     struct added added;
     if (!add_prepare(request, arguments, count) || !parse_add(request, arguments, count, &added))
         return true;
-    if (memory_full(server, arguments[2].length)) {
+    added.command.id = request->id;
+    if (added.spool) {
+        drain_add(&server->drain, request, &added.command, added.timeout_ms);
+        return true;
+    }
+    if (commands_memory_full(server, arguments[2].length)) {
         request_error(request, "OOM the queued jobs have reached max-memory; nothing was added");
         return true;
     }
     request->async = added.async;
-    added.command.id = request->id;
     commands_submit(request, &added.command);
     return true;
+}
+
+/* A node takes a job into its own spool whoever leads. */
+static bool add_local(const struct resp_slice *arguments, uint32_t count)
+{
+    for (uint32_t i = 4; i < count; i++) {
+        if (slice_is(arguments[i], "SPOOL"))
+            return true;
+        if (!slice_is(arguments[i], "ASYNC") && !slice_is(arguments[i], "DROP"))
+            i++; /* an option with a value */
+    }
+    return false;
 }
 
 static void add_result(struct request *request, const struct state_result *result)
@@ -374,12 +395,13 @@ const struct command_entry commands_job[] = {
     {.name = "ADDJOB",
      .usage =
          "queue body timeout-ms [DELAY s] [RETRY s] [TTL s] [DROP] [PRI 0-9] [MAXTRY n] [KEY k] "
-         "[KEYTTL s] [MAXLEN n] [ID id] [ASYNC]",
+         "[KEYTTL s] [MAXLEN n] [ID id] [ASYNC | SPOOL]",
      .arity = -4,
      .flags = COMMAND_WRITE,
      .start = add_start,
      .result = add_result,
-     .prepare = add_prepare},
+     .prepare = add_prepare,
+     .local = add_local},
     IDS("ACKJOB"),
     IDS("FASTACK"),
     {.name = "NACK",

@@ -22,6 +22,7 @@ static const struct config_setting settings[] = {
     {"election-timeout", "MS", "a leader silent for so long is replaced (1000)", false, false},
     {"snapshot-entries", "N", "write a snapshot after so many entries (100000)", false, true},
     {"snapshot-bytes", "BYTES", "or after so much log (268435456)", false, true},
+    {"spool-max", "BYTES", "refuse SPOOL when so much waits for the cluster (1g)", false, true},
     {"max-clients", "N", "further connections are refused (20000)", false, true},
     {"log-level", "LEVEL", "debug, info, warning or error (info)", false, true},
 };
@@ -43,6 +44,7 @@ void config_default(struct config *config)
                               .snapshot_entries = 100000,
                               .snapshot_bytes = 256 << 20,
                               .clients_max = 20000,
+                              .spool_bytes_max = 1 << 30,
                               .level = JOURNAL_INFO};
 }
 
@@ -178,6 +180,8 @@ static bool set_behaviour(struct config *config, const char *name, const char *v
         return read_number(value, 1, UINT64_MAX, &config->snapshot_entries);
     if (strcmp(name, "snapshot-bytes") == 0)
         return read_number(value, 1 << 10, UINT64_MAX, &config->snapshot_bytes);
+    if (strcmp(name, "spool-max") == 0)
+        return read_number(value, 0, UINT64_MAX, &config->spool_bytes_max);
     if (strcmp(name, "max-clients") == 0)
         return set_small(&config->clients_max, value, 1, 1 << 20);
     if (strcmp(name, "log-level") == 0)
@@ -270,6 +274,7 @@ void config_text(const struct config *config, const char *name, char *text, uint
         {"election-timeout", config->election_timeout_ms},
         {"snapshot-entries", config->snapshot_entries},
         {"snapshot-bytes", config->snapshot_bytes},
+        {"spool-max", config->spool_bytes_max},
         {"max-clients", config->clients_max},
     };
     const struct {

@@ -28,6 +28,7 @@ struct config {
     uint32_t election_timeout_ms;
     uint64_t snapshot_entries, snapshot_bytes; /* a snapshot is due after so much log */
     uint32_t clients_max;
+    uint64_t spool_bytes_max; /* 0: no bound */
     enum journal_level level;
 };
 

@@ -27,6 +27,7 @@ struct log_options {
     const struct disk *disk;
     const unsigned char *disk_id;
     uint64_t base_index, base_term; /* of the snapshot that the state starts from; 0, 0 for none */
+    bool begins_anywhere;           /* it belongs to no state: its first entry may be any */
     uint64_t segment_bytes;         /* 0: LOG_SEGMENT_BYTES; an entry too large gets a larger one */
     uint32_t frame_bytes;           /* 0: LOG_FRAME_BYTES */
     /* LOG_NO_SYNC: what is persisted is lost with the machine's power, though not with the process.

@@ -244,6 +244,8 @@ static enum disk_result term_at(struct log *log, uint64_t index, uint64_t *term,
 static enum disk_result align(struct log *log, struct queue_error *error)
 {
     uint64_t base = log->options.base_index, term = log->options.base_term;
+    if (log->options.begins_anywhere)
+        return DISK_OK;
     if (log->runs.first > base + 1) {
         queue_error_set(error, "the log begins at entry %llu, but the snapshot ends at %llu",
                         (unsigned long long)log->runs.first, (unsigned long long)base);

@@ -86,6 +86,11 @@ static uint32_t collect(struct server *server, struct number *numbers)
         {"given_back", true, server->counters.given_back},
         {"slow_clients_closed", true, server->counters.slow_closed},
         {"peers_refused", true, server->peers.refused},
+        {"spool_jobs", false, drain_jobs(&server->drain)},
+        {"spool_bytes", false, server->drain.spool.bytes},
+        {"spool_unusable", false, !server->drain.open},
+        {"spool_added", true, server->drain.spooled},
+        {"spool_handed_on", true, server->drain.handed_on},
     };
     uint32_t count = sizeof all / sizeof *all;
     memcpy(numbers, all, sizeof all);

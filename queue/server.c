@@ -251,6 +251,8 @@ static bool server_open(struct server *server, struct queue_error *error)
         return false;
     if (!node_open(&server->node, &server->config, &listener, error))
         return false;
+    if (!drain_open(&server->drain, server, error))
+        return false;
     if (!open_doors(server, error))
         return false;
     consider_founding(server);
@@ -319,6 +321,7 @@ static void turn(struct server *server)
     tick(server);
     resume_clients(server);
     commands_serve_waiters(server);
+    drain_turn(&server->drain, node_clock_ms());
     node_turn(&server->node);
     flush_clients(server);
     peers_flush(&server->peers);
@@ -363,6 +366,8 @@ static bool may_end(struct server *server, uint64_t *hand_at_ms)
     uint64_t now_ms = node_clock_ms();
     if (now_ms >= server->stop_at_ms)
         return true;
+    if (drain_busy(&server->drain))
+        return false;
     if (server->node.role != RAFT_LEADER || alone(server))
         return node_backlog_bytes(&server->node) == 0;
     if (now_ms >= *hand_at_ms) {
@@ -381,6 +386,7 @@ static void server_close(struct server *server)
         while (server->sessions[i] != NULL)
             client_close(server->sessions[i]);
     }
+    drain_close(&server->drain);
     resume_clients(server);
     flush_clients(server);
     client_free_dead(server);

@@ -7,6 +7,7 @@
 
 #include "queue/client.h"
 #include "queue/config.h"
+#include "queue/drain.h"
 #include "queue/loop.h"
 #include "queue/metrics.h"
 #include "queue/node.h"
@@ -32,6 +33,7 @@ struct server {
     struct node node;
     struct peers peers;
     struct metrics metrics;
+    struct drain drain;
     struct watch door, log_watch;
     struct waiters waiters;
     struct request *waiting;              /* all that are not answered yet */

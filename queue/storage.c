@@ -115,6 +115,7 @@ static enum disk_result open_log(struct storage *storage, struct queue_error *er
         .base_term = storage->has_snapshot ? header->term : 0,
         .segment_bytes = storage->options.segment_bytes,
         .frame_bytes = storage->options.frame_bytes,
+        .begins_anywhere = storage->options.begins_anywhere,
         .sync = storage->options.sync,
         .thread = storage->options.thread,
         .fatal = storage->options.fatal,

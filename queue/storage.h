@@ -21,6 +21,7 @@ struct storage_options {
     const struct storage_founding *founding;
     uint64_t segment_bytes; /* this and what follows: as in struct log_options */
     uint32_t frame_bytes;
+    bool begins_anywhere;
     enum log_sync sync;
     enum log_thread thread;
     void (*fatal)(void *context, const char *message);
