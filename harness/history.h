@@ -41,6 +41,7 @@ struct op {
     uint16_t f; /* into history.f_names */
     struct value value;
     struct value error; /* nil when there is none */
+    struct value extra; /* a map of what else a file said of the event, by its keys; nil */
     int64_t time_ns;
 };
 
@@ -56,7 +57,8 @@ struct history {
     int32_t *process;
     struct value *value;
     int64_t *time_ns;
-    uint32_t *error; /* into errors; 0 is none */
+    uint32_t *error;     /* into errors; 0 is none */
+    struct value *extra; /* NULL as long as no event has any */
     /* tables */
     const char **f_names;
     uint32_t f_count;
@@ -82,13 +84,14 @@ int32_t history_process_named(struct history *history, const char *keyword);
 /* The keyword of a negative process number, "nemesis" and so on. */
 const char *history_process_name(const struct history *history, int32_t process);
 
-/* Appends an event; its value and error are copied into the history's arena; op->index is ignored.
- * Returns the index. ERR_NOMEM in `*code` when memory or indices end (the event is not recorded).
+/* Appends an event; its value, error and extra keys are copied into the history's arena; op->index
+ * is ignored. Returns the index. ERR_NOMEM in `*code` when memory or indices end (the event is not
+ * recorded).
  */
 uint32_t history_append(struct history *history, const struct op *op, enum err_code *code);
 
-/* As history_append for readers of files: the value was made in the history's own arena and is kept
- * as it is (the error is still copied, since errors repeat). */
+/* As history_append for readers of files: value and extra keys were made in the history's own arena
+ * and are kept as they are (the error is still copied, since errors repeat). */
 uint32_t history_append_own(struct history *history, const struct op *op, enum err_code *code);
 
 /* The event at an index, gathered from the columns. */
@@ -119,6 +122,9 @@ const char *op_type_name(enum op_type type);
 /* Add a function's or a process's name as EDN: a keyword where it can be one, else as it was. */
 void history_print_f(const char *name, struct buf *out);
 void history_print_process(const struct history *history, int32_t process, struct buf *out);
+
+/* Adds the entries of op.extra as EDN, each behind a comma. */
+void history_print_extra(struct value extra, struct buf *out);
 
 /* Adds the event as one EDN map, in Jepsen's key order, without a newline. */
 void history_print_op(const struct history *history, uint32_t index, struct buf *out);

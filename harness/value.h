@@ -19,7 +19,7 @@
 #include "harness/base/buf.h"
 
 struct value {
-    uint64_t bits; /* private to value.c */
+    uint64_t bits; /* private to value.c, and to value_small */
 };
 
 enum value_kind {
@@ -45,6 +45,11 @@ enum value_kind {
 struct value value_nil(void);
 struct value value_bool(bool truth);
 struct value value_int(struct arena *arena, int64_t integer);
+/* The same for what is known to fit 61 bits, for inner loops. */
+static inline struct value value_small(int64_t integer)
+{
+    return (struct value){.bits = 1 | (uint64_t)integer << 3};
+}
 struct value value_double(struct arena *arena, double real);
 /* `kind` is a kind whose payload is text; the text is copied. */
 struct value value_text(struct arena *arena, enum value_kind kind, const char *text, size_t length);

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/histories/edn_escape.h"
+
 /* ---- Characters ---- */
 
 enum { BLANK = 1, DELIMITER = 2, DIGIT = 4, CONTROL = 8, END_OF_TOKEN = BLANK | DELIMITER };
@@ -60,7 +62,15 @@ static bool fail_token(struct edn_reader *reader, const char *at, const char *pr
 
 enum { NAMES_SLOTS = 8192, NAMES_MAX = NAMES_SLOTS / 2, NAME_BYTES_MAX = 40 };
 
+enum { RECENT_SLOTS = 64, RECENT_BYTES = 8 };
+
 struct edn_names {
+    /* Short keywords met lately, whole in one word with their colon: found without hashing. */
+    struct edn_recent {
+        uint64_t word, mask; /* mask 0: free */
+        unsigned length;
+        struct value value;
+    } recent[RECENT_SLOTS];
     struct edn_name {
         uint32_t hash;
         struct value value; /* nil: free */
@@ -233,71 +243,6 @@ static bool read_number(struct edn_reader *reader, const char *text, size_t leng
 
 /* ---- Strings ---- */
 
-static int hex4(const char *text)
-{
-    int64_t code;
-    return hexadecimal(text, 4, false, &code) ? (int)code : -1;
-}
-
-static void add_utf8(struct buf *out, unsigned code)
-{
-    if (code < 0x80) {
-        buf_add_char(out, (char)code);
-    } else if (code < 0x800) {
-        buf_add_char(out, (char)(0xc0 | code >> 6));
-        buf_add_char(out, (char)(0x80 | (code & 0x3f)));
-    } else if (code < 0x10000) {
-        buf_add_char(out, (char)(0xe0 | code >> 12));
-        buf_add_char(out, (char)(0x80 | (code >> 6 & 0x3f)));
-        buf_add_char(out, (char)(0x80 | (code & 0x3f)));
-    } else {
-        buf_add_char(out, (char)(0xf0 | code >> 18));
-        buf_add_char(out, (char)(0x80 | (code >> 12 & 0x3f)));
-        buf_add_char(out, (char)(0x80 | (code >> 6 & 0x3f)));
-        buf_add_char(out, (char)(0x80 | (code & 0x3f)));
-    }
-}
-
-/* \uXXXX, two of them for a code point past 16 bits; half a pair becomes U+FFFD. `at` is at the u;
- * the result is how many bytes were used, 0 when it is malformed. */
-static size_t add_unicode(struct buf *out, const char *at, const char *end)
-{
-    int first = end - at >= 5 ? hex4(at + 1) : -1;
-    if (first < 0)
-        return 0;
-    if (first >= 0xd800 && first < 0xdc00 && end - at >= 11 && at[5] == '\\' && at[6] == 'u') {
-        int second = hex4(at + 7);
-        if (second >= 0xdc00 && second < 0xe000) {
-            add_utf8(out,
-                     0x10000 + ((unsigned)(first - 0xd800) << 10) + (unsigned)(second - 0xdc00));
-            return 11;
-        }
-    }
-    add_utf8(out, first >= 0xd800 && first < 0xe000 ? 0xfffd : (unsigned)first);
-    return 5;
-}
-
-/* One escape; `at` is behind the backslash. The number of bytes used, 0 when there is no such. */
-static size_t add_escape(struct buf *out, const char *at, const char *end)
-{
-    static const char from[] = "\"\\ntrbf", to[] = "\"\\\n\t\r\b\f";
-    const char *known = *at == '\0' ? NULL : strchr(from, *at);
-    if (known != NULL) {
-        buf_add_char(out, to[known - from]);
-        return 1;
-    }
-    if (*at == 'u')
-        return add_unicode(out, at, end);
-    unsigned code = 0;
-    size_t used = 0;
-    while (used < 3 && at + used < end && at[used] >= '0' && at[used] <= '7')
-        code = code * 8 + (unsigned)(at[used++] - '0');
-    if (used == 0 || code > 0377)
-        return 0;
-    add_utf8(out, code);
-    return used;
-}
-
 static bool read_escaped(struct edn_reader *reader, const char *text, const char *end,
                          struct value *value)
 {
@@ -310,7 +255,7 @@ static bool read_escaped(struct edn_reader *reader, const char *text, const char
         text = plain_end;
         if (slash == NULL)
             break;
-        size_t used = add_escape(&out, slash + 1, end);
+        size_t used = edn_add_escape(&out, slash + 1, end);
         good = used > 0 || edn_fail(reader, slash, "an escape that EDN does not have");
         text = slash + 1 + used;
     }
@@ -405,32 +350,44 @@ static bool read_char(struct edn_reader *reader, struct value *value)
 
 /* ---- Collections and tags ---- */
 
-static bool push(struct edn_reader *reader, struct value value)
+static bool grow_stack(struct edn_reader *reader)
+{
+    size_t capacity = reader->stack_capacity == 0 ? 64 : reader->stack_capacity * 2;
+    struct value *stack = realloc(reader->stack, capacity * sizeof *stack);
+    if (stack == NULL)
+        return edn_fail(reader, reader->at, "out of memory for a collection");
+    reader->stack = stack;
+    reader->stack_capacity = capacity;
+    return true;
+}
+
+static inline bool push(struct edn_reader *reader, struct value value)
 {
     if (reader->skipping > 0)
         return true;
-    if (reader->stack_count == reader->stack_capacity) {
-        size_t capacity = reader->stack_capacity == 0 ? 64 : reader->stack_capacity * 2;
-        struct value *stack = realloc(reader->stack, capacity * sizeof *stack);
-        if (stack == NULL)
-            return edn_fail(reader, reader->at, "out of memory for a collection");
-        reader->stack = stack;
-        reader->stack_capacity = capacity;
-    }
+    if (reader->stack_count == reader->stack_capacity && !grow_stack(reader))
+        return false;
     reader->stack[reader->stack_count++] = value;
     return true;
 }
 
+static bool read_here(struct edn_reader *reader, struct value *value);
+
 static bool read_items(struct edn_reader *reader, enum value_kind kind, char close, size_t *count)
 {
     for (*count = 0;; (*count)++) {
-        int next = edn_next(reader);
+        /* One space, and then neither comment nor tag, is what stands between nearly all items. */
+        if (reader->at < reader->end && *reader->at == ' ')
+            reader->at++;
+        int next = reader->at < reader->end ? (unsigned char)*reader->at : -1;
+        if (next == -1 || next == ';' || next == '#' || (class_of((char)next) & BLANK))
+            next = edn_next(reader);
         if (next == close)
             break;
         struct value item;
         if (next == -1)
             return edn_fail_ended(reader, "the text ends inside a collection");
-        if (next < 0 || !edn_read(reader, &item) || !push(reader, item))
+        if (next < 0 || !read_here(reader, &item) || !push(reader, item))
             return false;
     }
     if (kind == VALUE_MAP && *count % 2 != 0)
@@ -534,10 +491,108 @@ static bool read_hash(struct edn_reader *reader, struct value *value)
     }
 }
 
+/* ---- The common values, quickly ---- */
+
+/* Integers of up to 18 digits, in the plain form. False leaves the reader where it was. */
+static inline bool quick_int(struct edn_reader *reader, struct value *value)
+{
+    const char *at = reader->at, *end = reader->end;
+    bool negative = *at == '-';
+    at += negative;
+    const char *first = at;
+    uint64_t sum = 0;
+    unsigned digit;
+    while (at < end && (digit = (unsigned)(unsigned char)*at - '0') < 10) {
+        sum = sum * 10 + digit;
+        at++;
+    }
+    size_t count = (size_t)(at - first);
+    if (at == end || count - 1 >= 18 || !(class_of(*at) & END_OF_TOKEN) ||
+        (*first == '0' && count > 1))
+        return false;
+    *value = value_small((int64_t)(negative ? 0 - sum : sum));
+    reader->at = at;
+    return true;
+}
+
+static inline struct edn_recent *recent_slot(struct edn_reader *reader)
+{
+    unsigned char first = (unsigned char)reader->at[1], second = (unsigned char)reader->at[2];
+    return &reader->names->recent[(first * 5u + second) % RECENT_SLOTS];
+}
+
+static inline uint64_t word_at(const char *at)
+{
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
+static inline bool quick_keyword(struct edn_reader *reader, struct value *value)
+{
+    if (reader->names == NULL || reader->end - reader->at <= RECENT_BYTES)
+        return false;
+    const struct edn_recent *recent = recent_slot(reader);
+    if (recent->mask == 0 || (word_at(reader->at) & recent->mask) != recent->word ||
+        !(class_of(reader->at[recent->length]) & END_OF_TOKEN))
+        return false;
+    *value = recent->value;
+    reader->at += recent->length;
+    return true;
+}
+
+/* A keyword that was read the long way, for the next time. */
+static void remember_keyword(struct edn_reader *reader, const char *text, struct value value)
+{
+    size_t length = (size_t)(reader->at - text);
+    if (reader->names == NULL || reader->skipping > 0 || length > RECENT_BYTES ||
+        value_kind(value) != VALUE_KEYWORD || reader->end - text <= RECENT_BYTES)
+        return;
+    struct edn_reader at_text = *reader;
+    at_text.at = text;
+    struct edn_recent *recent = recent_slot(&at_text);
+    recent->mask = length == RECENT_BYTES ? UINT64_MAX : (UINT64_C(1) << length * 8) - 1;
+    recent->word = word_at(text) & recent->mask;
+    recent->length = (unsigned)length;
+    recent->value = value;
+}
+
+static inline bool quick_nil(struct edn_reader *reader, struct value *value)
+{
+    if (reader->end - reader->at < 4 || memcmp(reader->at, "nil", 3) != 0 ||
+        !(class_of(reader->at[3]) & END_OF_TOKEN))
+        return false;
+    *value = value_nil();
+    reader->at += 3;
+    return true;
+}
+
 /* A byte at which a value begins. */
 static bool read_here(struct edn_reader *reader, struct value *value)
 {
-    switch (*reader->at) {
+    const char *text = reader->at;
+    switch (*text) {
+    case '-':
+    case '0':
+    case '1':
+    case '2':
+    case '3':
+    case '4':
+    case '5':
+    case '6':
+    case '7':
+    case '8':
+    case '9':
+        return quick_int(reader, value) || read_token(reader, value);
+    case ':':
+        if (quick_keyword(reader, value))
+            return true;
+        if (!read_token(reader, value))
+            return false;
+        remember_keyword(reader, text, *value);
+        return true;
+    case 'n':
+        return quick_nil(reader, value) || read_token(reader, value);
     case '"':
         return read_string(reader, value);
     case '[':

@@ -29,6 +29,7 @@ void history_free(struct history *history)
     free(history->value);
     free(history->time_ns);
     free(history->error);
+    free(history->extra);
     free(history->f_names);
     free(history->errors);
     free(history->process_names);
@@ -117,7 +118,8 @@ static bool grow(struct history *history)
         !grow_column(&history->process, capacity, sizeof *history->process) ||
         !grow_column(&history->value, capacity, sizeof *history->value) ||
         !grow_column(&history->time_ns, capacity, sizeof *history->time_ns) ||
-        !grow_column(&history->error, capacity, sizeof *history->error))
+        !grow_column(&history->error, capacity, sizeof *history->error) ||
+        (history->extra != NULL && !grow_column(&history->extra, capacity, sizeof *history->extra)))
         return false;
     history->capacity = capacity;
     return true;
@@ -137,13 +139,34 @@ static uint32_t error_id(struct history *history, struct value error)
     return history->error_count++;
 }
 
+/* Few histories have extra keys, so their column comes with the first. */
+static bool put_extra(struct history *history, uint32_t index, struct value extra)
+{
+    if (history->extra == NULL && value_is_nil(extra))
+        return true;
+    if (history->extra == NULL) {
+        history->extra = malloc((size_t)history->capacity * sizeof *history->extra);
+        if (history->extra == NULL)
+            return false;
+        for (uint32_t i = 0; i < index; i++)
+            history->extra[i] = value_nil();
+    }
+    history->extra[index] = extra;
+    return true;
+}
+
 uint32_t history_append_own(struct history *history, const struct op *op, enum err_code *code)
 {
     if (history->count == history->capacity && !grow(history)) {
         *code = ERR_NOMEM;
         return HISTORY_NONE;
     }
-    uint32_t index = history->count++;
+    uint32_t index = history->count;
+    if (!put_extra(history, index, op->extra)) {
+        *code = ERR_NOMEM;
+        return HISTORY_NONE;
+    }
+    history->count++;
     history->type[index] = (uint8_t)op->type;
     history->f[index] = op->f;
     history->process[index] = op->process;
@@ -157,8 +180,11 @@ uint32_t history_append_own(struct history *history, const struct op *op, enum e
 uint32_t history_append(struct history *history, const struct op *op, enum err_code *code)
 {
     uint32_t index = history_append_own(history, op, code);
-    if (index != HISTORY_NONE)
-        history->value[index] = value_copy(&history->arena, op->value);
+    if (index == HISTORY_NONE)
+        return index;
+    history->value[index] = value_copy(&history->arena, op->value);
+    if (history->extra != NULL)
+        history->extra[index] = value_copy(&history->arena, op->extra);
     return index;
 }
 
@@ -171,6 +197,7 @@ struct op history_op(const struct history *history, uint32_t index)
                        .f = history->f[index],
                        .value = history->value[index],
                        .error = history->errors[history->error[index]],
+                       .extra = history->extra == NULL ? value_nil() : history->extra[index],
                        .time_ns = history->time_ns[index]};
 }
 
@@ -343,6 +370,16 @@ void history_print_process(const struct history *history, int32_t process, struc
     }
 }
 
+void history_print_extra(struct value extra, struct buf *out)
+{
+    for (size_t i = 0; i + 1 < value_count(extra); i += 2) {
+        buf_add_text(out, ", ");
+        value_print(value_at(extra, i), out);
+        buf_add_char(out, ' ');
+        value_print(value_at(extra, i + 1), out);
+    }
+}
+
 void history_print_op(const struct history *history, uint32_t index, struct buf *out)
 {
     struct op op = history_op(history, index);
@@ -357,5 +394,6 @@ void history_print_op(const struct history *history, uint32_t index, struct buf 
         buf_add_text(out, ", :error ");
         value_print(op.error, out);
     }
+    history_print_extra(op.extra, out);
     buf_add_char(out, '}');
 }

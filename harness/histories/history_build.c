@@ -16,7 +16,7 @@ void history_notes_print(const struct history_notes *notes, struct buf *out)
     for (uint32_t i = 0; i < notes->key_count; i++)
         if (notes->keys[i].count > 0) {
             const char *before =
-                out->length > 0 && out->data[out->length - 1] != '\n' ? ", " : "ignored keys: ";
+                out->length > 0 && out->data[out->length - 1] != '\n' ? ", " : "other keys, kept: ";
             buf_printf(out, "%s:%s (%" PRIu64 ")", before, notes->keys[i].name,
                        notes->keys[i].count);
         }
@@ -61,16 +61,21 @@ enum event_field event_field_of(const char *key, size_t length)
     return (enum event_field)i;
 }
 
-void event_ignore(struct event_fields *fields, struct history_notes *notes, const char *key,
-                  size_t length)
+static void note_key(struct history_notes *notes, struct value key)
 {
     char name[NOTES_KEY_BYTES];
-    snprintf(name, sizeof name, "%.*s", (int)(length < sizeof name ? length : sizeof name), key);
+    const char *text = value_as_text(key);
+    size_t length = value_text_length(key);
+    if (length == 0) {
+        text = "(not a name)";
+        length = strlen(text);
+    }
+    snprintf(name, sizeof name, "%.*s", (int)(length < sizeof name ? length : sizeof name), text);
     uint32_t i = 0;
     while (i < notes->key_count && strcmp(notes->keys[i].name, name) != 0)
         i++;
-    if (i == NOTES_KEYS_MAX || fields->ignored_count == NOTES_KEYS_MAX) {
-        fields->ignored_others++;
+    if (i == NOTES_KEYS_MAX) {
+        notes->other_keys++;
         return;
     }
     if (i == notes->key_count) {
@@ -78,7 +83,7 @@ void event_ignore(struct event_fields *fields, struct history_notes *notes, cons
         notes->keys[i].count = 0;
         notes->key_count++;
     }
-    fields->ignored[fields->ignored_count++] = (uint16_t)i;
+    notes->keys[i].count++;
 }
 
 /* ---- Fields ---- */
@@ -112,10 +117,16 @@ static const char *take_type(struct history_builder *builder, const struct event
     struct value type = fields->values[FIELD_TYPE];
     if ((fields->given & 1 << FIELD_TYPE) == 0)
         return "an operation without :type";
+    struct builder_type *cached = &builder->type_cache[(type.bits >> 4) % 16];
+    if (cached->bits == type.bits && type.bits != 0) {
+        op->type = cached->type;
+        return NULL;
+    }
     const char *name = is_text(type) ? name_of(type) : "";
     for (unsigned i = OP_INVOKE; i <= OP_INFO; i++)
         if (strcmp(name, op_type_name((enum op_type)i)) == 0) {
             op->type = (enum op_type)i;
+            *cached = (struct builder_type){.bits = type.bits, .type = op->type};
             return NULL;
         }
     return complain(builder, ":type must be :invoke, :ok, :fail or :info", type);
@@ -299,6 +310,29 @@ void history_builder_init(struct history_builder *builder, struct history *histo
 void history_builder_free(struct history_builder *builder)
 {
     free(builder->open);
+    free(builder->extra);
+}
+
+void history_builder_begin(struct history_builder *builder, struct event_fields *fields)
+{
+    builder->extra_count = 0;
+    fields->given = 0;
+    memset(fields->values, 0, sizeof fields->values);
+}
+
+bool history_builder_extra(struct history_builder *builder, struct value key, struct value value)
+{
+    if (builder->extra_count + 2 > builder->extra_capacity) {
+        uint32_t capacity = builder->extra_capacity == 0 ? 16 : builder->extra_capacity * 2;
+        struct value *extra = realloc(builder->extra, capacity * sizeof *extra);
+        if (extra == NULL)
+            return false;
+        builder->extra = extra;
+        builder->extra_capacity = capacity;
+    }
+    builder->extra[builder->extra_count++] = key;
+    builder->extra[builder->extra_count++] = value;
+    return true;
 }
 
 const char *history_builder_add(struct history_builder *builder, const struct event_fields *fields)
@@ -322,9 +356,11 @@ const char *history_builder_add(struct history_builder *builder, const struct ev
         problem = give_process(builder, &op);
     if (problem != NULL)
         return problem;
-    for (uint32_t i = 0; i < fields->ignored_count; i++)
-        notes->keys[fields->ignored[i]].count++;
-    notes->other_keys += fields->ignored_others;
+    if (builder->extra_count > 0)
+        op.extra =
+            value_items(&builder->history->arena, VALUE_MAP, builder->extra, builder->extra_count);
+    for (uint32_t i = 0; i < builder->extra_count; i += 2)
+        note_key(notes, builder->extra[i]);
     enum err_code code;
     history_append_own(builder->history, &op, &code);
     return code == ERR_NONE ? NULL : "out of memory";

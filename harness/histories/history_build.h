@@ -26,13 +26,13 @@ struct history_notes {
     struct history_note_key {
         char name[NOTES_KEY_BYTES];
         uint64_t count;
-    } keys[NOTES_KEYS_MAX]; /* keys that were ignored */
+    } keys[NOTES_KEYS_MAX]; /* other keys, which the events keep */
     uint32_t key_count;
     uint64_t other_lines; /* of a log, that are no operations */
-    uint64_t other_keys;  /* ignored, beyond the first NOTES_KEYS_MAX names */
+    uint64_t other_keys;  /* beyond the first NOTES_KEYS_MAX names */
 };
 
-/* Adds one line a note: "ignored keys: :node (12), :link (3)". Nothing when there is none. */
+/* Adds one line a note: "other keys, kept: :node (12), :link (3)". Nothing when there is none. */
 void history_notes_print(const struct history_notes *notes, struct buf *out);
 
 enum event_field {
@@ -54,13 +54,7 @@ enum event_field event_field_of(const char *key, size_t length);
 struct event_fields {
     uint32_t given; /* bits by enum event_field */
     struct value values[FIELD_COUNT];
-    uint16_t ignored[NOTES_KEYS_MAX]; /* slots of notes.keys */
-    uint32_t ignored_count, ignored_others;
 };
-
-/* Remembers a key that is ignored; it counts when the operation is added. */
-void event_ignore(struct event_fields *fields, struct history_notes *notes, const char *key,
-                  size_t length);
 
 struct history_builder {
     struct history *history;
@@ -72,16 +66,28 @@ struct history_builder {
     } * open;
     uint32_t open_count, open_capacity;
     int32_t processes; /* given out so far */
+    /* by the bits of values that readers make once and use again */
     struct builder_f {
         uint64_t bits;
         uint16_t f;
     } f_cache[64];
+    struct builder_type {
+        uint64_t bits;
+        enum op_type type;
+    } type_cache[16];
+    struct value *extra; /* other keys and their values of the event being read */
+    uint32_t extra_count, extra_capacity;
     char problem[160];
 };
 
 void history_builder_init(struct history_builder *builder, struct history *history,
                           struct history_notes *notes);
 void history_builder_free(struct history_builder *builder);
+/* Begins an event: nothing is given yet. */
+void history_builder_begin(struct history_builder *builder, struct event_fields *fields);
+/* Another key of the event than those of enum event_field, to be kept with it; made in the
+ * history's arena. False when memory ended. */
+bool history_builder_extra(struct history_builder *builder, struct value key, struct value value);
 /* Adds the event. NULL, or what is wrong with it (lives until the next call). */
 const char *history_builder_add(struct history_builder *builder, const struct event_fields *fields);
 

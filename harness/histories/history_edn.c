@@ -8,83 +8,181 @@
 
 #include "harness/base/text.h"
 #include "harness/histories/edn.h"
+#include "harness/histories/history_text.h"
 
 /* ---- Reading ---- */
 
-struct reading {
-    struct source *source;
-    struct edn_reader edn;
-    struct history_builder builder;
-    char close;  /* what closes the history as a whole; 0 outside such a thing */
-    bool closed; /* it was closed */
-    bool began;
-    size_t done; /* bytes of the window that are dealt with */
-    size_t here; /* where in it the operation being read begins */
+/* Operations of a file tend to be written by one program: the same keys in the same order, with the
+ * same bytes between the values. What stood before each value of the operation before is looked for
+ * first; where it stands again the key need not be read. */
+enum { LAYOUT_PARTS = 16, LAYOUT_WORDS = 2, LAYOUT_BYTES = LAYOUT_WORDS * 8 };
+
+struct layout_part {
+    enum event_field field;
+    uint8_t length;                                    /* 0: nothing known */
+    uint64_t bytes[LAYOUT_WORDS], masks[LAYOUT_WORDS]; /* masks: of the `length` bytes */
+    struct value key;                                  /* of FIELD_COUNT */
 };
 
-enum step { STEP_ON, STEP_MORE, STEP_END, STEP_FAILED };
+struct edn_reading {
+    struct edn_reader edn;
+    struct layout_part layout[LAYOUT_PARTS];
+};
 
-static bool read_key(struct edn_reader *edn, struct event_fields *fields,
-                     struct history_notes *notes, enum event_field *field)
+static bool is_blank(char c)
+{
+    return c == ' ' || c == ',' || c == '\n' || c == '\t';
+}
+
+static const char *behind_blanks(const char *at)
+{
+    while (is_blank(*at)) /* something that is none follows */
+        at++;
+    return at;
+}
+
+/* Whether the bytes are blanks, one keyword and blanks, so that they mean the same wherever they
+ * stand behind a whole value. */
+static bool is_simple(const char *bytes, size_t length)
+{
+    size_t at = 0;
+    while (at < length && is_blank(bytes[at]))
+        at++;
+    if (at == length || bytes[at] != ':')
+        return false;
+    size_t name = at;
+    while (at < length && !is_blank(bytes[at]))
+        at++;
+    if (!edn_is_name(bytes + name, at - name) || at == length)
+        return false;
+    while (at < length && is_blank(bytes[at]))
+        at++;
+    return at == length;
+}
+
+static void learn(struct layout_part *part, enum event_field field, struct value key,
+                  const char *bytes, size_t length)
+{
+    part->length = 0;
+    if (length == 0 || length > LAYOUT_BYTES || !is_simple(bytes, length))
+        return;
+    part->field = field;
+    part->key = key;
+    part->length = (uint8_t)length;
+    memset(part->bytes, 0, sizeof part->bytes);
+    memset(part->masks, 0, sizeof part->masks);
+    memcpy(part->bytes, bytes, length);
+    memset(part->masks, 0xff, length);
+}
+
+/* Compares words: a call of memcmp for each few bytes would cost more than all the rest. */
+static inline bool stands_at(const struct layout_part *part, const char *at, const char *end)
+{
+    uint64_t words[LAYOUT_WORDS], differs = 0;
+    if (part->length == 0 || end - at <= LAYOUT_BYTES)
+        return false;
+    memcpy(words, at, sizeof words);
+    for (unsigned i = 0; i < LAYOUT_WORDS; i++)
+        differs |= (words[i] & part->masks[i]) ^ part->bytes[i];
+    return differs == 0;
+}
+
+static bool read_key(struct edn_reader *edn, struct value *key, enum event_field *field)
 {
     const char *text;
     size_t length;
-    struct value key = value_nil();
+    *key = value_nil();
+    *field = FIELD_COUNT;
     if (*edn->at == ':') {
         if (!edn_read_token(edn, &text, &length))
             return false;
-        text++;
-        length--;
-    } else {
-        if (!edn_read(edn, &key))
-            return false;
-        text = value_kind(key) == VALUE_STRING ? value_as_text(key) : "(not a keyword)";
-        length = strlen(text);
+        *field = event_field_of(text + 1, length - 1);
+        if (*field == FIELD_COUNT)
+            *key = value_text(edn->arena, VALUE_KEYWORD, text + 1, length - 1);
+        if (length > 1)
+            return true;
+        return edn->at == edn->end ? edn_fail_ended(edn, "the text ends inside an operation")
+                                   : edn_fail(edn, text, "a colon without a name");
     }
-    *field = event_field_of(text, length);
-    if (*field == FIELD_COUNT)
-        event_ignore(fields, notes, text, length);
+    if (!edn_read(edn, key))
+        return false;
+    if (value_kind(*key) == VALUE_STRING)
+        *field = event_field_of(value_as_text(*key), value_text_length(*key));
     return true;
 }
 
-/* `{` and what follows, up to `}`. */
-static bool read_fields(struct reading *reading, struct event_fields *fields)
+/* A key and the bytes up to its value. *more is false at the closing brace. */
+static bool read_to_value(struct edn_reader *edn, struct layout_part *part, enum event_field *field,
+                          struct value *key, bool *more)
 {
-    struct edn_reader *edn = &reading->edn;
+    const char *from = edn->at;
+    if (part != NULL && stands_at(part, from, edn->end)) {
+        edn->at = from + part->length;
+        *field = part->field;
+        *key = part->key;
+        return true;
+    }
+    int next = edn_next(edn);
+    if (next == '}') {
+        *more = false;
+        return true;
+    }
+    if (next == -1)
+        return edn_fail_ended(edn, "the text ends inside an operation");
+    const char *key_at = edn->at;
+    if (next < 0 || !read_key(edn, key, field))
+        return false;
+    next = edn_next(edn);
+    if (next == '}')
+        return edn_fail(edn, key_at, "a key without a value");
+    if (next == -1)
+        return edn_fail_ended(edn, "the text ends inside an operation");
+    if (part != NULL)
+        learn(part, *field, *key, from, (size_t)(edn->at - from));
+    return next >= 0;
+}
+
+/* `{` and what follows, up to `}`. */
+static bool read_fields(struct edn_reading *state, struct history_builder *builder,
+                        struct event_fields *fields)
+{
+    struct edn_reader *edn = &state->edn;
     edn->at++;
-    for (;;) {
-        enum event_field field;
-        int next = edn_next(edn);
-        if (next == '}')
+    for (unsigned i = 0;; i++) {
+        if (edn->at < edn->end && *edn->at == '}')
             break;
-        if (next == -1)
-            return edn_fail_ended(edn, "the text ends inside an operation");
-        const char *key_at = edn->at;
-        if (next < 0 || !read_key(edn, fields, reading->builder.notes, &field))
+        enum event_field field = FIELD_COUNT;
+        struct value key, value;
+        const char *from = edn->at;
+        bool more = true;
+        if (!read_to_value(edn, i < LAYOUT_PARTS ? &state->layout[i] : NULL, &field, &key, &more))
             return false;
-        if (edn_next(edn) == '}')
-            return edn_fail(edn, key_at, "a key without a value");
+        if (!more)
+            break;
+        if (!edn_read(edn, &value))
+            return false;
         if (field == FIELD_COUNT) {
-            if (!edn_skip(edn))
-                return false;
+            if (!history_builder_extra(builder, key, value))
+                return edn_fail(edn, from, "out of memory for an operation");
             continue;
         }
         if (fields->given & 1u << field)
-            return edn_fail(edn, key_at, "a key that this operation has already");
+            return edn_fail(edn, behind_blanks(from), "a key that this operation has already");
         fields->given |= 1u << field;
-        if (!edn_read(edn, &fields->values[field]))
-            return false;
+        fields->values[field] = value;
     }
     edn->at++;
     return true;
 }
 
 /* A map, or a record such as #jepsen.history.Op{...}. */
-static bool read_operation(struct reading *reading, int next)
+static bool read_operation(struct text_reading *reading, struct edn_reading *state, int next)
 {
-    struct edn_reader *edn = &reading->edn;
-    const char *begin = edn->at, *tag;
+    struct edn_reader *edn = &state->edn;
+    const char *begin = edn->at, *tag, *problem = text_expect_operation(reading);
     size_t tag_length;
+    if (problem != NULL)
+        return edn_fail(edn, begin, problem);
     if (next == '#') {
         edn->at++;
         if (!edn_read_token(edn, &tag, &tag_length) && edn->at < edn->end)
@@ -97,90 +195,46 @@ static bool read_operation(struct reading *reading, int next)
     }
     if (next != '{')
         return edn_fail(edn, begin, "expected an operation (a map)");
-    struct history_notes *notes = reading->builder.notes;
-    uint32_t keys_before = notes->key_count;
     struct event_fields fields;
-    fields.given = fields.ignored_count = fields.ignored_others = 0;
-    memset(fields.values, 0, sizeof fields.values);
-    if (!read_fields(reading, &fields)) {
-        notes->key_count = keys_before; /* the last may be half a key, at the window's end */
+    history_builder_begin(&reading->builder, &fields);
+    if (!read_fields(state, &reading->builder, &fields))
         return false;
-    }
-    const char *problem = history_builder_add(&reading->builder, &fields);
+    problem = history_builder_add(&reading->builder, &fields);
     return problem == NULL || edn_fail(edn, begin, problem);
 }
 
-/* Opens or closes the vector or list around the whole history. False when `next` is neither. */
-static bool take_bracket(struct reading *reading, int next)
+static enum text_found read_item(struct text_reading *reading, void *data, const char *text,
+                                 size_t length, struct text_place *place)
 {
-    if (!reading->began && (next == '[' || next == '(')) {
-        reading->close = next == '[' ? ']' : ')';
-    } else if (reading->close != 0 && next == reading->close) {
-        reading->close = 0;
-        reading->closed = true;
-    } else {
-        return false;
-    }
-    reading->edn.at++;
-    return true;
-}
-
-static enum step read_step(struct reading *reading)
-{
-    struct edn_reader *edn = &reading->edn;
-    struct source *source = reading->source;
-    edn_reader_text(edn, source->data + reading->done, source->length - reading->done);
+    struct edn_reading *state = data;
+    struct edn_reader *edn = &state->edn;
+    edn_reader_text(edn, text, length);
     int next = edn_next(edn);
-    reading->here = (size_t)(edn->at - source->data);
+    place->begin = edn->at;
     if (next == -1)
-        return source->end ? STEP_END : STEP_MORE;
-    bool good = next >= 0;
-    if (good && !take_bracket(reading, next))
-        good = reading->closed ? edn_fail(edn, edn->at, "something follows the end of the history")
-                               : read_operation(reading, next);
-    if (!good)
-        return edn->ended && !source->end ? STEP_MORE : STEP_FAILED;
-    reading->began = true;
-    reading->done = (size_t)(edn->at - source->data);
-    return STEP_ON;
-}
-
-static void tell_cut(struct reading *reading, const char *where)
-{
-    struct history *history = reading->builder.history;
-    uint64_t line, column;
-    source_locate(reading->source, reading->here, &line, &column);
-    history->cut = arena_printf(
-        &history->arena, "the text ends %s (line %" PRIu64 "): read %" PRIu32 " events up to there",
-        where, line, history->count);
+        return TEXT_NOTHING;
+    bool good = text_take_bracket(reading, next, "[(", "])");
+    if (good)
+        edn->at++;
+    else
+        good = next >= 0 && read_operation(reading, state, next);
+    place->at = edn->at;
+    if (!good) {
+        place->problem = edn->problem;
+        place->problem_at = edn->problem_at;
+        place->ended = edn->ended;
+    }
+    return good ? TEXT_ITEM : TEXT_FAILED;
 }
 
 enum err_code history_edn_read(struct source *source, struct history *history,
                                struct history_notes *notes, struct err *err)
 {
-    struct reading reading = {.source = source};
-    edn_reader_init(&reading.edn, &history->arena);
-    history_builder_init(&reading.builder, history, notes);
-    enum err_code code = source_fill(source, 0, err);
-    if (source->length >= 3 && memcmp(source->data, "\xef\xbb\xbf", 3) == 0)
-        reading.done = 3; /* a byte order mark */
-    enum step step = STEP_ON;
-    while (code == ERR_NONE && (step == STEP_ON || step == STEP_MORE)) {
-        step = read_step(&reading);
-        if (step == STEP_MORE) {
-            code = source_fill(source, reading.done, err);
-            reading.done = 0;
-        }
-    }
-    if (step == STEP_FAILED && reading.edn.ended)
-        tell_cut(&reading, "in the middle of an operation");
-    else if (step == STEP_FAILED)
-        code = source_error(source, (size_t)(reading.edn.problem_at - source->data), err,
-                            reading.edn.problem);
-    else if (code == ERR_NONE && reading.close != 0)
-        tell_cut(&reading, "before the bracket that closes the history");
-    history_builder_free(&reading.builder);
-    edn_reader_free(&reading.edn);
+    struct edn_reading state;
+    memset(state.layout, 0, sizeof state.layout);
+    edn_reader_init(&state.edn, &history->arena);
+    enum err_code code = history_text_read(source, read_item, &state, history, notes, err);
+    edn_reader_free(&state.edn);
     return code;
 }
 
@@ -275,6 +329,7 @@ static void add_op(const struct history *history, const struct op *op, struct bu
         buf_add_text(out, ", :error ");
         value_print(op->error, out);
     }
+    history_print_extra(op->extra, out);
     buf_add_text(out, "}\n");
 }
 

@@ -5,26 +5,35 @@
 #include <string.h>
 
 #include "harness/base/text.h"
+#include "harness/histories/history_text.h"
 
 /* ---- Reading ---- */
 
-struct reading {
-    struct source *source;
-    struct json_reader json;
-    struct history_builder builder;
-    bool open;   /* inside the array around all operations */
-    bool closed; /* behind it */
-    bool began;
-    size_t done; /* bytes of the window that are dealt with */
-    size_t here; /* where in it the operation being read begins */
-};
+/* A key that is no field: a keyword, as Jepsen's keys are. */
+static struct value extra_key(struct json_reader *json, const char *key, size_t length)
+{
+    return value_text(json->arena, VALUE_KEYWORD, key, length);
+}
 
-enum step { STEP_ON, STEP_MORE, STEP_END, STEP_FAILED };
+/* Keys that are no keywords come as entries of one "#extra". */
+static bool add_extra(struct json_reader *json, struct history_builder *builder, struct value key,
+                      const char *key_at, struct value value)
+{
+    if (strcmp(value_as_text(key), "#extra") != 0)
+        return history_builder_extra(builder, key, value) ||
+               json_reader_fail(json, key_at, "out of memory for an operation");
+    if (value_kind(value) != VALUE_MAP)
+        return json_reader_fail(json, key_at, "#extra must be an object");
+    for (size_t i = 0; i < value_count(value); i += 2)
+        if (!history_builder_extra(builder, value_at(value, i), value_at(value, i + 1)))
+            return json_reader_fail(json, key_at, "out of memory for an operation");
+    return true;
+}
 
 /* "key": value, with json->at at the key. */
-static bool read_field(struct reading *reading, struct event_fields *fields)
+static bool read_field(struct json_reader *json, struct history_builder *builder,
+                       struct event_fields *fields)
 {
-    struct json_reader *json = &reading->json;
     const char *key, *key_at = json->at;
     size_t length;
     if (*json->at != '"')
@@ -33,8 +42,9 @@ static bool read_field(struct reading *reading, struct event_fields *fields)
         return false;
     size_t colon = length > 0 && key[0] == ':';
     enum event_field field = event_field_of(key + colon, length - colon);
+    struct value extra = value_nil();
     if (field == FIELD_COUNT)
-        event_ignore(fields, reading->builder.notes, key + colon, length - colon);
+        extra = extra_key(json, key + colon, length - colon);
     else if (fields->given & 1u << field)
         return json_reader_fail(json, key_at, "a key that this operation has already");
     int next = json_reader_next(json);
@@ -47,7 +57,7 @@ static bool read_field(struct reading *reading, struct event_fields *fields)
     if (!json_reader_read(json, &value))
         return false;
     if (field == FIELD_COUNT)
-        return true;
+        return add_extra(json, builder, extra, key_at, value);
     fields->given |= 1u << field;
     if (field == FIELD_VALUE && json->way == JSON_PLAIN)
         value = json_name_micro_ops(json->arena, value);
@@ -56,9 +66,9 @@ static bool read_field(struct reading *reading, struct event_fields *fields)
 }
 
 /* `{` and what follows, up to `}`. */
-static bool read_fields(struct reading *reading, struct event_fields *fields)
+static bool read_fields(struct json_reader *json, struct history_builder *builder,
+                        struct event_fields *fields)
 {
-    struct json_reader *json = &reading->json;
     json->at++;
     int next = json_reader_next(json);
     if (next == '}') {
@@ -68,7 +78,7 @@ static bool read_fields(struct reading *reading, struct event_fields *fields)
     for (;;) {
         if (next == -1)
             return json_reader_fail_ended(json, "the text ends inside an operation");
-        if (!read_field(reading, fields))
+        if (!read_field(json, builder, fields))
             return false;
         next = json_reader_next(json);
         if (next == -1)
@@ -82,100 +92,55 @@ static bool read_fields(struct reading *reading, struct event_fields *fields)
     }
 }
 
-static bool read_operation(struct reading *reading)
+static bool read_operation(struct text_reading *reading, struct json_reader *json, int next)
 {
-    struct json_reader *json = &reading->json;
-    const char *begin = json->at;
-    struct history_notes *notes = reading->builder.notes;
-    uint32_t keys_before = notes->key_count;
+    const char *begin = json->at, *problem = text_expect_operation(reading);
     struct event_fields fields;
-    fields.given = fields.ignored_count = fields.ignored_others = 0;
-    memset(fields.values, 0, sizeof fields.values);
-    if (!read_fields(reading, &fields)) {
-        notes->key_count = keys_before;
+    if (problem == NULL && next != '{')
+        problem = "expected an operation (an object)";
+    if (problem != NULL)
+        return json_reader_fail(json, begin, problem);
+    history_builder_begin(&reading->builder, &fields);
+    if (!read_fields(json, &reading->builder, &fields))
         return false;
-    }
-    const char *problem = history_builder_add(&reading->builder, &fields);
+    problem = history_builder_add(&reading->builder, &fields);
     return problem == NULL || json_reader_fail(json, begin, problem);
 }
 
-static bool read_part(struct reading *reading, int next)
+static enum text_found read_item(struct text_reading *reading, void *state, const char *text,
+                                 size_t length, struct text_place *place)
 {
-    struct json_reader *json = &reading->json;
-    if (!reading->began && next == '[') {
-        reading->open = true;
-        json->at++;
-        return true;
-    }
-    if (reading->open && next == ']') {
-        reading->open = false;
-        reading->closed = true;
-        json->at++;
-        return true;
-    }
-    if (reading->closed)
-        return json_reader_fail(json, json->at, "something follows the end of the history");
-    if (next == ',' && reading->open) {
-        json->at++;
-        return true;
-    }
-    if (next != '{')
-        return json_reader_fail(json, json->at, "expected an operation (an object)");
-    return read_operation(reading);
-}
-
-static enum step read_step(struct reading *reading)
-{
-    struct json_reader *json = &reading->json;
-    struct source *source = reading->source;
-    json_reader_text(json, source->data + reading->done, source->length - reading->done);
+    struct json_reader *json = state;
+    json_reader_text(json, text, length);
     int next = json_reader_next(json);
-    reading->here = (size_t)(json->at - source->data);
+    while (next == ',' && reading->close != 0) {
+        json->at++;
+        next = json_reader_next(json);
+    }
+    place->begin = json->at;
     if (next == -1)
-        return source->end ? STEP_END : STEP_MORE;
-    if (!read_part(reading, next))
-        return json->ended && !source->end ? STEP_MORE : STEP_FAILED;
-    reading->began = true;
-    reading->done = (size_t)(json->at - source->data);
-    return STEP_ON;
-}
-
-static void tell_cut(struct reading *reading, const char *where)
-{
-    struct history *history = reading->builder.history;
-    uint64_t line, column;
-    source_locate(reading->source, reading->here, &line, &column);
-    history->cut = arena_printf(
-        &history->arena, "the text ends %s (line %" PRIu64 "): read %" PRIu32 " events up to there",
-        where, line, history->count);
+        return TEXT_NOTHING;
+    bool good = text_take_bracket(reading, next, "[", "]");
+    if (good)
+        json->at++;
+    else
+        good = read_operation(reading, json, next);
+    place->at = json->at;
+    if (!good) {
+        place->problem = json->problem;
+        place->problem_at = json->problem_at;
+        place->ended = json->ended;
+    }
+    return good ? TEXT_ITEM : TEXT_FAILED;
 }
 
 enum err_code history_json_read(struct source *source, enum json_way way, struct history *history,
                                 struct history_notes *notes, struct err *err)
 {
-    struct reading reading = {.source = source};
-    json_reader_init(&reading.json, &history->arena, way);
-    history_builder_init(&reading.builder, history, notes);
-    enum err_code code = source_fill(source, 0, err);
-    if (source->length >= 3 && memcmp(source->data, "\xef\xbb\xbf", 3) == 0)
-        reading.done = 3; /* a byte order mark */
-    enum step step = STEP_ON;
-    while (code == ERR_NONE && (step == STEP_ON || step == STEP_MORE)) {
-        step = read_step(&reading);
-        if (step == STEP_MORE) {
-            code = source_fill(source, reading.done, err);
-            reading.done = 0;
-        }
-    }
-    if (step == STEP_FAILED && reading.json.ended)
-        tell_cut(&reading, "in the middle of an operation");
-    else if (step == STEP_FAILED)
-        code = source_error(source, (size_t)(reading.json.problem_at - source->data), err,
-                            reading.json.problem);
-    else if (code == ERR_NONE && reading.open)
-        tell_cut(&reading, "before the bracket that closes the history");
-    history_builder_free(&reading.builder);
-    json_reader_free(&reading.json);
+    struct json_reader json;
+    json_reader_init(&json, &history->arena, way);
+    enum err_code code = history_text_read(source, read_item, &json, history, notes, err);
+    json_reader_free(&json);
     return code;
 }
 
@@ -187,6 +152,34 @@ static void add_name(struct buf *out, const char *key, const char *name)
 {
     buf_printf(out, ",\"%s\":", key);
     json_add_text(out, name, strlen(name));
+}
+
+/* Whether a key can stand beside the others as its name alone, and come back as it was. */
+static bool is_plain_key(struct value key)
+{
+    const char *name = value_as_text(key);
+    size_t length = value_text_length(key);
+    return value_kind(key) == VALUE_KEYWORD && name[0] != ':' && name[0] != '#' &&
+           strlen(name) == length && event_field_of(name, length) == FIELD_COUNT;
+}
+
+static void add_extra_keys(struct value extra, enum json_way way, struct buf *out)
+{
+    bool plain = true;
+    for (size_t i = 0; i < value_count(extra); i += 2)
+        plain = plain && is_plain_key(value_at(extra, i));
+    if (!plain) {
+        buf_add_text(out, ",\"#extra\":");
+        json_add_value(out, extra, way);
+        return;
+    }
+    for (size_t i = 0; i < value_count(extra); i += 2) {
+        const char *name = value_as_text(value_at(extra, i));
+        buf_add_char(out, ',');
+        json_add_text(out, name, strlen(name));
+        buf_add_char(out, ':');
+        json_add_value(out, value_at(extra, i + 1), way);
+    }
 }
 
 static void add_op(const struct history *history, const struct op *op, enum json_way way,
@@ -207,6 +200,7 @@ static void add_op(const struct history *history, const struct op *op, enum json
         buf_add_text(out, ",\"error\":");
         json_add_value(out, op->error, way);
     }
+    add_extra_keys(op->extra, way, out);
     buf_add_char(out, '}');
 }
 

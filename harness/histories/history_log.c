@@ -60,7 +60,8 @@ static const char *add_line(struct history_builder *builder, const struct part *
 {
     static const enum event_field fields_of[PARTS_MAX] = {FIELD_PROCESS, FIELD_TYPE, FIELD_F,
                                                           FIELD_VALUE, FIELD_ERROR};
-    struct event_fields fields = {.given = 0};
+    struct event_fields fields;
+    history_builder_begin(builder, &fields);
     for (size_t i = 0; i < count; i++) {
         if (parts[i].length == 0)
             continue;

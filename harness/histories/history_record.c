@@ -14,6 +14,7 @@ enum {
     DEFINE_F = 0x80,
     DEFINE_PROCESS = 0x81,
     DEFINE_ERROR = 0x82,
+    EXTRA = 0x83, /* of the event that follows */
 };
 
 /* First byte of a value. */
@@ -304,6 +305,13 @@ static bool put_event(struct record_encoder *encoder, struct record_bytes *out, 
 {
     bool has_error = !value_is_nil(op->error);
     uint32_t error = 0;
+    if (!value_is_nil(op->extra)) {
+        if (!record_reserve(out, SCALAR_MAX))
+            return false;
+        put_byte(out, EXTRA);
+        if (!put_value(encoder, out, op->extra, 0))
+            return false;
+    }
     if (has_error && !define_error(encoder, out, op->error, &error))
         return false;
     if (!record_reserve(out, EVENT_MAX + SCALAR_MAX))
@@ -661,14 +669,19 @@ bool record_decode(struct record_decoder *decoder, const unsigned char *payload,
     forget_lookups(decoder);
     while (good && *code == ERR_NONE && cursor.at < cursor.end) {
         unsigned tag = *cursor.at++;
-        if (tag >= DEFINE_F) {
+        if (tag == EXTRA) {
+            good = value_is_nil(op.extra) && get_value(&cursor, &history->arena, &op.extra, 0) &&
+                   value_kind(op.extra) == VALUE_MAP;
+        } else if (tag >= DEFINE_F) {
             good = get_definition(&cursor, tag);
         } else {
             good = ++seen <= count && get_event(&cursor, tag, &op);
             if (good)
                 history_append_own(history, &op, code);
+            op.extra = value_nil();
         }
     }
+    good = good && value_is_nil(op.extra);
     if (!good || *code != ERR_NONE || seen != count)
         history->count = before;
     return good && *code == ERR_NONE && seen == count;

@@ -67,8 +67,9 @@ struct value value_bool(bool truth)
 
 struct value value_int(struct arena *arena, int64_t integer)
 {
+    _Static_assert(TAG_INT == 1, "value_small makes the same");
     if (fits(integer, 61))
-        return (struct value){.bits = TAG_INT | (uint64_t)integer << 3};
+        return value_small(integer);
     assert(arena != NULL);
     struct box *box = arena_alloc(arena, sizeof *box);
     box->kind = VALUE_INT;

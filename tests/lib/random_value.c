@@ -97,6 +97,15 @@ struct value random_value(struct prng *prng, struct arena *arena, unsigned depth
     return value_double(arena, reals[prng_below(prng, sizeof reals / sizeof reals[0])]);
 }
 
+static struct value random_extra(struct prng *prng, struct arena *arena)
+{
+    struct value items[4] = {value_keyword(arena, "node"), random_exact_value(prng, arena, 1)};
+    bool named = prng_below(prng, 4) != 0;
+    items[2] = named ? value_keyword(arena, "op-index") : value_string(arena, "link");
+    items[3] = random_exact_value(prng, arena, 2);
+    return value_items(arena, VALUE_MAP, items, prng_below(prng, 2) == 0 ? 2 : 4);
+}
+
 void random_history(struct prng *prng, struct history *history, uint32_t count)
 {
     struct arena scratch = ARENA_INIT;
@@ -117,6 +126,8 @@ void random_history(struct prng *prng, struct history *history, uint32_t count)
             op.error = random_exact_value(prng, &scratch, 1);
         if (prng_below(prng, 20) == 0)
             op.process = history_process_named(history, i % 2 == 0 ? "checker" : "other");
+        if (prng_below(prng, 20) == 0)
+            op.extra = random_extra(prng, &scratch);
         enum err_code code;
         history_append(history, &op, &code);
     }
@@ -129,7 +140,7 @@ bool history_same(const struct history *a, const struct history *b, uint32_t cou
         struct op x = history_op(a, i), y = history_op(b, i);
         if (x.type != y.type || x.time_ns != y.time_ns ||
             strcmp(a->f_names[x.f], b->f_names[y.f]) != 0 || !value_equal(x.value, y.value) ||
-            !value_equal(x.error, y.error))
+            !value_equal(x.error, y.error) || !value_equal(x.extra, y.extra))
             return false;
         bool client = x.process >= 0;
         if (client != (y.process >= 0) || (client && x.process != y.process) ||

@@ -105,7 +105,7 @@ static void what_is_missing_has_defaults(void **state)
     struct buf words = BUF_INIT;
     history_notes_print(&notes, &words);
     assert_string_equal(words.data,
-                        "ignored keys: :node (2), :vlue (1)\n"
+                        "other keys, kept: :node (2), :vlue (1)\n"
                         "operations without :f, read as :txn: 2\n"
                         "operations without :time: 2\n"
                         "operations whose :index is not their position (from 0), which numbers "

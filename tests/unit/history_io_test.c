@@ -64,6 +64,32 @@ static void every_format_converts_to_every_other(void **state)
     expect_file("i.edn", edn);
 }
 
+static void keys_that_mean_nothing_here_survive(void **state)
+{
+    (void)state;
+    static const char kept[] =
+        "{:index 0, :time 5, :type :invoke, :process 0, :f :read, :value nil, :node \"n1\", "
+        ":op-index 7, :ts #inst \"2026-01-01\"}\n"
+        "{:index 1, :time 9, :type :ok, :process 0, :f :read, :value #my/tag [1], :error :late, "
+        ":exception {:via [{:type a.B, :at [c \"d\" 3]}]}, \"str\" 1, [1 2] #{3}}\n"
+        "{:index 2, :time 11, :type :info, :process :nemesis, :f :kill, :value nil}\n";
+    struct err err = ERR_INIT;
+    assert_ok(file_write("k.edn", kept, sizeof kept - 1, &err));
+    static const char *const chain[] = {"k.edn", "k.ordeal", "k.jsonl", "l.ordeal", "l.edn"};
+    for (int i = 0; i + 1 < 5; i++)
+        assert_int_equal(convert(chain[i], chain[i + 1], NULL, NULL), 0);
+    expect_file("l.edn", kept);
+    struct history history;
+    struct history_notes notes;
+    struct buf out = BUF_INIT;
+    assert_ok(history_load("k.edn", NULL, &history, &notes, &err));
+    history_notes_print(&notes, &out);
+    assert_non_null(strstr(buf_text(&out), "other keys, kept: :node (1), :op-index (1), :ts (1), "
+                                           ":exception (1), :str (1), :(not a name) (1)\n"));
+    buf_free(&out);
+    history_free(&history);
+}
+
 /* The command with files as its standard input and output; returns its exit status. */
 static int through_standard_streams(const char *in, const char *from, const char *out,
                                     const char *to)
@@ -257,6 +283,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(formats_are_told_by_names),
         cmocka_unit_test(every_format_converts_to_every_other),
+        cmocka_unit_test(keys_that_mean_nothing_here_survive),
         cmocka_unit_test(standard_input_and_output_convert),
         cmocka_unit_test(random_histories_convert_without_loss),
         cmocka_unit_test(run_directories_stand_for_their_history),
