@@ -302,6 +302,8 @@ static void check(const struct check_input *input, struct check_result *result)
     enum keyed keyed = input->keyed;
     if (keyed == KEYED_GUESS && session.model->keys == MODEL_KEYS_NONE)
         keyed = KEYED_NO;
+    if (session.model->keys == MODEL_KEYS_INSIDE && strcmp(engine, "auto") == 0)
+        keyed = KEYED_YES; /* the model says itself that its keys are objects of their own */
     lin_keys_split(&session.keys, input->history, keyed, &arena);
     if (session.keys.trouble.length > 0)
         check_verdict(result, VERDICT_UNKNOWN, "%s", buf_text(&session.keys.trouble));

@@ -60,10 +60,11 @@ enum model_container {
 
 /* The same object once more, changed in place: long orders are replayed in linear time. Lives in
  * the arena; `state` is the one that the history begins in. apply: false when the operation may not
- * happen now; it must say the same as step. */
+ * happen now, or when it cannot say; else step must allow it too. `took`: what a removal whose
+ * outcome is not known took out, where the order says so; else MODEL_ANY. */
 struct model_replay {
     void *(*open)(struct arena *arena, const struct model_space *space, const void *state);
-    bool (*apply)(void *object, const struct model_op *op);
+    bool (*apply)(void *object, const struct model_op *op, int64_t took);
 };
 
 /* Where the keys of a history of many objects are. */

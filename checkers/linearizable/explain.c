@@ -43,11 +43,17 @@ static void name_function(const struct lin_problem *problem, const struct lin_op
         return;
     }
     bool read = is_named(problem, op, "read");
-    struct value value = read && op->op.known ? op->op.output : op->op.input;
-    if (!read && value_is_nil(value))
+    struct value asked = op->op.input, answered = op->op.output;
+    if (read || (value_is_nil(asked) && op->op.known))
+        asked = op->op.known ? answered : asked;
+    if (!read && value_is_nil(asked))
         return;
     buf_add_text(out, " of ");
-    value_print(value, out);
+    value_print(asked, out);
+    if (!read && op->op.known && !value_is_nil(answered) && !value_equal(asked, answered)) {
+        buf_add_text(out, " that answered ");
+        value_print(answered, out);
+    }
 }
 
 static void name_op(const struct history *history, const struct lin_problem *problem,

@@ -48,12 +48,12 @@ enum { LIST_COUNT = sizeof lists / sizeof lists[0] };
 
 static void print_entry(const struct listed *list, const struct plugin *entry, struct buf *out)
 {
-    buf_printf(out, "  %-14s %s\n", entry->name, entry->summary);
+    buf_printf(out, "  %-17s %s\n", entry->name, entry->summary);
     if (list->options == NULL)
         return;
     for (const struct option *option = list->options(entry); option != NULL && option->name != NULL;
          option++)
-        buf_printf(out, "  %-14s   --set %s.%s=%s  %s\n", "", entry->name, option->name,
+        buf_printf(out, "  %-17s   --set %s.%s=%s  %s\n", "", entry->name, option->name,
                    option->choices != NULL ? option->choices : option->fallback, option->help);
 }
 
