@@ -138,7 +138,7 @@ check-san:           ## the quick tests under address, undefined and thread sani
 	+$(MAKE) SAN=address,undefined check
 	+$(MAKE) SAN=thread check
 check-root: programs $(INTEGRATION) $(QUEUE_CLUSTER) ## tests that need root: namespaces, sshd, a real etcd
-	@./tools/deps.sh demo
+	@./tools/deps.sh root
 	@tests/run.sh --build $(B) integration
 check-queue: programs tests ## the quick tests and three real queue servers under kills, pauses and lost disks
 	@tests/run.sh --build $(B) unit

@@ -2,6 +2,7 @@
 # tools/deps.sh WHAT: installs the Debian packages that are missing for WHAT:
 #   build   compile ordeal and its tests          demo   raise a local cluster of etcd nodes
 #   dev     what CI and contributors use beyond    all    build and demo
+#   root    the tests that need root, with the demo
 # It says what it installs and why before it does; when nothing is missing it says nothing and touches no network.
 set -u
 what=${1:-all}
@@ -35,6 +36,10 @@ demo() {
     need iptables "the fallback where the kernel has no nf_tables, and tests of it" command -v iptables
     need etcd-server "the system under test of the demo" command -v etcd
 }
+root() {
+    need nftables "tests look from outside at what firewalls are left" command -v nft
+    need sudo "tests of users who become root" command -v sudo
+}
 dev() {
     need clang "the second compiler, and the fuzzers" command -v clang
     need "libclang-rt-$(clang_version)-dev" "sanitizer and fuzzer runtimes of clang" fuzzer
@@ -45,8 +50,8 @@ clang_version() { (clang --version 2>/dev/null || apt-cache policy clang 2>/dev/
     sed -n 's/.*version \([0-9]*\)\..*/\1/p' | head -1; }
 
 case $what in
-build) build ;; demo) demo ;; dev) build; demo; dev ;; all) build; demo ;;
-*) echo "tools/deps.sh: '$what' is none of build, demo, dev, all" >&2; exit 1 ;;
+build) build ;; demo) demo ;; dev) build; demo; root; dev ;; root) demo; root ;; all) build; demo ;;
+*) echo "tools/deps.sh: '$what' is none of build, demo, root, dev, all" >&2; exit 1 ;;
 esac
 [ ${#missing[@]} -eq 0 ] && exit 0
 

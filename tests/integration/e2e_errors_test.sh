@@ -214,7 +214,7 @@ bad_plan_files() {
 
 # A machine where one logs in as somebody who may become root.
 sudo_user() {
-    command -v sudo useradd >/dev/null || skip "needs sudo and useradd"
+    { command -v sudo && command -v useradd; } >/dev/null || skip "needs sudo and useradd"
     local i key
     key=$(cat "/run/ordeal/clusters/$cluster/key.pub")
     for i in n1 n2 n3; do

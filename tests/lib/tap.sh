@@ -63,6 +63,8 @@ skip_everything() {
 need_cluster() {
     [ "$(id -u)" -eq 0 ] || skip_everything "needs root for a local cluster"
     command -v sshd >/dev/null || skip_everything "needs sshd (openssh-server)"
+    # Without it `leftovers` would see no rule, whatever is there.
+    command -v nft >/dev/null || skip_everything "needs nft (nftables)"
 }
 need_etcd() { command -v etcd >/dev/null || skip_everything "needs etcd (etcd-server)"; }
 have_report() { ordeal list reports | grep -q "^  $1 "; }
