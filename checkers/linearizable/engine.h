@@ -19,6 +19,8 @@ struct lin_answer {
     enum lin_limit limit;   /* UNKNOWN: what ended the search */
     uint32_t *order;        /* VALID: operations in order, the caller frees; or NULL */
     uint32_t order_count;   /* optional operations that are not in it did not happen */
+    uint32_t begin;         /* INVALID: the piece from here to the return of `at` has no order under
+                               free supply from any state, see window.h; LIN_NEVER: not known */
     uint64_t explored;      /* configurations looked at */
     uint32_t widest;        /* most configurations held at one event; 0 when the engine has none */
     const char *decided_by; /* the engine's stage, for the details */
@@ -31,7 +33,7 @@ struct lin_engine {
                    struct lin_answer *answer);
 };
 
-extern const struct lin_engine lin_engine_frontier, lin_engine_wgl;
+extern const struct lin_engine lin_engine_hiding, lin_engine_frontier, lin_engine_wgl;
 /* In the order of preference; NULL at the end. */
 extern const struct lin_engine *const lin_engines[];
 /* "auto": the first that suits the model. NULL when there is none of the name that suits. */
@@ -49,6 +51,29 @@ enum lin_wgl_mode {
 };
 void lin_wgl(const struct lin_problem *problem, unsigned mode, struct lin_budget *budget,
              struct lin_answer *answer);
+
+/* The search with hiding: see hiding.c. Only for models with an effect. Each rule that may be left
+ * out without losing an answer can be, and defects that once looked like rules can be planted, to
+ * try the tests: nothing but tests passes either. */
+enum lin_hiding_rule {
+    LIN_RULE_DOMINANCE = 1, /* better configurations push out worse ones */
+    LIN_RULE_DEAD = 2,      /* states that nobody will ask for are one */
+    LIN_RULE_TWINS = 4,     /* of compare-and-sets that do the same the sooner return goes first */
+    LIN_RULE_TOKENS = 8,    /* no more places for a value than there are needs */
+};
+enum lin_hiding_defect {
+    LIN_DEFECT_TOKEN_CAP = 1,     /* a place counts by its own needs alone */
+    LIN_DEFECT_HAND_OVER = 2,     /* the better takes over what the worse has used */
+    LIN_DEFECT_FREE_IS_EARLY = 4, /* places are left out for supply that came after them */
+};
+struct lin_hiding_options {
+    bool is_free;     /* optional operations without limit once invoked: INVALID is certain */
+    uint32_t width;   /* most configurations kept after a return, at first; 0: all */
+    unsigned without; /* rules */
+    unsigned defects;
+};
+void lin_hiding(const struct lin_problem *problem, const struct lin_hiding_options *options,
+                struct lin_budget *budget, struct lin_answer *answer);
 
 /* The frontier search. See frontier.c for the modes. */
 enum lin_supply { LIN_SUPPLY_EXACT, LIN_SUPPLY_FREE };

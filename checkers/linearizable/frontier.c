@@ -622,6 +622,7 @@ void lin_frontier(const struct lin_problem *problem, const struct lin_frontier_o
     struct frontier f = {.problem = problem, .options = options, .budget = budget};
     *answer = (struct lin_answer){.verdict = VERDICT_UNKNOWN,
                                   .at = LIN_NEVER,
+                                  .begin = LIN_NEVER,
                                   .limit = LIN_LIMIT_MEMORY,
                                   .decided_by = options->supply == LIN_SUPPLY_FREE
                                                     ? "frontier, free supply"
@@ -674,7 +675,7 @@ static void search_frontier(const struct lin_problem *problem, struct lin_budget
                             struct lin_answer *answer)
 {
     static const uint32_t beams[] = {8, 64, 512};
-    *answer = (struct lin_answer){.verdict = VERDICT_UNKNOWN, .at = LIN_NEVER};
+    *answer = (struct lin_answer){.verdict = VERDICT_UNKNOWN, .at = LIN_NEVER, .begin = LIN_NEVER};
     const struct lin_frontier_options exact = {.supply = LIN_SUPPLY_EXACT};
     if (!has_optional(problem)) {
         (void)attempt(problem, exact, *budget, answer);

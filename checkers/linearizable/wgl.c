@@ -413,6 +413,7 @@ void lin_wgl(const struct lin_problem *problem, unsigned mode, struct lin_budget
     struct wgl wgl = {.problem = problem, .budget = budget, .mode = mode};
     *answer = (struct lin_answer){.verdict = VERDICT_UNKNOWN,
                                   .at = LIN_NEVER,
+                                  .begin = LIN_NEVER,
                                   .limit = LIN_LIMIT_MEMORY,
                                   .decided_by = "wgl"};
     uint32_t blocked = 0;

@@ -1,5 +1,6 @@
 /* The engines agree with brute force on small histories, with each other on larger ones, and with
  * how a history was made on long ones. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -125,6 +126,48 @@ static void judge(const char *what, const struct subject *subject, struct lin_an
     answer->order = NULL;
 }
 
+/* The search with hiding in one way; the certain side of what it says must be as expected. */
+static void agree_hiding(const struct subject *subject, struct lin_hiding_options options,
+                         enum verdict expected, bool exact, const struct lin_text_op *ops,
+                         size_t count)
+{
+    struct lin_answer answer;
+    struct lin_budget budget = subject->budget;
+    char what[96];
+    snprintf(what, sizeof what, "hiding, width %u, free %d, without %x", options.width,
+             options.is_free, options.without);
+    lin_hiding(&subject->problem, &options, &budget, &answer);
+    if (exact || answer.verdict != VERDICT_UNKNOWN)
+        judge(what, subject, &answer, expected, true, ops, count);
+}
+
+static void agree_hiding_all(const struct subject *subject, enum verdict expected, uint32_t first,
+                             const struct lin_text_op *ops, size_t count)
+{
+    static const unsigned without[] = {0,
+                                       LIN_RULE_DOMINANCE,
+                                       LIN_RULE_DEAD,
+                                       LIN_RULE_TWINS,
+                                       LIN_RULE_TOKENS,
+                                       LIN_RULE_DOMINANCE | LIN_RULE_DEAD | LIN_RULE_TWINS |
+                                           LIN_RULE_TOKENS};
+    static uint32_t turn; /* all rules every time, and without some in turn */
+    for (size_t i = 0; i < 2; i++) {
+        struct lin_hiding_options options = {.without = i == 0 ? 0 : without[turn % 6]};
+        agree_hiding(subject, options, expected, true, ops, count);
+        options.is_free = true;
+        agree_hiding(subject, options, expected, false, ops, count);
+    }
+    agree_hiding(subject, (struct lin_hiding_options){.width = 1 + ++turn % 3}, expected, true, ops,
+                 count);
+    struct lin_answer answer;
+    struct lin_budget budget = subject->budget;
+    lin_engine_hiding.search(&subject->problem, &budget, &answer);
+    if (expected == VERDICT_INVALID) /* it stops at the first return that cannot be */
+        assert_int_equal(answer.at, first);
+    judge("the engine hiding", subject, &answer, expected, true, ops, count);
+}
+
 /* Every way of asking agrees with `expected`, exactly or on its certain side. */
 static void agree_all(const struct lin_text_op *ops, size_t count, enum verdict expected)
 {
@@ -156,6 +199,7 @@ static void agree_all(const struct lin_text_op *ops, size_t count, enum verdict 
                  &answer);
     if (answer.verdict != VERDICT_UNKNOWN)
         judge("frontier, beam", &subject, &answer, expected, true, ops, count);
+    agree_hiding_all(&subject, expected, wgl.at, ops, count);
     close_subject(&subject);
 }
 
@@ -174,10 +218,10 @@ enum { SMALL = 4000, MIDDLE = 60, LONG = 2 };
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 enum { SMALL = 4000, MIDDLE = 60, LONG = 2 };
 #else
-enum { SMALL = 120000, MIDDLE = 600, LONG = 6 };
+enum { SMALL = 60000, MIDDLE = 600, LONG = 6 };
 #endif
 #else
-enum { SMALL = 120000, MIDDLE = 600, LONG = 6 };
+enum { SMALL = 60000, MIDDLE = 600, LONG = 6 };
 #endif
 
 static struct lin_random draw_shape(struct prng *prng, uint32_t ops_least, uint32_t ops_most)
@@ -285,6 +329,12 @@ static void long_valid_histories_are_found_valid(void **state)
         struct lin_answer answer;
         lin_engine_frontier.search(&subject.problem, &subject.budget, &answer);
         judge("engine", &subject, &answer, VERDICT_VALID, true, ops, random.ops);
+        lin_engine_hiding.search(&subject.problem, &subject.budget, &answer);
+        judge("hiding", &subject, &answer, VERDICT_VALID, true, ops, random.ops);
+        lin_hiding(&subject.problem, &(struct lin_hiding_options){.is_free = true}, &subject.budget,
+                   &answer);
+        if (answer.verdict != VERDICT_UNKNOWN)
+            judge("hiding, free", &subject, &answer, VERDICT_VALID, true, ops, random.ops);
         close_subject(&subject);
         size_t count = lin_random_bad_tail(ops, random.ops);
         open_subject(&subject, ops, count);
@@ -306,8 +356,9 @@ static void every_shortage_of_memory_is_survived(void **state)
     struct lin_random random = {
         .ops = 60, .clients = 6, .values = 3, .info = 0.1, .cas = 0.3, .write = 0.3};
     lin_random_valid(&prng, &random, ops);
-    const struct lin_engine *const engines[] = {&lin_engine_wgl, &lin_engine_frontier};
-    for (int i = 0; i < 2; i++) {
+    const struct lin_engine *const engines[] = {&lin_engine_wgl, &lin_engine_frontier,
+                                                &lin_engine_hiding};
+    for (int i = 0; i < 3; i++) {
         int unknown = 0;
         enum verdict verdict = VERDICT_UNKNOWN;
         for (size_t limit = 1; verdict == VERDICT_UNKNOWN; limit += 1 + limit / 50) {

@@ -30,13 +30,13 @@ static enum verdict judge(const struct history *history, const char *model, cons
 
 static void check_file(const char *path, const char *model, enum verdict expected)
 {
-    static const char *const engines[] = {"auto", "frontier", "wgl"};
+    static const char *const engines[] = {"auto", "hiding", "frontier", "wgl"};
     struct history history;
     struct err err = ERR_INIT;
     struct buf reason = BUF_INIT;
     assert_ok(history_load(path, NULL, &history, NULL, &err));
     assert_ok(history_pair(&history, &err));
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         enum verdict verdict = judge(&history, model, engines[i], &reason);
         if (verdict != expected)
             fail_msg("%s by %s: %s, not %s: %s", path, engines[i], verdict_name(verdict),
