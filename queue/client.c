@@ -11,6 +11,7 @@
 
 #include "queue/commands.h"
 #include "queue/server.h"
+#include "queue/tls.h"
 
 enum {
     RECEIVE_BYTES = 64 << 10,
@@ -365,8 +366,11 @@ void client_flush(struct client *client)
         return;
     bool paused = buffer_length(&client->out) >= OUTPUT_BYTES_PAUSE;
     long sent = 0;
+    if (client->tls != NULL && !tls_ready(client->tls))
+        return;
     do
-        sent = buffer_send(&client->out, client->watch.file);
+        sent = client->tls != NULL ? tls_send(client->tls, &client->out)
+                                   : buffer_send(&client->out, client->watch.file);
     while (sent > 0 && buffer_length(&client->out) > 0);
     bool stuck = buffer_length(&client->out) > OUTPUT_BYTES_MAX;
     if (stuck) {
@@ -384,9 +388,54 @@ void client_flush(struct client *client)
     want_events(client);
 }
 
+/* False: not now, or never; the client may be closed. */
+static bool guess(struct client *client)
+{
+    static const char refused[] = "-ERR this port speaks TLS only\r\n";
+    struct server *server = client->server;
+    enum tls_guess said = tls_guess(client->watch.file);
+    if (said == TLS_GUESS_NONE_YET)
+        return false;
+    client->guessing = false;
+    if (said == TLS_GUESS_TLS)
+        client->tls = tls_open(server->tls, client->watch.file, false);
+    else if (said == TLS_GUESS_PLAIN && server->config.tls == CONFIG_TLS_REQUIRED)
+        (void)!send(client->watch.file, refused, sizeof refused - 1, MSG_NOSIGNAL);
+    else if (said == TLS_GUESS_PLAIN)
+        return true;
+    if (client->tls == NULL)
+        client_close(client);
+    return client->tls != NULL;
+}
+
+/* True once it is done. A few steps a turn, whoever asks for how many: the others wait for the next
+ * turn, and those who are past their handshake do not wait for them. */
+static bool shake_hands(struct client *client)
+{
+    char why[128];
+    struct server *server = client->server;
+    if (server->handshakes >= SERVER_HANDSHAKES_MAX)
+        return false;
+    server->handshakes++;
+    int done = tls_handshake(client->tls, why, sizeof why);
+    if (done < 0) {
+        server->counters.tls_failed++;
+        journal_write(JOURNAL_DEBUG, "tls", "address=%s %s", client->address, why);
+        client_close(client);
+    } else {
+        loop_want(&server->loop, &client->watch,
+                  EPOLLIN | (tls_wants_write(client->tls) ? (uint32_t)EPOLLOUT : 0));
+    }
+    return done > 0;
+}
+
 static void client_ready(struct watch *watch, uint32_t events)
 {
     struct client *client = (struct client *)watch;
+    if (client->guessing && !guess(client))
+        return;
+    if (client->tls != NULL && !tls_ready(client->tls) && !shake_hands(client))
+        return;
     if (events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP)) {
         if ((events & (EPOLLHUP | EPOLLERR)) || !(events & EPOLLIN)) {
             client_close(client);
@@ -396,7 +445,9 @@ static void client_ready(struct watch *watch, uint32_t events)
     if (events & EPOLLIN) {
         size_t wanted = resp_wanted(&client->parser), held = buffer_length(&client->in);
         size_t room = wanted > held + RECEIVE_BYTES ? wanted - held : RECEIVE_BYTES;
-        if (buffer_receive(&client->in, watch->file, room) < 0) {
+        long got = client->tls != NULL ? tls_receive(client->tls, &client->in, room)
+                                       : buffer_receive(&client->in, watch->file, room);
+        if (got < 0) {
             client_close(client);
             return;
         }
@@ -416,6 +467,7 @@ struct client *client_open(struct server *server, int file)
                               .authenticated = server->config.password[0] == '\0' || file < 0,
                               .opened_ms = node_clock_ms()};
     client->end = &client->first;
+    client->guessing = file >= 0 && server->tls != NULL;
     resp_parser_init(&client->parser, &resp_limits_stranger);
     if (file < 0)
         return client;
@@ -449,6 +501,8 @@ void client_close(struct client *client)
         client->next->at = client->at;
     if (client->watch.file >= 0) {
         loop_remove(&server->loop, &client->watch);
+        tls_close(client->tls);
+        client->tls = NULL;
         close(client->watch.file);
         server->client_count--;
     } else if (client_is_session(client)) {

@@ -51,6 +51,8 @@ struct request {
 
 struct client {
     struct watch watch; /* file -1 for a session */
+    struct tls *tls;    /* NULL: plain */
+    bool guessing;      /* whether it will be, its first byte tells */
     struct server *server;
     struct client *next, **at; /* in the server's list or hash chain */
     struct client *resume_next, *flush_next, *dead_next;

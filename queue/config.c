@@ -17,6 +17,14 @@ static const struct config_setting settings[] = {
     {"fsync", "yes|no", "sync before saying committed (yes)", false, false},
     {"password", "TEXT", "what clients must say by AUTH", false, true},
     {"peer-secret", "TEXT", "what the nodes prove to each other that they know", false, false},
+    {"tls", "no|optional|required", "TLS for clients, on the same port (no)", false, false},
+    {"tls-peers", "no|optional|required", "between nodes; optional takes both, dials plain (no)",
+     false, false},
+    {"tls-cert", "FILE", "this server's certificate and those that signed it, PEM", false, false},
+    {"tls-key", "FILE", "its key, PEM", false, false},
+    {"tls-ca", "FILE", "who signs the nodes' and the clients' certificates, PEM", false, false},
+    {"tls-client-certs", "yes|no", "clients must show a certificate that tls-ca signed (no)", false,
+     false},
     {"metrics-port", "PORT", "Prometheus metrics over HTTP (none)", false, false},
     {"max-memory", "BYTES", "refuse to add jobs above it; k, m and g are understood", false, true},
     {"election-timeout", "MS", "a leader silent for so long is replaced (1000)", false, false},
@@ -140,6 +148,42 @@ static bool set_level(struct config *config, const char *value)
     return false;
 }
 
+static const char *const tls_words[] = {"no", "optional", "required"};
+
+static bool set_tls(enum config_tls *out, const char *value)
+{
+    for (int word = CONFIG_TLS_NO; word <= CONFIG_TLS_REQUIRED; word++) {
+        if (strcmp(value, tls_words[word]) == 0) {
+            *out = (enum config_tls)word;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool set_security(struct config *config, const char *name, const char *value, bool *known)
+{
+    *known = true;
+    if (strcmp(name, "password") == 0)
+        return set_text(config->password, sizeof config->password, value);
+    if (strcmp(name, "peer-secret") == 0)
+        return set_text(config->peer_secret, sizeof config->peer_secret, value);
+    if (strcmp(name, "tls") == 0)
+        return set_tls(&config->tls, value);
+    if (strcmp(name, "tls-peers") == 0)
+        return set_tls(&config->tls_peers, value);
+    if (strcmp(name, "tls-cert") == 0)
+        return set_text(config->tls_cert, sizeof config->tls_cert, value);
+    if (strcmp(name, "tls-key") == 0)
+        return set_text(config->tls_key, sizeof config->tls_key, value);
+    if (strcmp(name, "tls-ca") == 0)
+        return set_text(config->tls_ca, sizeof config->tls_ca, value);
+    if (strcmp(name, "tls-client-certs") == 0)
+        return set_switch(&config->tls_client_certs, value);
+    *known = false;
+    return false;
+}
+
 static bool set_identity(struct config *config, const char *name, const char *value, bool *known)
 {
     *known = true;
@@ -168,10 +212,6 @@ static bool set_behaviour(struct config *config, const char *name, const char *v
     *known = true;
     if (strcmp(name, "fsync") == 0)
         return set_switch(&config->sync, value);
-    if (strcmp(name, "password") == 0)
-        return set_text(config->password, sizeof config->password, value);
-    if (strcmp(name, "peer-secret") == 0)
-        return set_text(config->peer_secret, sizeof config->peer_secret, value);
     if (strcmp(name, "max-memory") == 0)
         return read_number(value, 0, UINT64_MAX, &config->memory_bytes_max);
     if (strcmp(name, "election-timeout") == 0)
@@ -196,6 +236,8 @@ bool config_set(struct config *config, const char *name, const char *value,
     bool known;
     bool done = set_identity(config, name, value, &known);
     if (!known)
+        done = set_security(config, name, value, &known);
+    if (!known)
         done = set_behaviour(config, name, value, &known);
     if (!known)
         queue_error_set(error, "there is no setting %.60s; --help lists them", name);
@@ -203,6 +245,18 @@ bool config_set(struct config *config, const char *name, const char *value,
         queue_error_set(error, "%.60s cannot be \"%.100s\"; --help says what it takes", name,
                         strstr(name, "secret") || strstr(name, "password") ? "***" : value);
     return done;
+}
+
+static const char *tls_lacks(const struct config *config)
+{
+    bool peers = config->tls_peers != CONFIG_TLS_NO;
+    if (config->tls == CONFIG_TLS_NO && !peers)
+        return NULL;
+    if (config->tls_cert[0] == '\0' || config->tls_key[0] == '\0')
+        return "TLS needs --tls-cert and --tls-key";
+    if (config->tls_ca[0] == '\0' && (peers || config->tls_client_certs))
+        return "who may show which certificate? give --tls-ca";
+    return NULL;
 }
 
 bool config_check(const struct config *config, struct queue_error *error)
@@ -220,6 +274,8 @@ bool config_check(const struct config *config, struct queue_error *error)
     else if (config->join && config->peer_count > 0)
         queue_error_set(error, "--join and --peers exclude each other: a new cluster has --peers, "
                                "a node for an old one --join");
+    else if (tls_lacks(config) != NULL)
+        queue_error_set(error, "%s", tls_lacks(config));
     else
         return true;
     return false;
@@ -286,6 +342,12 @@ void config_text(const struct config *config, const char *name, char *text, uint
         {"fsync", config->sync ? "yes" : "no"},
         {"password", config->password[0] ? "***" : ""},
         {"peer-secret", config->peer_secret[0] ? "***" : ""},
+        {"tls", tls_words[config->tls]},
+        {"tls-peers", tls_words[config->tls_peers]},
+        {"tls-cert", config->tls_cert},
+        {"tls-key", config->tls_key},
+        {"tls-ca", config->tls_ca},
+        {"tls-client-certs", config->tls_client_certs ? "yes" : "no"},
         {"log-level", journal_level_name(config->level)},
     };
     text[0] = '\0';

@@ -14,6 +14,8 @@ struct config_peer {
     char address[RAFT_ADDRESS_BYTES]; /* host:port, of its peer port */
 };
 
+enum config_tls { CONFIG_TLS_NO, CONFIG_TLS_OPTIONAL, CONFIG_TLS_REQUIRED };
+
 struct config {
     char directory[512];
     char bind[64];
@@ -29,6 +31,9 @@ struct config {
     uint64_t snapshot_entries, snapshot_bytes; /* a snapshot is due after so much log */
     uint32_t clients_max;
     uint64_t spool_bytes_max; /* 0: no bound */
+    char tls_cert[512], tls_key[512], tls_ca[512];
+    enum config_tls tls, tls_peers;
+    bool tls_client_certs;
     enum journal_level level;
 };
 

@@ -132,29 +132,20 @@ int loop_accept(int listener)
     return file;
 }
 
-int loop_dial(const char *address, struct queue_error *error)
+int loop_dial(const char *name, const struct sockaddr *address, socklen_t length,
+              struct queue_error *error)
 {
-    char host[RAFT_ADDRESS_BYTES];
-    uint32_t port;
-    if (!config_split_address(address, host, sizeof host, &port)) {
-        queue_error_set(error, "%.100s is no host:port", address);
-        return -1;
-    }
-    struct addrinfo *found = resolve(host, port, error);
-    if (found == NULL)
-        return -1;
-    int file = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (file >= 0) {
-        set_no_delay(file);
-        if (connect(file, found->ai_addr, found->ai_addrlen) != 0 && errno != EINPROGRESS) {
-            queue_error_set(error, "connect to %.100s: %s", address, strerror(errno));
-            close(file);
-            file = -1;
-        }
-    } else {
+    int file = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (file < 0) {
         queue_error_set(error, "make a socket: %s", strerror(errno));
+        return -1;
     }
-    freeaddrinfo(found);
+    set_no_delay(file);
+    if (connect(file, address, length) != 0 && errno != EINPROGRESS) {
+        queue_error_set(error, "connect to %.100s: %s", name, strerror(errno));
+        close(file);
+        return -1;
+    }
     return file;
 }
 

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 #include "queue/error.h"
 
@@ -32,8 +33,10 @@ void loop_turn(struct loop *loop, int timeout_ms);
 /* Sockets that do not block, are closed on exec, and do not delay small messages. -1 and the error.
  */
 int loop_listen(const char *address, uint32_t port, struct queue_error *error);
-int loop_accept(int listener);                                 /* -1: nobody there */
-int loop_dial(const char *address, struct queue_error *error); /* host:port; not yet connected */
+int loop_accept(int listener); /* -1: nobody there */
+/* Not yet connected; `name` is for the message. */
+int loop_dial(const char *name, const struct sockaddr *address, socklen_t length,
+              struct queue_error *error);
 /* Of a dialed socket that became writable: 0 or an errno. */
 int loop_dialed(int file);
 /* "host:port" of the other end. */

@@ -13,19 +13,22 @@ static void print_help(void)
     uint32_t count;
     const struct config_setting *settings = config_settings(&count);
     printf("ordeal-queue: a replicated job queue over the Redis protocol\n\n"
-           "  ordeal-queue --dir DIR [--config FILE] [--SETTING VALUE ...]\n\n");
+           "  ordeal-queue --dir DIR [--config FILE] [--SETTING VALUE ...]\n\n"
+           "Settings, with what holds without them; in a file: lines of `name value`.\n\n");
     for (uint32_t i = 0; i < count; i++) {
         char left[64];
         snprintf(left, sizeof left, "--%s %s", settings[i].name,
                  settings[i].argument ? settings[i].argument : "");
-        printf("  %-28s %s\n", left, settings[i].summary);
+        printf("  %-36s %s\n", left, settings[i].summary);
     }
-    printf("  %-28s %s\n  %-28s %s\n  %-28s %s\n", "--config FILE", "lines of `setting value`",
+    printf("  %-36s %s\n  %-36s %s\n  %-36s %s\n", "--config FILE", "reads settings from a file",
            "--help", "this", "--version", "the version");
+    printf("\nSIGTERM hands leadership over and ends the server. "
+           "What clients may say: man ordeal-queue.\n");
 #ifdef ORDEAL_QUEUE_DEFECTS
-    printf("  %-28s %s\n", "--defect NAME", "break one promise:");
+    printf("  %-36s %s\n", "--defect NAME", "break one promise:");
     for (int i = 0; i < DEFECT_COUNT; i++)
-        printf("  %-28s   %s\n", "", queue_defect_name((enum defect)i));
+        printf("  %-36s   %s\n", "", queue_defect_name((enum defect)i));
 #endif
 }
 

@@ -86,6 +86,7 @@ static uint32_t collect(struct server *server, struct number *numbers)
         {"given_back", true, server->counters.given_back},
         {"slow_clients_closed", true, server->counters.slow_closed},
         {"peers_refused", true, server->peers.refused},
+        {"tls_failed", true, server->counters.tls_failed},
         {"spool_jobs", false, drain_jobs(&server->drain)},
         {"spool_bytes", false, server->drain.spool.bytes},
         {"spool_unusable", false, !server->drain.open},

@@ -25,15 +25,24 @@ enum {
     SILENCE_MS_MAX = 2000,
     STATUS_MS = 500,
     DIAL_MS = 200,
+    NAME_MS = 1000,
 };
 
-enum stage { STAGE_CONNECTING, STAGE_HELLO, STAGE_PROOF, STAGE_OPEN };
+enum stage {
+    STAGE_CONNECTING,
+    STAGE_GUESSING, /* a listener's, that takes TLS and plain */
+    STAGE_TLS,
+    STAGE_HELLO,
+    STAGE_PROOF,
+    STAGE_OPEN,
+};
 
 struct peer_link {
     struct watch watch;
     struct peers *peers;
     struct peer_link *next;
     struct peer *peer; /* whom we dialed, or who has proved who it is */
+    struct tls *tls;   /* NULL: plain */
     bool dialed, broken;
     enum stage stage;
     uint64_t begun_ms, heard_ms;
@@ -82,6 +91,7 @@ static void link_free(struct peer_link *link)
         }
     }
     loop_remove(peers->loop, &link->watch);
+    tls_close(link->tls);
     close(link->watch.file);
     buffer_free(&link->in);
     buffer_free(&link->out);
@@ -271,10 +281,11 @@ static bool take_frames(struct peer_link *link)
 static void link_flush(struct peer_link *link)
 {
     long sent = 0;
-    if (link->stage == STAGE_CONNECTING)
+    if (link->stage < STAGE_HELLO)
         return;
     do
-        sent = buffer_send(&link->out, link->watch.file);
+        sent = link->tls != NULL ? tls_send(link->tls, &link->out)
+                                 : buffer_send(&link->out, link->watch.file);
     while (sent > 0 && buffer_length(&link->out) > 0);
     if (sent < 0) {
         link_detach(link);
@@ -284,14 +295,69 @@ static void link_flush(struct peer_link *link)
               EPOLLIN | (buffer_length(&link->out) > 0 ? (uint32_t)EPOLLOUT : 0));
 }
 
+static void begin_hello(struct peer_link *link)
+{
+    link->stage = STAGE_HELLO;
+    if (!link->dialed)
+        return;
+    make_hello(link->peers, link->hello);
+    put_frame(&link->out, PEER_HELLO, link->hello, HELLO_BYTES, NULL, 0);
+}
+
+static bool shake_hands(struct peer_link *link)
+{
+    char why[128];
+    int done = tls_handshake(link->tls, why, sizeof why);
+    if (done < 0)
+        return refuse(link, why);
+    loop_want(link->peers->loop, &link->watch,
+              EPOLLIN | (tls_wants_write(link->tls) ? (uint32_t)EPOLLOUT : 0));
+    if (done > 0)
+        begin_hello(link);
+    return true;
+}
+
+static bool begin_tls(struct peer_link *link)
+{
+    link->stage = STAGE_TLS;
+    link->tls = tls_open(link->peers->tls, link->watch.file, link->dialed);
+    return shake_hands(link);
+}
+
 static bool connected(struct peer_link *link)
 {
     if (loop_dialed(link->watch.file) != 0)
         return false;
-    link->stage = STAGE_HELLO;
-    make_hello(link->peers, link->hello);
-    put_frame(&link->out, PEER_HELLO, link->hello, HELLO_BYTES, NULL, 0);
+    if (link->peers->config->tls_peers == CONFIG_TLS_REQUIRED)
+        return begin_tls(link);
+    begin_hello(link);
     return true;
+}
+
+static bool guess(struct peer_link *link)
+{
+    switch (tls_guess(link->watch.file)) {
+    case TLS_GUESS_NONE_YET:
+        return true;
+    case TLS_GUESS_TLS:
+        return begin_tls(link);
+    case TLS_GUESS_PLAIN:
+        if (link->peers->config->tls_peers == CONFIG_TLS_REQUIRED)
+            return refuse(link, "it does not speak TLS");
+        begin_hello(link);
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool receive(struct peer_link *link)
+{
+    long got = link->tls != NULL ? tls_receive(link->tls, &link->in, RECEIVE_BYTES)
+                                 : buffer_receive(&link->in, link->watch.file, RECEIVE_BYTES);
+    if (got > 0)
+        link->heard_ms = node_clock_ms();
+    return got >= 0 && take_frames(link);
 }
 
 static void link_ready(struct watch *watch, uint32_t events)
@@ -300,12 +366,12 @@ static void link_ready(struct watch *watch, uint32_t events)
     bool good = !link->broken;
     if (good && link->stage == STAGE_CONNECTING)
         good = connected(link);
-    else if (good && (events & (EPOLLIN | EPOLLHUP | EPOLLERR))) {
-        long got = buffer_receive(&link->in, watch->file, RECEIVE_BYTES);
-        if (got > 0)
-            link->heard_ms = node_clock_ms();
-        good = got >= 0 && take_frames(link);
-    }
+    else if (good && link->stage == STAGE_GUESSING)
+        good = guess(link);
+    else if (good && link->stage == STAGE_TLS)
+        good = shake_hands(link);
+    else if (good && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+        good = receive(link);
     if (good)
         link_flush(link);
     else
@@ -323,7 +389,9 @@ static struct peer_link *link_new(struct peers *peers, int file, bool dialed)
                                .peers = peers,
                                .next = peers->links,
                                .dialed = dialed,
-                               .stage = dialed ? STAGE_CONNECTING : STAGE_HELLO,
+                               .stage = dialed               ? STAGE_CONNECTING
+                                        : peers->tls != NULL ? STAGE_GUESSING
+                                                             : STAGE_HELLO,
                                .begun_ms = node_clock_ms(),
                                .heard_ms = node_clock_ms()};
     peers->links = link;
@@ -342,8 +410,11 @@ static void door_ready(struct watch *watch, uint32_t events)
 static void dial(struct peers *peers, struct peer *peer, uint64_t now_ms)
 {
     struct queue_error error;
+    const struct resolve_addresses *found = &peer->addresses;
+    uint32_t turn = found->count > 0 ? peer->dials++ % found->count : 0;
     peer->dial_at_ms = now_ms + DIAL_MS + node_random() % DIAL_MS;
-    int file = loop_dial(peer->address, &error);
+    int file = loop_dial(peer->address, (const struct sockaddr *)&found->list[turn],
+                         found->lengths[turn], &error);
     if (file < 0) {
         journal_write(JOURNAL_DEBUG, "dial", "node=%u %s", peer->node, error.message);
         return;
@@ -352,15 +423,43 @@ static void dial(struct peers *peers, struct peer *peer, uint64_t now_ms)
     peer->dialing->peer = peer;
 }
 
+static void on_resolved(void *context, const char *address, const struct resolve_addresses *found,
+                        const char *problem)
+{
+    struct peers *peers = context;
+    struct peer *peer = peers_find_address(peers, address);
+    if (peer == NULL)
+        return; /* it has another one by now, or is wanted no more */
+    peer->resolving = false;
+    peer->addresses = *found;
+    if (found->count == 0)
+        journal_write(JOURNAL_WARNING, "resolve", "node=%u %s: %s", peer->node, address, problem);
+    else if (peer->wanted && peer->link == NULL && peer->dialing == NULL)
+        dial(peers, peer, node_clock_ms());
+}
+
+/* A name is looked up before each dial: it may have moved. */
+static void find_and_dial(struct peers *peers, struct peer *peer, uint64_t now_ms)
+{
+    if (resolve_number(peer->address, &peer->addresses)) {
+        dial(peers, peer, now_ms);
+        return;
+    }
+    peer->resolving = true;
+    peer->dial_at_ms = now_ms + NAME_MS; /* once it has an answer */
+    resolver_ask(peers->resolver, peer->address);
+}
+
 /* The greater number waits a second for the smaller one to dial. */
 static void consider_dialing(struct peers *peers, struct peer *peer, uint64_t now_ms)
 {
-    if (!peer->wanted || peer->link != NULL || peer->dialing != NULL || peer->address[0] == '\0')
+    if (!peer->wanted || peer->link != NULL || peer->dialing != NULL || peer->resolving ||
+        peer->address[0] == '\0')
         return;
     if (peer->dial_at_ms == 0)
         peer->dial_at_ms = peer->node < peers->config->node && peer->node != 0 ? now_ms + 1000 : 1;
     if (now_ms >= peer->dial_at_ms)
-        dial(peers, peer, now_ms);
+        find_and_dial(peers, peer, now_ms);
 }
 
 void peers_tick(struct peers *peers, uint64_t now_ms)
@@ -429,8 +528,10 @@ struct peer *peers_want(struct peers *peers, uint32_t node, const char *address)
     }
     if (address[0] != '\0') {
         peer->wanted = true;
-        if (address != peer->address)
+        if (address != peer->address && strcmp(address, peer->address) != 0) {
+            peer->resolving = false;
             snprintf(peer->address, sizeof peer->address, "%s", address);
+        }
     }
     return peer;
 }
@@ -448,6 +549,12 @@ bool peers_open(struct peers *peers, const struct config *config, struct loop *l
     *peers = (struct peers){.config = config, .loop = loop, .disk = disk, .listener = listener};
     peers->door = (struct watch){.file = loop_listen(config->bind, config->peer_port, error),
                                  .ready = door_ready};
+    if (config->tls_peers != CONFIG_TLS_NO) {
+        peers->tls = tls_context_open(config, TLS_ASK_CERTIFICATE, error);
+        if (peers->tls == NULL)
+            return false;
+    }
+    peers->resolver = resolver_open(loop, on_resolved, peers);
     return peers->door.file >= 0 && loop_add(loop, &peers->door, EPOLLIN);
 }
 
@@ -457,6 +564,8 @@ void peers_close(struct peers *peers)
         peers->links->peer = NULL;
         link_free(peers->links);
     }
+    resolver_close(peers->resolver);
+    tls_context_close(peers->tls);
     loop_remove(peers->loop, &peers->door);
     close(peers->door.file);
 }

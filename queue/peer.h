@@ -8,7 +8,8 @@
  *
  * A proof is an HMAC-SHA256 by the peer secret over who proves, the HELLO and the WELCOME without
  * its proof: both nonces and both identities, so that no proof is good for another connection. What
- * follows is not encrypted.
+ * follows is encrypted only with --tls-peers, of which TLS is then the outer layer: either end
+ * shows a certificate of the cluster's authority before the first frame.
  *
  * The node with the smaller number dials; the other does too when nobody has called for a while. A
  * connection on which nothing was heard for two seconds is closed: TCP itself would take minutes to
@@ -19,6 +20,8 @@
 #include "queue/buffer.h"
 #include "queue/config.h"
 #include "queue/loop.h"
+#include "queue/resolve.h"
+#include "queue/tls.h"
 
 enum peer_frame {
     PEER_HELLO = 1,
@@ -42,6 +45,9 @@ struct peer {
     struct peer_link *link; /* the one that is spoken on, or NULL */
     struct peer_link *dialing;
     uint64_t dial_at_ms;
+    bool resolving;
+    uint32_t dials; /* each tries the next of the name's addresses */
+    struct resolve_addresses addresses;
     /* What it said last. */
     uint64_t disk;
     uint32_t client_port;
@@ -68,6 +74,8 @@ struct peers {
     uint32_t count;
     struct peer_link *links;
     uint64_t status_at_ms;
+    struct tls_context *tls; /* NULL: none */
+    struct resolver *resolver;
     uint64_t refused; /* connections whose hello was not right */
 };
 

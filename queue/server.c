@@ -10,6 +10,7 @@
 
 #include "queue/bytes.h"
 #include "queue/commands.h"
+#include "queue/tls.h"
 
 enum { STOP_MS_MAX = 3000, EXPIRE_EVERY_MS = 20 };
 
@@ -238,6 +239,15 @@ static bool open_doors(struct server *server, struct queue_error *error)
     return true;
 }
 
+static bool open_tls(struct server *server, struct queue_error *error)
+{
+    const struct config *config = &server->config;
+    if (config->tls != CONFIG_TLS_NO)
+        server->tls = tls_context_open(
+            config, config->tls_client_certs ? TLS_ASK_CERTIFICATE : TLS_TRUST_ANYBODY, error);
+    return config->tls == CONFIG_TLS_NO || server->tls != NULL;
+}
+
 static bool server_open(struct server *server, struct queue_error *error)
 {
     static struct node_listener listener;
@@ -247,7 +257,7 @@ static bool server_open(struct server *server, struct queue_error *error)
     server->started_ms = node_clock_ms();
     /* No two processes ever share it, whatever became of the disk between them. */
     server->id_creator = (node_random() & UINT64_MAX >> 16) | (uint64_t)server->config.node << 48;
-    if (!loop_open(&server->loop, error))
+    if (!loop_open(&server->loop, error) || !open_tls(server, error))
         return false;
     if (!node_open(&server->node, &server->config, &listener, error))
         return false;
@@ -272,6 +282,19 @@ static void expire(struct server *server, uint64_t now_ms)
     }
 }
 
+static void end_slow_handshakes(struct server *server, uint64_t now_ms)
+{
+    if (server->tls == NULL || now_ms < server->slow_at_ms)
+        return;
+    server->slow_at_ms = now_ms + 1000;
+    for (struct client *client = server->clients, *next; client != NULL; client = next) {
+        next = client->next;
+        if (client->tls != NULL && !tls_ready(client->tls) &&
+            now_ms > client->opened_ms + SERVER_HANDSHAKE_MS_MAX)
+            client_close(client);
+    }
+}
+
 static void tick(struct server *server)
 {
     uint64_t now_ms = node_clock_ms();
@@ -282,6 +305,7 @@ static void tick(struct server *server)
     peers_tick(&server->peers, now_ms);
     metrics_tick(&server->metrics, now_ms);
     expire(server, now_ms);
+    end_slow_handshakes(server, now_ms);
 }
 
 static void resume_clients(struct server *server)
@@ -317,6 +341,7 @@ static int wait_ms(struct server *server)
 
 static void turn(struct server *server)
 {
+    server->handshakes = 0;
     loop_turn(&server->loop, wait_ms(server));
     tick(server);
     resume_clients(server);
@@ -394,6 +419,7 @@ static void server_close(struct server *server)
     peers_close(&server->peers);
     close(server->door.file);
     node_close(&server->node);
+    tls_context_close(server->tls);
     waiters_free(&server->waiters);
     loop_close(&server->loop);
 }

@@ -19,12 +19,15 @@ enum {
     SERVER_TICK_MS = 20,
     SERVER_COMMAND_MS_MAX = 10000, /* without an answer for so long: unknown */
     SERVER_BACKLOG_BYTES_MAX = 128 << 20,
+    SERVER_HANDSHAKES_MAX = 4, /* steps of TLS handshakes with clients in one turn */
+    SERVER_HANDSHAKE_MS_MAX = 10000,
 };
 
 struct server_counters {
     uint64_t connections, refused_connections, requests, errors, forwarded, unknown, slow_closed;
     uint64_t lost_in_reply; /* jobs taken at most once whose reply found nobody */
     uint64_t given_back;    /* other jobs whose reply found nobody: ready again at once */
+    uint64_t tls_failed;    /* handshakes */
 };
 
 struct server {
@@ -35,6 +38,9 @@ struct server {
     struct metrics metrics;
     struct drain drain;
     struct watch door, log_watch;
+    struct tls_context *tls; /* for clients; NULL: none */
+    uint32_t handshakes;     /* in this turn */
+    uint64_t slow_at_ms;     /* look for slow handshakes */
     struct waiters waiters;
     struct request *waiting;              /* all that are not answered yet */
     struct client *clients;               /* connections */

@@ -45,6 +45,7 @@ dev() {
     need "libclang-rt-$(clang_version)-dev" "sanitizer and fuzzer runtimes of clang" fuzzer
     need clang-format "the style that make tidy checks" command -v clang-format
     need mandoc "man pages that make tidy checks" command -v mandoc
+    need redis-tools "redis-cli, in tests of the job queue" command -v redis-cli
 }
 clang_version() { (clang --version 2>/dev/null || apt-cache policy clang 2>/dev/null | sed -n 's/.*Candidate: 1:\([0-9]*\).*/version \1./p') |
     sed -n 's/.*version \([0-9]*\)\..*/\1/p' | head -1; }

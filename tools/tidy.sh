@@ -58,5 +58,12 @@ for table in nemeses/nemeses.h workloads/workloads.h workloads/systems/systems.h
         grep -qE "^\.It (Cm|Ic|Sy) $name( |$)" docs/man/*.[1-8] || complain "$table: $name has no entry in docs/man"
     done
 done
+page=docs/man/ordeal-queue.8
+for name in $(sed -n '/settings\[\] = {/,/^};/s/^ *{"\([a-z-]*\)".*/\1/p' queue/config.c); do
+    grep -q "^\.It Fl -$name\( \|$\)" $page || complain "queue/config.c: $name has no entry in $page"
+done
+for name in $(grep -hoE '(\.name = |IDS\(|READ\(|LOCAL\()"[A-Z]+"' queue/commands_*.c | sed 's/.*"\(.*\)"/\1/'); do
+    grep -q "^\.It Ic $name\( \|$\)" $page || complain "queue: the command $name has no entry in $page"
+done
 [ $failed -eq 0 ] && echo "tidy: nothing to complain of"
 exit $failed

@@ -95,15 +95,16 @@ static void add_peers(const struct cluster *cluster, char *peers, size_t size)
 {
     size_t length = 0;
     for (unsigned node = 1; node <= cluster->nodes; node++)
-        length += (size_t)snprintf(peers + length, size - length, "%s%u=127.0.0.1:%u",
-                                   node > 1 ? "," : "", node, cluster_peer_port(cluster, node));
+        length += (size_t)snprintf(peers + length, size - length, "%s%u=%s:%u", node > 1 ? "," : "",
+                                   node, cluster->host ? cluster->host : "127.0.0.1",
+                                   cluster_peer_port(cluster, node));
 }
 
 static void run_server(const struct cluster *cluster, unsigned node)
 {
     char program[512], path[300], number[16], port[16], peer_port[16], metrics[16], peers[512];
     char log[320];
-    const char *arguments[32] = {program,     "--dir",
+    const char *arguments[40] = {program,     "--dir",
                                  path,        "--bind",
                                  "127.0.0.1", "--node",
                                  number,      "--port",
@@ -259,7 +260,7 @@ unsigned cluster_leader(struct cluster *cluster)
     return 0;
 }
 
-void cluster_open(struct cluster *cluster, unsigned nodes)
+void cluster_open_quiet(struct cluster *cluster, unsigned nodes)
 {
     cluster->nodes = nodes;
     cluster->base_port = find_ports((CLUSTER_MAX + 1) * PORTS_EACH);
@@ -269,6 +270,11 @@ void cluster_open(struct cluster *cluster, unsigned nodes)
     assert_non_null(mkdtemp(cluster->directory));
     for (unsigned node = 1; node <= nodes; node++)
         cluster_start(cluster, node);
+}
+
+void cluster_open(struct cluster *cluster, unsigned nodes)
+{
+    cluster_open_quiet(cluster, nodes);
     cluster_leader(cluster);
 }
 

@@ -6,7 +6,7 @@
 
 #include <sys/types.h>
 
-enum { CLUSTER_MAX = 5, CLUSTER_EXTRA_MAX = 8 };
+enum { CLUSTER_MAX = 5, CLUSTER_EXTRA_MAX = 14 };
 
 struct cluster {
     unsigned nodes, base_port;
@@ -14,10 +14,12 @@ struct cluster {
     pid_t pids[CLUSTER_MAX + 1];          /* by node, from 1; 0: not running */
     const char *extra[CLUSTER_EXTRA_MAX]; /* further arguments of every server */
     const char *program;                  /* name of the binary; NULL: ordeal-queue */
+    const char *host;                     /* how peers call each other; NULL: 127.0.0.1 */
 };
 
 /* Starts all and waits until a leader answers. Fails the test otherwise. */
 void cluster_open(struct cluster *cluster, unsigned nodes);
+void cluster_open_quiet(struct cluster *cluster, unsigned nodes); /* does not wait */
 /* Kills what runs, and removes the directories. */
 void cluster_close(struct cluster *cluster);
 

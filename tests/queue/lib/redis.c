@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <openssl/ssl.h>
 
 void redis_open(struct redis *redis, unsigned port, int wait_ms)
 {
@@ -27,6 +28,9 @@ void redis_open(struct redis *redis, unsigned port, int wait_ms)
 
 void redis_close(struct redis *redis)
 {
+    if (redis->tls != NULL)
+        SSL_free(redis->tls);
+    redis->tls = NULL;
     if (redis->socket >= 0)
         close(redis->socket);
     redis->socket = -1;
@@ -35,11 +39,31 @@ void redis_close(struct redis *redis)
     redis->start = redis->end = redis->capacity = 0;
 }
 
+bool redis_secure(struct redis *redis, const char *ca, const char *cert, const char *key)
+{
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    struct timeval limit = {redis->wait_ms / 1000, redis->wait_ms % 1000 * 1000};
+    assert_int_equal(SSL_CTX_load_verify_locations(context, ca, NULL), 1);
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
+    if (cert != NULL) {
+        assert_int_equal(SSL_CTX_use_certificate_file(context, cert, SSL_FILETYPE_PEM), 1);
+        assert_int_equal(SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM), 1);
+    }
+    redis->tls = SSL_new(context);
+    SSL_CTX_free(context);
+    setsockopt(redis->socket, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    SSL_set_fd(redis->tls, redis->socket);
+    if (redis->socket < 0 || SSL_connect(redis->tls) != 1)
+        redis_close(redis);
+    return redis->socket >= 0;
+}
+
 bool redis_send_bytes(struct redis *redis, const void *bytes, size_t length)
 {
     const char *from = bytes;
     while (redis->socket >= 0 && length > 0) {
-        ssize_t sent = send(redis->socket, from, length, MSG_NOSIGNAL);
+        ssize_t sent = redis->tls != NULL ? SSL_write(redis->tls, from, (int)length)
+                                          : send(redis->socket, from, length, MSG_NOSIGNAL);
         if (sent <= 0) {
             redis_close(redis);
             break;
@@ -91,7 +115,9 @@ static bool fill(struct redis *redis)
     }
     struct pollfd wait = {.fd = redis->socket, .events = POLLIN};
     ssize_t got = 0;
-    if (redis->socket >= 0 && poll(&wait, 1, redis->wait_ms) > 0)
+    if (redis->tls != NULL)
+        got = SSL_read(redis->tls, redis->bytes + redis->end, 16384);
+    else if (redis->socket >= 0 && poll(&wait, 1, redis->wait_ms) > 0)
         got = recv(redis->socket, redis->bytes + redis->end, redis->capacity - redis->end, 0);
     if (got <= 0)
         return false;

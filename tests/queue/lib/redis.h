@@ -26,7 +26,8 @@ struct reply {
 };
 
 struct redis {
-    int socket; /* -1: closed */
+    int socket;         /* -1: closed */
+    struct ssl_st *tls; /* NULL: plain */
     unsigned port;
     int wait_ms;
     char *bytes;
@@ -36,6 +37,10 @@ struct redis {
 /* Connects to 127.0.0.1; redis->socket stays -1 when nobody listens. */
 void redis_open(struct redis *redis, unsigned port, int wait_ms);
 void redis_close(struct redis *redis);
+/* TLS on an open connection: the server's certificate must be signed by ca; cert and key may be
+ * NULL. False, and closed, when either end refuses. (With TLS 1.3 a server's refusal of the
+ * client's certificate comes with the first reply only.) */
+bool redis_secure(struct redis *redis, const char *ca, const char *cert, const char *key);
 
 /* Sends as it is, or the words of a line as a request. False: broken, and closed. */
 bool redis_send_bytes(struct redis *redis, const void *bytes, size_t length);
