@@ -6,6 +6,14 @@
 
 #define CHECKERS(X)                                                                                \
     X(linearizable)                                                                                \
+    X(sequential)                                                                                  \
+    X(set)                                                                                         \
+    X(set_full)                                                                                    \
+    X(counter)                                                                                     \
+    X(unique_ids)                                                                                  \
+    X(bank)                                                                                        \
+    X(long_fork)                                                                                   \
+    X(causal_reverse)                                                                              \
     X(stats)                                                                                       \
     X(faults)                                                                                      \
     X(availability)                                                                                \

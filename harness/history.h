@@ -79,6 +79,9 @@ void history_free(struct history *history);
 uint16_t history_f(struct history *history, const char *name);
 /* As history_f, but never makes one: -1 when the history does not know the name. */
 int history_find_f(const struct history *history, const char *name);
+/* Renames a function; if there is one of the new name already, the two become one. False when the
+ * history does not know the old name. */
+bool history_rename_f(struct history *history, const char *from, const char *to);
 /* The process number of a keyword: "nemesis", "daemon", or another one (made on first use). */
 int32_t history_process_named(struct history *history, const char *keyword);
 /* The keyword of a negative process number, "nemesis" and so on. */
@@ -107,9 +110,10 @@ static inline bool history_is_client(const struct history *history, uint32_t ind
  * one process without a completion between, a completion with another function than its invocation.
  */
 enum err_code history_pair(struct history *history, struct err *err);
-/* The same for histories from elsewhere: a process that invokes while an operation of its is still
- * open (as where logs of two tests were joined) leaves that one without completion, so
- * indeterminate, which can only widen what is allowed. *left_open counts those. */
+/* The same for histories from elsewhere: a process may invoke while an operation of its is still
+ * open. A completion then goes to the newest open one of its function, or to one that was asked the
+ * value it tells; what never completes (as where logs of two tests were joined) is indeterminate,
+ * which can only widen what is allowed. *left_open counts those. */
 enum err_code history_pair_found(struct history *history, uint32_t *left_open, struct err *err);
 
 /* For an invocation: OP_OK, OP_FAIL or OP_INFO; a missing completion is OP_INFO. After

@@ -19,7 +19,7 @@
 #include "harness/base/buf.h"
 
 struct value {
-    uint64_t bits; /* private to value.c, and to value_small */
+    uint64_t bits; /* private to value.c, and to value_small and its like */
 };
 
 enum value_kind {
@@ -45,10 +45,18 @@ enum value_kind {
 struct value value_nil(void);
 struct value value_bool(bool truth);
 struct value value_int(struct arena *arena, int64_t integer);
-/* The same for what is known to fit 61 bits, for inner loops. */
+/* The same for what is known to fit 61 bits, and back, for inner loops. */
 static inline struct value value_small(int64_t integer)
 {
     return (struct value){.bits = 1 | (uint64_t)integer << 3};
+}
+static inline bool value_is_small(struct value value)
+{
+    return (value.bits & 7) == 1;
+}
+static inline int64_t value_as_small(struct value value)
+{
+    return (int64_t)value.bits >> 3;
 }
 struct value value_double(struct arena *arena, double real);
 /* `kind` is a kind whose payload is text; the text is copied. */

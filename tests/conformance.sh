@@ -14,9 +14,16 @@ ordeal=${ORDEAL:-./ordeal}
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 
 # The arguments of `ordeal check` for a row, or nothing when it is not supported.
-arguments() { # checker model format
+arguments() { # checker model format options
     case $3 in edn* | json* | jepsen-log*) ;; *) return ;; esac
     case $1 in
+    set | counter | unique-ids | long-fork | causal-reverse) printf '%s\n' --checker "$1" --keyed no ;;
+    set-full)
+        printf '%s\n' --checker set-full --keyed no
+        case $4 in *"linearizable? true"*) printf '%s\n' --set set-full.linearizable=true ;; esac ;;
+    bank)
+        printf '%s\n' --checker bank --keyed no
+        case $4 in *":total-amount "*) local total=${4##*:total-amount }; printf '%s\n' --set "bank.total=${total%%[!0-9]*}" ;; esac ;;
     linearizable)
         case $2 in
         "cas-register init="* | "register init="*)
@@ -27,10 +34,10 @@ arguments() { # checker model format
     esac
 }
 
-while IFS=$'\x1f' read -r id _ family file format checker model _ expected _; do
+while IFS=$'\x1f' read -r id _ family file format checker model options expected _; do
     [ "$id" = id ] && continue
     [ "$families" != "  " ] && [[ $families != *" $family "* ]] && continue
-    mapfile -t args < <(arguments "$checker" "$model" "$format")
+    mapfile -t args < <(arguments "$checker" "$model" "$format" "$options")
     if [ ${#args[@]} -eq 0 ]; then echo "$family unsupported $id"; continue; fi
     case $format in json*) from=json ;; jepsen-log*) from=log ;; *) from=edn ;; esac
     path=$dir/$file

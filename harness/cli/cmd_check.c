@@ -15,7 +15,7 @@
 
 struct request {
     struct arena arena;
-    const char *path, *format, *checkers, *model;
+    const char *path, *format, *checkers, *model, *map;
     struct json *set;
     enum keyed keyed;
     bool keyed_given, json;
@@ -27,6 +27,7 @@ static const struct cli_option options[] = {
      "judge by these; default: what the run was judged by, else stats,linearizable"},
     {"model", "M", "the sequential model of `linearizable` (ordeal list models)"},
     {"keyed", "guess|yes|no", "whether client values are [key value]; default guess"},
+    {"map", "A=B,..", "read the function A as B: --map publish=enqueue,fetch=dequeue"},
     {"from", "FORMAT", "format of the history; default: by its name"},
     {"set", "CHECKER.OPTION=VALUE", "an option of a checker (ordeal list checkers)"},
     {"time", "TIME", "budget of each checker; default 60s"},
@@ -77,6 +78,8 @@ static enum err_code take(void *state, const char *name, const char *value, stru
             return err_set(err, ERR_CONFIG, "--keyed: '%s' is none of guess, yes, no", value);
     } else if (strcmp(name, "from") == 0) {
         request->format = value;
+    } else if (strcmp(name, "map") == 0) {
+        request->map = value;
     } else if (strcmp(name, "set") == 0) {
         return take_set(request, value, err);
     } else if (strcmp(name, "time") == 0) {
@@ -127,6 +130,24 @@ static void follow_plan(struct request *request, const struct json *plan)
             json_set_text(request->set, json_key(option), json_as_text(option, ""));
 }
 
+/* A=B,C=D: every A is read as B. */
+static enum err_code map_functions(struct request *request, struct history *history,
+                                   struct err *err)
+{
+    const char **pairs;
+    size_t count =
+        request->map == NULL ? 0 : text_split(&request->arena, request->map, ',', &pairs);
+    for (size_t i = 0; i < count; i++) {
+        const char *equals = strchr(pairs[i], '=');
+        if (equals == NULL || equals == pairs[i] || equals[1] == '\0')
+            return err_set(err, ERR_CONFIG, "--map: '%s' is not A=B", pairs[i]);
+        const char *from = arena_strndup(&request->arena, pairs[i], (size_t)(equals - pairs[i]));
+        if (!history_rename_f(history, from, equals + 1))
+            return err_set(err, ERR_CONFIG, "--map: the history has no function '%s'", from);
+    }
+    return ERR_NONE;
+}
+
 static enum err_code resolve_names(struct request *request, const char ***names, size_t *count,
                                    struct err *err)
 {
@@ -143,7 +164,8 @@ static int judge(struct request *request, struct stored_run *stored, struct err 
 {
     const char **names;
     size_t count;
-    if (resolve_names(request, &names, &count, err) != ERR_NONE)
+    if (resolve_names(request, &names, &count, err) != ERR_NONE ||
+        map_functions(request, &stored->history, err) != ERR_NONE)
         return cli_fail(err);
     struct check_input input = {
         .limits = {.time_ns = request->time_ns,

@@ -71,6 +71,21 @@ uint16_t history_f(struct history *history, const char *name)
     return (uint16_t)history->f_count++;
 }
 
+bool history_rename_f(struct history *history, const char *from, const char *to)
+{
+    int old = history_find_f(history, from), new = history_find_f(history, to);
+    if (old < 0)
+        return false;
+    if (new < 0) {
+        history->f_names[old] = arena_strdup(&history->arena, to);
+        return true;
+    }
+    for (uint32_t i = 0; i < history->count; i++)
+        if (history->f[i] == old)
+            history->f[i] = (uint16_t) new;
+    return true;
+}
+
 int32_t history_process_named(struct history *history, const char *keyword)
 {
     if (strcmp(keyword, "nemesis") == 0)
@@ -249,8 +264,66 @@ static bool open_reserve(struct open_table *table)
     return true;
 }
 
+/* Operations of other people's processes that were still open when their process invoked another
+ * one: by event, the open one below it. Made when there is a first. */
+struct left_open {
+    uint32_t *below; /* HISTORY_NONE at the bottom */
+    bool *left;
+    uint32_t count;
+};
+
+static bool leave_open(const struct history *h, struct left_open *open, uint32_t below, uint32_t i)
+{
+    if (open->below == NULL) {
+        open->below = malloc(((size_t)h->count + 1) * sizeof *open->below);
+        open->left = calloc((size_t)h->count + 1, sizeof *open->left);
+        if (open->below == NULL || open->left == NULL)
+            return false;
+        memset(open->below, 0xff, ((size_t)h->count + 1) * sizeof *open->below);
+    }
+    open->below[i] = below;
+    open->count += !open->left[below];
+    open->left[below] = true;
+    return true;
+}
+
+/* Which of a process' open operations (`top` the newest) a completion is of: one of its function,
+ * best one with its value. Takes it off and returns it, leaving *top the newest that is left;
+ * HISTORY_NONE when there is none. */
+static uint32_t take_open(const struct history *h, struct left_open *open, uint32_t *top,
+                          uint32_t completion)
+{
+    uint32_t found = HISTORY_NONE, above = HISTORY_NONE;
+    if (open->below == NULL) {
+        found = h->f[*top] == h->f[completion] ? *top : HISTORY_NONE;
+        *top = found == HISTORY_NONE ? *top : HISTORY_NONE;
+        return found;
+    }
+    for (uint32_t at = *top, before = HISTORY_NONE; at != HISTORY_NONE;
+         before = at, at = open->below[at]) {
+        if (h->f[at] != h->f[completion])
+            continue;
+        bool same = value_equal(h->value[at], h->value[completion]);
+        if (found == HISTORY_NONE || same) {
+            found = at;
+            above = before;
+        }
+        if (same)
+            break;
+    }
+    if (found == HISTORY_NONE)
+        return found;
+    if (above == HISTORY_NONE)
+        *top = open->below[found];
+    else
+        open->below[above] = open->below[found];
+    open->count -= open->left[found];
+    return found;
+}
+
+/* `left` NULL: nothing may be left open. */
 static enum err_code pair_event(struct history *h, struct open_table *table, uint32_t i,
-                                uint32_t *left_open, struct err *err)
+                                struct left_open *left, struct err *err)
 {
     h->partner[i] = HISTORY_NONE;
     if (h->process[i] == PROCESS_DAEMON)
@@ -261,32 +334,36 @@ static enum err_code pair_event(struct history *h, struct open_table *table, uin
     bool known = slot->key != 0;
     bool open = known && slot->index != HISTORY_NONE;
     bool invokes = h->process[i] >= 0 ? h->type[i] == OP_INVOKE : !open;
-    if (invokes && open && left_open != NULL)
-        (*left_open)++;
-    else if (invokes && open)
-        return err_set(err, ERR_PARSE,
-                       "event %u: process %d invokes %s while its %s of event %u is still open", i,
-                       h->process[i], history_f_name(h, i), history_f_name(h, slot->index),
-                       slot->index);
-    if (!invokes && !open)
-        return err_set(err, ERR_PARSE, "event %u: process %d completes a %s that it never invoked",
-                       i, h->process[i], history_f_name(h, i));
-    if (!invokes && h->f[slot->index] != h->f[i])
-        return err_set(err, ERR_PARSE, "event %u: process %d completes %s but had invoked %s", i,
-                       h->process[i], history_f_name(h, i), history_f_name(h, slot->index));
     if (!known) {
         slot->key = open_key(h, i);
         table->used++;
     }
-    if (!invokes) {
-        h->partner[i] = slot->index;
-        h->partner[slot->index] = i;
+    if (invokes) {
+        if (open && left == NULL)
+            return err_set(err, ERR_PARSE,
+                           "event %u: process %d invokes %s while its %s of event %u is still open",
+                           i, h->process[i], history_f_name(h, i), history_f_name(h, slot->index),
+                           slot->index);
+        if (open && !leave_open(h, left, slot->index, i))
+            return err_set(err, ERR_NOMEM, "pairing the history's operations: out of memory");
+        slot->index = i;
+        return ERR_NONE;
     }
-    slot->index = invokes ? i : HISTORY_NONE;
+    if (!open)
+        return err_set(err, ERR_PARSE, "event %u: process %d completes a %s that it never invoked",
+                       i, h->process[i], history_f_name(h, i));
+    struct left_open none = {.below = NULL};
+    uint32_t newest = slot->index;
+    uint32_t invocation = take_open(h, left == NULL ? &none : left, &slot->index, i);
+    if (invocation == HISTORY_NONE)
+        return err_set(err, ERR_PARSE, "event %u: process %d completes %s but had invoked %s", i,
+                       h->process[i], history_f_name(h, i), history_f_name(h, newest));
+    h->partner[i] = invocation;
+    h->partner[invocation] = i;
     return ERR_NONE;
 }
 
-static enum err_code pair_all(struct history *history, uint32_t *left_open, struct err *err)
+static enum err_code pair_all(struct history *history, struct left_open *left, struct err *err)
 {
     uint32_t *partner = realloc(history->partner, (history->count + 1) * sizeof *partner);
     if (partner == NULL)
@@ -295,7 +372,7 @@ static enum err_code pair_all(struct history *history, uint32_t *left_open, stru
     struct open_table table = {.slots = NULL};
     enum err_code code = ERR_NONE;
     for (uint32_t i = 0; i < history->count && code == ERR_NONE; i++)
-        code = pair_event(history, &table, i, left_open, err);
+        code = pair_event(history, &table, i, left, err);
     free(table.slots);
     return code;
 }
@@ -307,8 +384,12 @@ enum err_code history_pair(struct history *history, struct err *err)
 
 enum err_code history_pair_found(struct history *history, uint32_t *left_open, struct err *err)
 {
-    *left_open = 0;
-    return pair_all(history, left_open, err);
+    struct left_open left = {.below = NULL};
+    enum err_code code = pair_all(history, &left, err);
+    *left_open = left.count;
+    free(left.below);
+    free(left.left);
+    return code;
 }
 
 enum op_type history_outcome(const struct history *history, uint32_t invocation)

@@ -46,6 +46,11 @@ uint32_t value_table_id(struct value_table *table, struct value value)
     return table->count - 1;
 }
 
+uint32_t value_table_find(const struct value_table *table, struct value value)
+{
+    return *find_slot(table, value) - 1; /* 0 becomes UINT32_MAX */
+}
+
 struct value value_table_value(const struct value_table *table, int64_t id)
 {
     return id >= 0 && id < table->count ? table->values[id] : value_nil();

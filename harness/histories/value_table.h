@@ -18,6 +18,8 @@ struct value_table {
 void value_table_init(struct value_table *table, struct arena *arena);
 /* The identifier of `value`, given on first use. */
 uint32_t value_table_id(struct value_table *table, struct value value);
+/* The same without giving one: UINT32_MAX. */
+uint32_t value_table_find(const struct value_table *table, struct value value);
 /* The value of an identifier that the table gave; nil for any other number. */
 struct value value_table_value(const struct value_table *table, int64_t id);
 

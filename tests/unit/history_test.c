@@ -88,6 +88,53 @@ static void what_cannot_be_paired_is_named(void **state)
 
 /* Indeterminate operations retire their process: numbers grow, and the table of open ones with
  * them. */
+/* What other tools' own tests hold: one process with several operations at once. */
+static void found_operations_pair_by_function_and_value(void **state)
+{
+    (void)state;
+    struct history history;
+    struct err err = ERR_INIT;
+    uint32_t left_open;
+    read_edn(&history, "[{:type :invoke, :process 0, :f :write, :value 2}"
+                       " {:type :invoke, :process 0, :f :write, :value 1}"
+                       " {:type :ok, :process 0, :f :write, :value 2}"
+                       " {:type :invoke, :process 0, :f :read}"
+                       " {:type :ok, :process 0, :f :write, :value 1}"
+                       " {:type :ok, :process 0, :f :read, :value 7}"
+                       " {:type :invoke, :process 0, :f :read}"
+                       " {:type :invoke, :process 0, :f :cas, :value [1 2]}"
+                       " {:type :ok, :process 0, :f :cas, :value [1 2]}]");
+    assert_int_equal(history_pair(&history, &err), ERR_PARSE);
+    assert_ok(history_pair_found(&history, &left_open, &err));
+    assert_int_equal(left_open, 1);
+    static const uint32_t partners[] = {2, 4, 0, 5, 1, 3, HISTORY_NONE, 8, 7};
+    assert_memory_equal(history.partner, partners, sizeof partners);
+    history_free(&history);
+    read_edn(&history, "[{:type :invoke, :process 0, :f :write, :value 2}"
+                       " {:type :invoke, :process 0, :f :write, :value 1}"
+                       " {:type :ok, :process 0, :f :read, :value 2}]");
+    assert_int_equal(history_pair_found(&history, &left_open, &err), ERR_PARSE);
+    assert_string_equal(err.message, "event 2: process 0 completes read but had invoked write");
+    history_free(&history);
+}
+
+static void functions_can_be_read_as_others(void **state)
+{
+    (void)state;
+    struct history history;
+    read_edn(&history, "[{:type :invoke, :process 0, :f :publish, :value 2}"
+                       " {:type :ok, :process 0, :f :publish, :value 2}"
+                       " {:type :invoke, :process 0, :f :enqueue, :value 3}]");
+    assert_true(history_rename_f(&history, "publish", "enqueue")); /* two become one */
+    assert_false(history_rename_f(&history, "fetch", "dequeue"));
+    for (uint32_t i = 0; i < 3; i++)
+        assert_string_equal(history_f_name(&history, i), "enqueue");
+    assert_int_equal(history.f[0], history.f[2]);
+    assert_true(history_rename_f(&history, "enqueue", "add"));
+    assert_string_equal(history_f_name(&history, 1), "add");
+    history_free(&history);
+}
+
 static void many_retired_processes_pair(void **state)
 {
     (void)state;
@@ -200,6 +247,8 @@ int main(void)
         cmocka_unit_test(operations_pair_by_process),
         cmocka_unit_test(nemesis_events_pair_by_function_in_turn),
         cmocka_unit_test(what_cannot_be_paired_is_named),
+        cmocka_unit_test(found_operations_pair_by_function_and_value),
+        cmocka_unit_test(functions_can_be_read_as_others),
         cmocka_unit_test(many_retired_processes_pair),
         cmocka_unit_test(columns_grow_and_values_are_copied),
         cmocka_unit_test(names_get_numbers_once),

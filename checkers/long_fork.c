@@ -1,0 +1,334 @@
+/* Long fork: two reads that saw two writes in opposite orders, which snapshot isolation and all
+ * stronger models forbid and parallel snapshot isolation allows. `txn` is one write [[:w k v]] or
+ * reads of several keys [[:r k v] ...]; each key is written at most once, and begins as nil.
+ *
+ * Of reads of the same keys one must show all that the other shows. So the sets of written keys
+ * that a group's reads saw form a chain; each new read is held against its neighbours in the chain.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "checkers/checkers.h"
+#include "checkers/folding/fold.h"
+
+enum { GROUP_MAX = 64, FORKS_MAX = 100, ANOMALIES_MAX = 8 };
+#define NONE ELEMENT_NONE
+
+/* The reads of one set of keys. */
+struct group {
+    uint32_t *keys; /* ascending */
+    uint32_t key_count, chain_count;
+    struct seen {
+        uint64_t keys; /* bits: those that were not nil */
+        uint32_t event;
+    } * chain; /* key_count + 1, by how many keys they show */
+};
+
+struct forks {
+    const struct history *history;
+    struct check_result *result;
+    struct arena arena;
+    struct elements keys;
+    struct value r, w;     /* as they were met last */
+    struct value *written; /* by key: the value of the write that may have happened */
+    bool *has_write;
+    uint32_t written_capacity;
+    struct slot {
+        uint64_t hash;
+        struct group *group;
+    } * slots; /* by hash of the keys */
+    struct group *last;
+    uint32_t slot_mask, group_count;
+    uint64_t reads, forks, mixed;
+    struct json *fork_list;
+};
+
+static struct value micro(struct value op, size_t index)
+{
+    return value_count(op) == 3 ? value_at(op, index) : value_nil();
+}
+
+/* Names are made once by most readers, so the same word is the same name. */
+static bool micro_is(struct forks *forks, struct value op, char letter)
+{
+    struct value name = micro(op, 0), *known = letter == 'r' ? &forks->r : &forks->w;
+    if (name.bits == known->bits)
+        return !value_is_nil(name);
+    const char *text = value_as_text(name);
+    if (text[0] != letter || text[1] != '\0')
+        return false;
+    *known = name;
+    return true;
+}
+
+static bool all_are(struct forks *forks, struct value txn, char letter)
+{
+    size_t count = value_count(txn);
+    for (size_t i = 0; i < count; i++)
+        if (!micro_is(forks, value_at(txn, i), letter))
+            return false;
+    return count > 0;
+}
+
+/* ---- Writes ---- */
+
+static uint32_t key_of(struct forks *forks, struct value key)
+{
+    uint32_t id = elements_add(&forks->keys, key);
+    if (id >= forks->written_capacity) {
+        uint32_t capacity = forks->written_capacity == 0 ? 1024 : forks->written_capacity * 2;
+        struct value *written = arena_alloc(&forks->arena, capacity * sizeof *written);
+        bool *has = arena_zalloc(&forks->arena, capacity * sizeof *has);
+        if (forks->written_capacity > 0) {
+            memcpy(written, forks->written, forks->written_capacity * sizeof *written);
+            memcpy(has, forks->has_write, forks->written_capacity * sizeof *has);
+        }
+        forks->written = written;
+        forks->has_write = has;
+        forks->written_capacity = capacity;
+    }
+    return id;
+}
+
+/* False: a key is written twice, and then reads cannot be told apart by what is nil. */
+static bool take_writes(struct forks *forks, uint32_t invocation)
+{
+    struct value txn = forks->history->value[invocation];
+    for (size_t i = 0, count = value_count(txn); i < count; i++) {
+        struct value op = value_at(txn, i);
+        if (!micro_is(forks, op, 'w'))
+            continue;
+        uint32_t key = key_of(forks, micro(op, 1));
+        if (forks->has_write[key]) {
+            struct buf name = BUF_INIT;
+            value_print(micro(op, 1), &name);
+            json_set_text(forks->result->details, "error", "multiple-writes");
+            check_verdict(forks->result, VERDICT_UNKNOWN,
+                          "event %" PRIu32 ": key %.60s is written again; this checker assumes one "
+                          "write a key",
+                          invocation, buf_text(&name));
+            buf_free(&name);
+            return false;
+        }
+        forks->has_write[key] = true;
+        forks->written[key] = micro(op, 2);
+    }
+    return true;
+}
+
+/* ---- Groups ---- */
+
+static uint64_t hash_keys(const uint32_t *keys, uint32_t count)
+{
+    uint64_t hash = count;
+    for (uint32_t i = 0; i < count; i++)
+        hash = (hash ^ keys[i]) * UINT64_C(0x9e3779b97f4a7c15);
+    hash ^= hash >> 29;
+    hash *= UINT64_C(0xbf58476d1ce4e5b9);
+    return hash ^ hash >> 32;
+}
+
+static bool has_keys(const struct group *group, const uint32_t *keys, uint32_t count)
+{
+    if (group->key_count != count)
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        if (group->keys[i] != keys[i])
+            return false;
+    return true;
+}
+
+static struct slot *find_slot(struct forks *forks, uint64_t hash, const uint32_t *keys,
+                              uint32_t count)
+{
+    for (uint64_t at = hash;; at++) {
+        struct slot *slot = &forks->slots[at & forks->slot_mask];
+        if (slot->group == NULL || (slot->hash == hash && has_keys(slot->group, keys, count)))
+            return slot;
+    }
+}
+
+static void grow_slots(struct forks *forks)
+{
+    struct slot *old = forks->slots;
+    uint32_t old_size = forks->slots == NULL ? 0 : forks->slot_mask + 1;
+    forks->slot_mask = old_size == 0 ? 1023 : old_size * 4 - 1;
+    forks->slots =
+        arena_zalloc(&forks->arena, ((size_t)forks->slot_mask + 1) * sizeof *forks->slots);
+    for (uint32_t i = 0; i < old_size; i++)
+        if (old[i].group != NULL)
+            *find_slot(forks, old[i].hash, old[i].group->keys, old[i].group->key_count) = old[i];
+}
+
+static struct group *group_of(struct forks *forks, const uint32_t *keys, uint32_t count)
+{
+    if (forks->last != NULL && has_keys(forks->last, keys, count))
+        return forks->last; /* a group's reads tend to come together */
+    if (forks->slots == NULL || forks->group_count * 2 > forks->slot_mask)
+        grow_slots(forks);
+    uint64_t hash = hash_keys(keys, count);
+    struct slot *slot = find_slot(forks, hash, keys, count);
+    forks->last = slot->group;
+    if (slot->group != NULL)
+        return slot->group;
+    size_t chain_bytes = (count + 1) * sizeof(struct seen), key_bytes = count * sizeof *keys;
+    struct group *group = arena_alloc(&forks->arena, sizeof *group + chain_bytes + key_bytes);
+    group->chain = (struct seen *)(group + 1);
+    group->chain_count = 0;
+    group->keys = (uint32_t *)(group->chain + count + 1);
+    memcpy(group->keys, keys, key_bytes);
+    group->key_count = count;
+    forks->group_count++;
+    *slot = (struct slot){hash, group};
+    forks->last = group;
+    return group;
+}
+
+/* ---- Reads ---- */
+
+static void tell_fork(struct forks *forks, uint32_t one, uint32_t other)
+{
+    struct buf first = BUF_INIT, second = BUF_INIT, text = BUF_INIT;
+    forks->forks++;
+    value_print(forks->history->value[one], &first);
+    value_print(forks->history->value[other], &second);
+    if (forks->forks <= FORKS_MAX) {
+        struct json *pair = json_add(forks->fork_list, json_array());
+        json_add(pair, json_text(buf_text(&first)));
+        json_add(pair, json_text(buf_text(&second)));
+    }
+    if (forks->forks <= ANOMALIES_MAX) {
+        buf_printf(&text,
+                   "One read saw %s, another saw %s: each shows a write that the other "
+                   "lacks.",
+                   buf_text(&first), buf_text(&second));
+        const uint32_t events[] = {one < other ? one : other, one < other ? other : one};
+        check_anomaly(forks->result, "long-fork", "two reads disagree on the order of two writes",
+                      buf_text(&text), events, 2);
+    }
+    buf_free(&first);
+    buf_free(&second);
+    buf_free(&text);
+}
+
+/* Puts what a read saw into its group's chain, or finds the fork. */
+static void take_seen(struct forks *forks, struct group *group, uint64_t seen, uint32_t event)
+{
+    uint32_t at = 0;
+    while (at < group->chain_count &&
+           __builtin_popcountll(group->chain[at].keys) < __builtin_popcountll(seen))
+        at++;
+    if (at < group->chain_count && group->chain[at].keys == seen)
+        return;
+    if (at > 0 && (group->chain[at - 1].keys & ~seen) != 0) {
+        tell_fork(forks, group->chain[at - 1].event, event);
+        return;
+    }
+    if (at < group->chain_count && (seen & ~group->chain[at].keys) != 0) {
+        tell_fork(forks, group->chain[at].event, event);
+        return;
+    }
+    memmove(&group->chain[at + 1], &group->chain[at],
+            (group->chain_count - at) * sizeof *group->chain);
+    group->chain[at] = (struct seen){seen, event};
+    group->chain_count++;
+}
+
+static void complain(struct forks *forks, uint32_t event, const char *what)
+{
+    check_verdict(forks->result, VERDICT_UNKNOWN, "event %" PRIu32 ": %s", event, what);
+}
+
+static void take_read(struct forks *forks, uint32_t event)
+{
+    struct value txn = forks->history->value[event];
+    uint32_t count = (uint32_t)value_count(txn);
+    struct {
+        uint32_t key;
+        bool seen;
+    } read[GROUP_MAX], moved;
+    if (count > GROUP_MAX) {
+        complain(forks, event, "a read of more than 64 keys");
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) { /* sorted as they come: they are few */
+        struct value op = value_at(txn, i), value = micro(op, 2);
+        moved.key = key_of(forks, micro(op, 1));
+        moved.seen = !value_is_nil(value);
+        if (moved.seen &&
+            (!forks->has_write[moved.key] || !value_equal(forks->written[moved.key], value))) {
+            complain(forks, event, "a read shows a value that nobody can have written");
+            return;
+        }
+        uint32_t at = i;
+        for (; at > 0 && read[at - 1].key > moved.key; at--)
+            read[at] = read[at - 1];
+        read[at] = moved;
+        if (at > 0 && read[at - 1].key == moved.key) {
+            complain(forks, event, "a read of one key twice");
+            return;
+        }
+    }
+    uint32_t keys[GROUP_MAX];
+    uint64_t seen = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        keys[i] = read[i].key;
+        seen |= (uint64_t)read[i].seen << i;
+    }
+    forks->reads++;
+    take_seen(forks, group_of(forks, keys, count), seen, event);
+}
+
+static void report(struct forks *forks)
+{
+    struct json *details = forks->result->details;
+    json_set_int(details, "read-count", (int64_t)forks->reads);
+    json_set_int(details, "group-count", forks->group_count);
+    json_set_int(details, "mixed-count", (int64_t)forks->mixed);
+    json_set_int(details, "fork-count", (int64_t)forks->forks);
+    if (forks->forks > 0)
+        json_set(details, "forks", forks->fork_list);
+    else
+        json_free(forks->fork_list);
+    if (forks->forks > 0)
+        check_verdict(forks->result, VERDICT_INVALID,
+                      "%" PRIu64 " reads saw two writes in the other order than another read",
+                      forks->forks);
+    if (forks->reads == 0)
+        check_verdict(forks->result, VERDICT_UNKNOWN, "no read of several keys ever succeeded");
+    check_verdict(forks->result, VERDICT_VALID,
+                  "%" PRIu64 " reads in %" PRIu32 " groups of keys, none forked", forks->reads,
+                  forks->group_count);
+}
+
+static void check(const struct check_input *input, struct check_result *result)
+{
+    const struct history *history = input->history;
+    struct forks forks = {.history = history, .result = result};
+    if (!fold_understands(input, result, (const char *const[]){"txn", "read", "write", NULL}))
+        return;
+    elements_init(&forks.keys, &forks.arena, history->count / 4 + 1);
+    bool good = true;
+    for (uint32_t i = 0; good && i < history->count; i++)
+        if (history->type[i] == OP_INVOKE && history_is_client(history, i) &&
+            history_outcome(history, i) != OP_FAIL)
+            good = take_writes(&forks, i);
+    forks.fork_list = json_array();
+    for (uint32_t i = 0; good && i < history->count; i++) {
+        if (history->type[i] != OP_OK || !history_is_client(history, i))
+            continue;
+        if (all_are(&forks, history->value[i], 'r'))
+            take_read(&forks, i);
+        else
+            forks.mixed += !all_are(&forks, history->value[i], 'w');
+    }
+    report(&forks);
+    arena_free(&forks.arena);
+}
+
+const struct checker checker_long_fork = {
+    .name = "long-fork",
+    .summary = "no two reads see two writes in opposite orders",
+    .check = check,
+};
