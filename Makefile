@@ -121,7 +121,7 @@ $(B)/tests/fuzz/%_fuzz: $(B)/tests/fuzz/%_fuzz.o $(B)/tests/fuzz/driver.o $(AGEN
 # The queue's own: names that both libraries have are the queue's, but for what the driver needs.
 $(B)/tests/fuzz/queue_%_fuzz: $(B)/tests/fuzz/queue_%_fuzz.o $(B)/tests/queue/lib/disk_shim.o $(B)/libqueue.a \
 		$(B)/tests/fuzz/driver.o $(B)/libordeal.a
-	$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ $(PKG_LIBS) -lm -ldl
+	$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ $(PKG_LIBS) -lssl -lcrypto -lm -ldl
 $(B)/tests/bench/%: $(B)/tests/bench/%.o $(call obj,$(filter-out tests/lib/test.c,$(TEST_LIB_SRC))) $(B)/libordeal.a
 	$(call say,LINK)$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ -lcmocka $(PKG_LIBS) -lm -ldl
 

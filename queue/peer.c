@@ -399,12 +399,17 @@ static struct peer_link *link_new(struct peers *peers, int file, bool dialed)
     return link;
 }
 
+void peers_accept(struct peers *peers, int file)
+{
+    link_new(peers, file, false);
+}
+
 static void door_ready(struct watch *watch, uint32_t events)
 {
     (void)events;
     struct peers *peers = (struct peers *)((char *)watch - offsetof(struct peers, door));
     for (int file = loop_accept(watch->file); file >= 0; file = loop_accept(watch->file))
-        link_new(peers, file, false);
+        peers_accept(peers, file);
 }
 
 static void dial(struct peers *peers, struct peer *peer, uint64_t now_ms)

@@ -82,6 +82,7 @@ struct peers {
 bool peers_open(struct peers *peers, const struct config *config, struct loop *loop, uint64_t disk,
                 const struct peers_listener *listener, struct queue_error *error);
 void peers_close(struct peers *peers);
+void peers_accept(struct peers *peers, int file); /* somebody called */
 
 /* Keep a connection to this node; a known one gets the new address. NULL when there are too many.
  */

@@ -22,7 +22,7 @@ for target in $targets; do
     esac
     # shellcheck disable=SC2086
     clang -std=gnu11 -D_GNU_SOURCE -I. -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -pthread \
-        -o "build/fuzz/$target" "tests/fuzz/$target.c" $parts $libraries -lm -ldl || exit 1
+        -o "build/fuzz/$target" "tests/fuzz/$target.c" $parts $libraries -lssl -lcrypto -lm -ldl || exit 1
     echo "== $target: $seconds s"
     if ! "build/fuzz/$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=8192 -print_final_stats=1 \
         -artifact_prefix="build/fuzz/crashes/$name-" "$new" "$corpus" >"build/fuzz/$target.log" 2>&1; then
