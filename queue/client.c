@@ -225,7 +225,7 @@ void request_expire(struct request *request)
                    request->client->queued->phase != REQUEST_QUEUED)
                 request->client->queued = request->client->queued->next;
         }
-        request_error(request, "NOLEADER no leader was found in time; nothing was done");
+        commands_never_begun(request);
         break;
     case REQUEST_READING:
         request_error(request, "NOLEADER the leader could not be sure in time that it leads");

@@ -227,6 +227,11 @@ static bool start_elsewhere(struct request *request, const struct resp_slice *ar
         request_again(request);
         return true;
     }
+    /* Its time begins now, whether or not there is a leader. */
+    if (request->entry->prepare != NULL && !request->prepared &&
+        !request->entry->prepare(request, arguments, count))
+        return true;
+    request->prepared = true;
     if (leader == NULL || leader->link == NULL)
         return false;
     if (request->client->redirect) {
@@ -236,8 +241,6 @@ static bool start_elsewhere(struct request *request, const struct resp_slice *ar
         request_error(request, "MOVED %s:%u", host, leader->client_port);
         return true;
     }
-    if (request->entry->prepare != NULL && !request->entry->prepare(request, arguments, count))
-        return true;
     return session_forward(request, leader, arguments, count);
 }
 
@@ -251,6 +254,10 @@ bool commands_start(struct request *request, const struct resp_slice *arguments,
     }
     const struct command_entry *entry = request->entry;
     if (client->barriers > 0)
+        return false;
+    /* What comes before a change of the protocol is answered in the old one. */
+    if ((entry->flags & COMMAND_LOCAL) && (entry->flags & COMMAND_ALONE) &&
+        client->first != request)
         return false;
     if ((entry->flags & COMMAND_LOCAL) || (entry->local && entry->local(arguments, count)))
         return entry->start(request, arguments, count);

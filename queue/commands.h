@@ -27,7 +27,8 @@ struct command_entry {
     /* READ: writes the reply. */
     void (*read)(struct request *request, struct resp_writer *writer,
                  const struct resp_slice *arguments, uint32_t count);
-    /* Before forwarding: finds the id, or finishes with an error and returns false. May be NULL. */
+    /* Not at the leader, once: finds the id and the deadline, or finishes with an error and returns
+     * false. May be NULL. */
     bool (*prepare)(struct request *request, const struct resp_slice *arguments, uint32_t count);
     /* Of commands with subcommands: whether this one is LOCAL. */
     bool (*local)(const struct resp_slice *arguments, uint32_t count);
@@ -70,6 +71,8 @@ void commands_syntax(struct request *request);
 bool commands_submit(struct request *request, const struct command *command);
 /* The refusal of a status as an error; the request is finished. */
 void commands_refuse(struct request *request, const struct state_result *result);
+/* Its time is over before it began: the error that says why. */
+void commands_never_begun(struct request *request);
 bool commands_memory_full(struct server *server, size_t more);
 
 /* Planted defects (commands_defect.c); in a normal build there is nothing to call. */

@@ -3,10 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <fnmatch.h>
 #include <openssl/crypto.h>
 
 #include "queue/commands.h"
 #include "queue/server.h"
+#include "queue/tls.h"
 
 static bool finish_ok(struct request *request)
 {
@@ -70,6 +72,15 @@ static void write_hello(struct request *request)
     resp_write_text(&writer, client->server->node.leading ? "leader" : "follower");
 }
 
+/* In CLIENT LIST a name is one word of one line. */
+static void set_name(struct client *client, struct resp_slice name)
+{
+    size_t length = name.length < sizeof client->name ? name.length : sizeof client->name - 1;
+    for (size_t i = 0; i < length; i++)
+        client->name[i] = name.data[i] > ' ' && name.data[i] <= '~' ? name.data[i] : '_';
+    client->name[length] = '\0';
+}
+
 /* HELLO [2|3 [AUTH user password] [SETNAME name] [REDIRECT]] */
 static bool hello(struct request *request, const struct resp_slice *arguments, uint32_t count)
 {
@@ -90,9 +101,7 @@ static bool hello(struct request *request, const struct resp_slice *arguments, u
             }
             i += 2;
         } else if (slice_is(arguments[i], "SETNAME") && i + 1 < count) {
-            i++;
-            snprintf(client->name, sizeof client->name, "%.*s", (int)arguments[i].length,
-                     arguments[i].data);
+            set_name(client, arguments[++i]);
         } else if (slice_is(arguments[i], "REDIRECT")) {
             client->redirect = true;
         } else {
@@ -121,11 +130,13 @@ static void client_list(struct request *request)
         char line[512];
         int length = snprintf(
             line, sizeof line,
-            "id=%llu addr=%s name=%s age=%llu cmds=%llu pending=%u qbuf=%zu obl=%zu resp=%d\n",
+            "id=%llu addr=%s name=%s age=%llu cmds=%llu pending=%u qbuf=%zu obl=%zu resp=%d "
+            "redirect=%s tls=%s\n",
             (unsigned long long)client->number, client->address, client->name,
             (unsigned long long)(now_ms - client->opened_ms) / 1000,
             (unsigned long long)client->requests, client->count, buffer_length(&client->in),
-            buffer_length(&client->out), client->version);
+            buffer_length(&client->out), client->version, client->redirect ? "on" : "off",
+            client->tls != NULL ? tls_version(client->tls) : "no");
         buffer_append(&text, line, (size_t)length);
     }
     struct resp_writer writer = request_writer(request);
@@ -148,12 +159,10 @@ static bool client_command(struct request *request, const struct resp_slice *arg
         resp_write_text(&writer, client->name);
         request_finish(request);
     } else if (slice_is(arguments[1], "SETNAME") && count == 3) {
-        snprintf(client->name, sizeof client->name, "%.*s", (int)arguments[2].length,
-                 arguments[2].data);
-        for (char *at = client->name; *at; at++)
-            *at = *at <= ' ' ? '_' : *at;
+        set_name(client, arguments[2]);
         finish_ok(request);
-    } else if (slice_is(arguments[1], "REDIRECT") && count == 3) {
+    } else if (slice_is(arguments[1], "REDIRECT") && count == 3 &&
+               (slice_is(arguments[2], "on") || slice_is(arguments[2], "off"))) {
         client->redirect = slice_is(arguments[2], "on");
         finish_ok(request);
     } else if (slice_is(arguments[1], "SETINFO")) {
@@ -177,6 +186,40 @@ static bool info(struct request *request, const struct resp_slice *arguments, ui
     return true;
 }
 
+static void lower_name(const struct command_entry *entry, char name[32])
+{
+    snprintf(name, 32, "%s", entry->name);
+    for (char *at = name; *at; at++)
+        *at |= 0x20;
+}
+
+static void write_command(struct resp_writer *writer, const struct command_entry *entry)
+{
+    char name[32];
+    if (entry == NULL) {
+        resp_write_null_array(writer);
+        return;
+    }
+    lower_name(entry, name);
+    resp_write_array(writer, 6);
+    resp_write_text(writer, name);
+    resp_write_integer(writer, entry->arity);
+    resp_write_array(writer, 1);
+    resp_write_status(writer, entry->flags & COMMAND_WRITE ? "write" : "readonly");
+    for (int key = 0; key < 3; key++)
+        resp_write_integer(writer, 0);
+}
+
+static const struct command_entry *find_public(struct resp_slice name, uint32_t commands)
+{
+    for (uint32_t i = 0; i < commands; i++) {
+        if (slice_is(name, commands_at(i)->name))
+            return commands_at(i);
+    }
+    return NULL;
+}
+
+/* COMMAND | COUNT | LIST | INFO [name ...]; DOCS and the like: nothing to tell. */
 static bool command(struct request *request, const struct resp_slice *arguments, uint32_t count)
 {
     struct resp_writer writer = request_writer(request);
@@ -185,27 +228,34 @@ static bool command(struct request *request, const struct resp_slice *arguments,
         commands++; /* those for servers only are the last */
     if (count > 1 && slice_is(arguments[1], "COUNT")) {
         resp_write_integer(&writer, commands);
-    } else if (count > 1) {
-        resp_write_array(&writer, 0); /* DOCS and the like: nothing to tell */
-    } else {
+    } else if (count > 2 && slice_is(arguments[1], "INFO")) {
+        resp_write_array(&writer, count - 2);
+        for (uint32_t i = 2; i < count; i++)
+            write_command(&writer, find_public(arguments[i], commands));
+    } else if (count > 1 && slice_is(arguments[1], "LIST")) {
         resp_write_array(&writer, commands);
         for (uint32_t i = 0; i < commands; i++) {
-            const struct command_entry *entry = commands_at(i);
             char name[32];
-            snprintf(name, sizeof name, "%s", entry->name);
-            for (char *at = name; *at; at++)
-                *at |= 0x20;
-            resp_write_array(&writer, 6);
+            lower_name(commands_at(i), name);
             resp_write_text(&writer, name);
-            resp_write_integer(&writer, entry->arity);
-            resp_write_array(&writer, 1);
-            resp_write_status(&writer, entry->flags & COMMAND_WRITE ? "write" : "readonly");
-            for (int key = 0; key < 3; key++)
-                resp_write_integer(&writer, 0);
         }
+    } else if (count > 1 && !slice_is(arguments[1], "INFO")) {
+        resp_write_array(&writer, 0);
+    } else {
+        resp_write_array(&writer, commands);
+        for (uint32_t i = 0; i < commands; i++)
+            write_command(&writer, commands_at(i));
     }
     request_finish(request);
     return true;
+}
+
+static bool quit(struct request *request, const struct resp_slice *arguments, uint32_t count)
+{
+    (void)arguments;
+    (void)count;
+    request->client->closing = true; /* once this is sent */
+    return finish_ok(request);
 }
 
 /* CONFIG GET name | SET name value: of this node; or, by the names that `state_config_name` has, of
@@ -223,28 +273,34 @@ static bool config_local(const struct resp_slice *arguments, uint32_t count)
     return count < 4 || cluster_setting(arguments[2]) == CONFIG_COUNT;
 }
 
-static void config_get(struct request *request, struct resp_slice pattern)
+static bool matches(const char *pattern, const char *name)
+{
+    return fnmatch(pattern, name, FNM_CASEFOLD) == 0;
+}
+
+static void config_get(struct request *request, struct resp_slice glob)
 {
     struct server *server = request_server(request);
     struct resp_writer writer = request_writer(request);
-    bool all = slice_is(pattern, "*");
+    char pattern[64], value[4096];
     uint32_t settings, found = 0;
     const struct config_setting *table = config_settings(&settings);
+    snprintf(pattern, sizeof pattern, "%.*s", (int)(glob.length < 64 ? glob.length : 63),
+             glob.data);
     for (uint32_t i = 0; i < settings; i++)
-        found += all || slice_is(pattern, table[i].name);
+        found += matches(pattern, table[i].name);
     for (enum state_config key = 0; key < CONFIG_COUNT; key++)
-        found += all || slice_is(pattern, state_config_name(key));
+        found += matches(pattern, state_config_name(key));
     resp_write_map(&writer, found);
     for (uint32_t i = 0; i < settings; i++) {
-        char value[4096];
-        if (!all && !slice_is(pattern, table[i].name))
+        if (!matches(pattern, table[i].name))
             continue;
         config_text(&server->config, table[i].name, value, sizeof value);
         resp_write_text(&writer, table[i].name);
         resp_write_text(&writer, value);
     }
     for (enum state_config key = 0; key < CONFIG_COUNT; key++) {
-        if (!all && !slice_is(pattern, state_config_name(key)))
+        if (!matches(pattern, state_config_name(key)))
             continue;
         resp_write_text(&writer, state_config_name(key));
         resp_write_format(&writer, "%llu",
@@ -265,7 +321,9 @@ static void config_set_here(struct request *request, const struct resp_slice *ar
             continue;
         char value[512];
         snprintf(value, sizeof value, "%.*s", (int)arguments[3].length, arguments[3].data);
-        if (!table[i].running) {
+        if (memchr(arguments[3].data, 0, arguments[3].length) != NULL) {
+            request_error(request, "ERR a setting's value has no byte 0 in it");
+        } else if (!table[i].running) {
             request_error(request, "ERR %s cannot be changed while the server runs", table[i].name);
         } else if (!config_set(&changed, table[i].name, value, &error)) {
             request_error(request, "ERR %s", error.message);
@@ -324,10 +382,12 @@ static bool shutdown_command(struct request *request, const struct resp_slice *a
 const struct command_entry commands_admin[] = {
     LOCAL("PING", "[text]", -1, 0, ping),
     LOCAL("AUTH", "[user] password", -2, COMMAND_OPEN, auth),
-    LOCAL("HELLO", "[2|3 [AUTH user password] [SETNAME name] [REDIRECT]]", -1, COMMAND_OPEN, hello),
+    LOCAL("HELLO", "[2|3 [AUTH user password] [SETNAME name] [REDIRECT]]", -1,
+          COMMAND_OPEN | COMMAND_ALONE, hello),
     LOCAL("INFO", "", -1, 0, info),
     LOCAL("CLIENT", "LIST | ID | GETNAME | SETNAME name | REDIRECT on|off", -2, 0, client_command),
-    LOCAL("COMMAND", "[COUNT]", -1, 0, command),
+    LOCAL("COMMAND", "[COUNT | LIST | INFO [name ...]]", -1, 0, command),
+    LOCAL("QUIT", "", -1, COMMAND_OPEN | COMMAND_ALONE, quit),
     {.name = "CONFIG",
      .usage = "GET name|* | SET name value",
      .arity = -3,

@@ -5,6 +5,9 @@
 #include "queue/commands.h"
 #include "queue/server.h"
 
+static bool cluster_start(struct request *request, const struct resp_slice *arguments,
+                          uint32_t count);
+
 static const char *standing_text(enum raft_standing standing)
 {
     return standing == RAFT_VOTER ? "voter" : standing == RAFT_JOINING ? "joining" : "learner";
@@ -84,6 +87,32 @@ static bool add_member(struct request *request, uint32_t node, const char *addre
     return true;
 }
 
+/* Nobody dials for ever whoever was named by mistake. */
+static void forget_strangers(struct server *server)
+{
+    struct raft_status status;
+    raft_status(server->node.raft, &status);
+    for (uint32_t i = 0; i < server->peers.count; i++) {
+        struct peer *peer = &server->peers.list[i];
+        if (peer->link == NULL && status.config->count > 0 &&
+            raft_config_find(status.config, peer->node) == NULL)
+            peer->wanted = false;
+    }
+}
+
+void commands_never_begun(struct request *request)
+{
+    struct server *server = request_server(request);
+    if (!server->node.leading) {
+        request_error(request, "NOLEADER no leader was found in time; nothing was done");
+    } else if (request->entry != NULL && request->entry->start == cluster_start) {
+        forget_strangers(server);
+        request_error(request, "ERR the node could not be reached in time; nothing was done");
+    } else {
+        request_error(request, "BUSY it could not begin in time; nothing was done");
+    }
+}
+
 static bool slice_address(struct resp_slice slice, char *address)
 {
     char host[RAFT_ADDRESS_BYTES];
@@ -114,8 +143,13 @@ static bool cluster_add(struct request *request, const struct resp_slice *argume
                slice_number(arguments[2], UINT16_MAX, &node) && node > 0 &&
                (count == 3 || slice_address(arguments[3], address));
     }
-    if (!good || node == server->config.node) {
+    if (!good) {
         commands_syntax(request);
+        return true;
+    }
+    if (node == server->config.node) {
+        request_error(request, "ERR node %u leads now; a leader cannot be added or replaced",
+                      (unsigned)node);
         return true;
     }
     struct raft_status status;

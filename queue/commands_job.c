@@ -115,7 +115,7 @@ static bool add_prepare(struct request *request, const struct resp_slice *argume
     if (!request->has_id)
         server_make_id(request_server(request), &request->id);
     request->has_id = true;
-    if (added.timeout_ms > 0)
+    if (added.timeout_ms > 0 && !request->prepared)
         request->deadline_ms = node_clock_ms() + added.timeout_ms;
     return true;
 }

@@ -6,6 +6,8 @@
 #include "queue/commands.h"
 #include "queue/server.h"
 
+enum { SCAN_EACH_MAX = 100000 };
+
 static const struct state *state_of(const struct request *request)
 {
     return request_server(request)->node.state;
@@ -103,7 +105,9 @@ struct listing {
     struct resp_buffer bytes;
     struct resp_writer writer;
     uint64_t count, time_ms;
-    struct resp_slice queue, state;
+    struct resp_slice queue;
+    unsigned states; /* a bit for each that is wanted; 0: all */
+    uint64_t length_min, length_max;
     bool whole;
 };
 
@@ -195,23 +199,71 @@ static void read_qstat(struct request *request, struct resp_writer *writer,
     }
 }
 
-/* Scans: cursor [COUNT n] and filters. */
-static bool parse_scan(struct listing *listing, const struct resp_slice *arguments, uint32_t count,
-                       uint64_t *cursor, uint64_t *each)
+/* Scans: cursor [COUNT n] and filters. Disque's words are taken too. */
+
+static bool add_state(struct listing *listing, struct resp_slice word)
+{
+    static const struct {
+        const char *word;
+        unsigned states;
+    } words[] = {{"ready", 1 << JOB_READY},   {"delayed", 1 << JOB_DELAYED},
+                 {"leased", 1 << JOB_LEASED}, {"dead", 1 << JOB_DEAD},
+                 {"queued", 1 << JOB_READY},  {"active", 1 << JOB_DELAYED | 1 << JOB_LEASED}};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (!slice_is(word, words[i].word))
+            continue;
+        listing->states |= words[i].states;
+        return true;
+    }
+    return false;
+}
+
+static bool scan_queues_option(struct listing *listing, struct resp_slice name,
+                               struct resp_slice value)
+{
+    uint64_t ignored;
+    if (slice_is(name, "MINLEN"))
+        return slice_number(value, UINT64_MAX, &listing->length_min);
+    if (slice_is(name, "MAXLEN"))
+        return slice_number(value, UINT64_MAX, &listing->length_max);
+    return slice_is(name, "IMPORTRATE") && slice_number(value, UINT64_MAX, &ignored) &&
+           ignored == 0; /* no queue imports anything */
+}
+
+static bool scan_jobs_option(struct listing *listing, struct resp_slice name,
+                             struct resp_slice value)
+{
+    if (slice_is(name, "QUEUE")) {
+        listing->queue = value;
+        return slice_name(value);
+    }
+    if (slice_is(name, "STATE"))
+        return add_state(listing, value);
+    if (!slice_is(name, "REPLY"))
+        return false;
+    listing->whole = slice_is(value, "all");
+    return listing->whole || slice_is(value, "id");
+}
+
+static bool parse_scan(struct listing *listing, bool queues, const struct resp_slice *arguments,
+                       uint32_t count, uint64_t *cursor, uint64_t *each)
 {
     *each = 100;
-    bool good = slice_number(arguments[1], UINT64_MAX, cursor) && count % 2 == 0;
-    for (uint32_t i = 2; good && i + 1 < count; i += 2) {
-        if (slice_is(arguments[i], "COUNT"))
-            good = slice_number(arguments[i + 1], 100000, each) && *each > 0;
-        else if (slice_is(arguments[i], "QUEUE"))
-            listing->queue = arguments[i + 1];
-        else if (slice_is(arguments[i], "STATE"))
-            listing->state = arguments[i + 1];
-        else if (slice_is(arguments[i], "REPLY"))
-            listing->whole = slice_is(arguments[i + 1], "all");
+    listing->length_max = UINT64_MAX;
+    bool good = slice_number(arguments[1], UINT64_MAX, cursor);
+    for (uint32_t i = 2; good && i < count; i++) {
+        if (slice_is(arguments[i], "BUSYLOOP")) {
+            *each = SCAN_EACH_MAX;
+            continue;
+        }
+        if (++i == count)
+            return false;
+        struct resp_slice name = arguments[i - 1], value = arguments[i];
+        if (slice_is(name, "COUNT"))
+            good = slice_number(value, SCAN_EACH_MAX, each) && *each > 0;
         else
-            good = false;
+            good = queues ? scan_queues_option(listing, name, value)
+                          : scan_jobs_option(listing, name, value);
     }
     return good;
 }
@@ -219,20 +271,21 @@ static bool parse_scan(struct listing *listing, const struct resp_slice *argumen
 static void scan_queue(void *context, const struct queue_view *queue)
 {
     struct listing *listing = context;
+    if (queue->counters.ready < listing->length_min || queue->counters.ready > listing->length_max)
+        return;
     resp_write_bulk(&listing->writer, queue->name.data, queue->name.length);
     listing->count++;
 }
 
 static void scan_job(void *context, const struct job_view *job)
 {
-    static const char *const states[] = {"none", "ready", "delayed", "leased", "dead"};
     struct listing *listing = context;
     char id[COMMANDS_ID_BYTES];
     if (listing->queue.length > 0 &&
         (listing->queue.length != job->queue.length ||
          memcmp(listing->queue.data, job->queue.data, job->queue.length) != 0))
         return;
-    if (listing->state.length > 0 && !slice_is(listing->state, states[job->state]))
+    if (listing->states != 0 && !(listing->states & 1u << job->state))
         return;
     commands_print_id(&job->id, id);
     if (listing->whole)
@@ -247,12 +300,13 @@ static void read_scan(struct request *request, struct resp_writer *writer,
 {
     struct listing listing;
     uint64_t cursor, each;
+    bool queues = strcmp(request->entry->name, "QSCAN") == 0;
     listing_begin(&listing, request);
-    if (!parse_scan(&listing, arguments, count, &cursor, &each)) {
+    if (!parse_scan(&listing, queues, arguments, count, &cursor, &each)) {
         commands_syntax(request);
         return;
     }
-    if (strcmp(request->entry->name, "QSCAN") == 0)
+    if (queues)
         cursor = state_scan_queues(state_of(request), cursor, each, scan_queue, &listing);
     else
         cursor = state_scan_jobs(state_of(request), cursor, each, scan_job, &listing);
@@ -270,7 +324,10 @@ const struct command_entry commands_query[] = {
     READ("SHOW", "id", 2, read_show),
     READ("QPEEK", "queue count", 3, read_qpeek),
     READ("QSTAT", "queue", 2, read_qstat),
-    READ("QSCAN", "cursor [COUNT n]", -2, read_scan),
-    READ("JSCAN", "cursor [COUNT n] [QUEUE q] [STATE s] [REPLY all|id]", -2, read_scan),
+    READ("QSCAN", "cursor [COUNT n | BUSYLOOP] [MINLEN n] [MAXLEN n]", -2, read_scan),
+    READ("JSCAN",
+         "cursor [COUNT n | BUSYLOOP] [QUEUE q] [STATE ready|delayed|leased|dead ...] "
+         "[REPLY all|id]",
+         -2, read_scan),
     {.name = NULL},
 };

@@ -15,6 +15,8 @@
 #include <cmocka.h>
 #include <openssl/ssl.h>
 
+const char *(*redis_host)(unsigned port);
+
 void redis_open(struct redis *redis, unsigned port, int wait_ms)
 {
     *redis = (struct redis){
@@ -22,6 +24,8 @@ void redis_open(struct redis *redis, unsigned port, int wait_ms)
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons((uint16_t)port),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    if (redis_host != NULL)
+        inet_pton(AF_INET, redis_host(port), &address.sin_addr);
     if (connect(redis->socket, (struct sockaddr *)&address, sizeof address) != 0)
         redis_close(redis);
 }
@@ -196,6 +200,20 @@ static bool read_reply(struct redis *redis, struct reply *reply)
     }
     free(line);
     return good;
+}
+
+size_t redis_take(struct redis *redis, char *bytes, size_t length)
+{
+    while (redis->end - redis->start < length && fill(redis))
+        ;
+    size_t held = redis->end - redis->start;
+    length = length < held ? length : held;
+    if (length > 0)
+        memcpy(bytes, redis->bytes + redis->start, length);
+    redis->start += length;
+    if (redis->start == redis->end)
+        redis->start = redis->end = 0;
+    return length;
 }
 
 struct reply *redis_receive(struct redis *redis)

@@ -34,7 +34,8 @@ struct redis {
     size_t start, end, capacity;
 };
 
-/* Connects to 127.0.0.1; redis->socket stays -1 when nobody listens. */
+/* Connects to 127.0.0.1, or where redis_host says; redis->socket stays -1 when nobody listens. */
+extern const char *(*redis_host)(unsigned port);
 void redis_open(struct redis *redis, unsigned port, int wait_ms);
 void redis_close(struct redis *redis);
 /* TLS on an open connection: the server's certificate must be signed by ca; cert and key may be
@@ -46,6 +47,8 @@ bool redis_secure(struct redis *redis, const char *ca, const char *cert, const c
 bool redis_send_bytes(struct redis *redis, const void *bytes, size_t length);
 bool redis_send(struct redis *redis, const char *format, ...) __attribute__((format(printf, 2, 3)));
 struct reply *redis_receive(struct redis *redis);
+/* The next bytes as they come; how many there were in time. */
+size_t redis_take(struct redis *redis, char *bytes, size_t length);
 struct reply *redis_ask(struct redis *redis, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void reply_free(struct reply *reply);
