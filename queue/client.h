@@ -43,7 +43,7 @@ struct request {
     uint64_t deadline_ms; /* 0: none */
     struct job_id id;
     bool has_id, barrier, async, not_done;
-    bool prepared; /* its entry's `prepare` was called */
+    bool prepared;                     /* its entry's `prepare` was called */
     uint32_t results, accepted, stale; /* of commands with several ids */
     uint64_t decided;                  /* SPOOLED: the last number of the origin */
     struct get *get;

@@ -46,6 +46,7 @@ dev() {
     need clang-format "the style that make tidy checks" command -v clang-format
     need mandoc "man pages that make tidy checks" command -v mandoc
     need redis-tools "redis-cli, in tests of the job queue" command -v redis-cli
+    need libfaketime "wall clocks that jump, in tests of the job queue" test -e /usr/lib/*/faketime/libfaketimeMT.so.1
 }
 clang_version() { (clang --version 2>/dev/null || apt-cache policy clang 2>/dev/null | sed -n 's/.*Candidate: 1:\([0-9]*\).*/version \1./p') |
     sed -n 's/.*version \([0-9]*\)\..*/\1/p' | head -1; }

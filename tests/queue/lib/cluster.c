@@ -1,5 +1,6 @@
 /* Starting, killing and asking real servers. */
 #include "tests/queue/lib/cluster.h"
+#include "tests/queue/lib/network.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -91,27 +92,52 @@ static unsigned find_ports(unsigned count)
     return 0;
 }
 
+static const char *peer_host(const struct cluster *cluster, unsigned node)
+{
+    if (cluster->network)
+        return network_host(node);
+    return cluster->host ? cluster->host : "127.0.0.1";
+}
+
+/* The clock is what the file says, each time it is asked; the monotonic one stays true. */
+static void fake_clock(const char *file)
+{
+    setenv("LD_PRELOAD", CLUSTER_FAKETIME, 1);
+    setenv("FAKETIME_TIMESTAMP_FILE", file, 1);
+    setenv("FAKETIME_NO_CACHE", "1", 1);
+    setenv("DONT_FAKE_MONOTONIC", "1", 1);
+    setenv("FAKETIME_DONT_FAKE_MONOTONIC", "1", 1);
+}
+
 static void add_peers(const struct cluster *cluster, char *peers, size_t size)
 {
     size_t length = 0;
     for (unsigned node = 1; node <= cluster->nodes; node++)
-        length += (size_t)snprintf(peers + length, size - length, "%s%u=%s:%u", node > 1 ? "," : "",
-                                   node, cluster->host ? cluster->host : "127.0.0.1",
-                                   cluster_peer_port(cluster, node));
+        length +=
+            (size_t)snprintf(peers + length, size - length, "%s%u=%s:%u", node > 1 ? "," : "", node,
+                             peer_host(cluster, node), cluster_peer_port(cluster, node));
 }
 
 static void run_server(const struct cluster *cluster, unsigned node)
 {
     char program[512], path[300], number[16], port[16], peer_port[16], metrics[16], peers[512];
     char log[320];
-    const char *arguments[40] = {program,     "--dir",
-                                 path,        "--bind",
-                                 "127.0.0.1", "--node",
-                                 number,      "--port",
-                                 port,        "--peer-port",
-                                 peer_port,   "--metrics-port",
-                                 metrics,     "--election-timeout",
-                                 "300",       "--peers",
+    const char *arguments[40] = {program,
+                                 "--dir",
+                                 path,
+                                 "--bind",
+                                 cluster->network ? network_host(node) : "127.0.0.1",
+                                 "--node",
+                                 number,
+                                 "--port",
+                                 port,
+                                 "--peer-port",
+                                 peer_port,
+                                 "--metrics-port",
+                                 metrics,
+                                 "--election-timeout",
+                                 "300",
+                                 "--peers",
                                  peers};
     size_t count = 17;
     const char *build = getenv("ORDEAL_BUILD");
@@ -135,6 +161,10 @@ static void run_server(const struct cluster *cluster, unsigned node)
     int file = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     dup2(file, STDOUT_FILENO);
     dup2(file, STDERR_FILENO);
+    if (cluster->network)
+        network_enter(node);
+    if (cluster->clock != NULL)
+        fake_clock(cluster->clock);
     execv(program, (char **)arguments);
     _exit(127);
 }

@@ -6,6 +6,8 @@
 
 #include <sys/types.h>
 
+#define CLUSTER_FAKETIME "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
+
 enum { CLUSTER_MAX = 5, CLUSTER_EXTRA_MAX = 14 };
 
 struct cluster {
@@ -14,6 +16,8 @@ struct cluster {
     pid_t pids[CLUSTER_MAX + 1];          /* by node, from 1; 0: not running */
     const char *extra[CLUSTER_EXTRA_MAX]; /* further arguments of every server */
     const char *program;                  /* name of the binary; NULL: ordeal-queue */
+    bool network;                         /* each in its own: see network.h */
+    const char *clock;                    /* libfaketime's file; NULL: true time */
     const char *host;                     /* how peers call each other; NULL: 127.0.0.1 */
 };
 
