@@ -64,7 +64,7 @@ AGENT_OBJ := $(call obj,$(AGENT_SRC))
 LIB_OBJ := $(call obj,$(LIB_SRC)) $(BASE_OBJ)
 TESTS := $(call bin,$(TEST_SRC)) $(call bin,$(QUEUE_TEST_SRC))
 INTEGRATION := $(call bin,$(INTEGRATION_SRC))
-QUEUE_CLUSTER := $(call bin,$(wildcard tests/queue/cluster*_test.c tests/queue/defect_test.c))
+QUEUE_CLUSTER := $(call bin,$(wildcard tests/queue/cluster*_test.c tests/queue/defect_test.c tests/queue/robust_test.c))
 
 # One line a file; make V=1 shows the commands.
 ifeq ($(V),)

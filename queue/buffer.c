@@ -9,24 +9,48 @@
 
 #include "queue/disk.h"
 
+static void grow(struct buffer *buffer, size_t length)
+{
+    size_t held = buffer_length(buffer), capacity = buffer->capacity ? buffer->capacity : 512;
+    size_t spare =
+        buffer->start == 0 ? 0 : held; /* it moves, so it should not have to again soon */
+    while (capacity - held < length + spare)
+        capacity *= 2;
+    if (buffer->start == 0) {
+        buffer->data = disk_allocate(buffer->data, capacity);
+    } else {
+        char *data = disk_allocate(NULL, capacity);
+        memcpy(data, buffer_bytes(buffer), held);
+        free(buffer->data);
+        buffer->data = data;
+        buffer->start = 0;
+        buffer->end = held;
+    }
+    buffer->capacity = capacity;
+}
+
 char *buffer_room(struct buffer *buffer, size_t length)
 {
     if (buffer->capacity - buffer->end >= length)
         return buffer->data + buffer->end;
     size_t held = buffer_length(buffer);
-    if (buffer->start > 0) {
+    /* Only when at least as much is free in front as is held: else a long backlog would be moved
+     * for each little that is taken from it. */
+    if (buffer->start > 0 && buffer->start >= held) {
         memmove(buffer->data, buffer->data + buffer->start, held);
         buffer->start = 0;
         buffer->end = held;
     }
-    if (buffer->capacity - held < length) {
-        size_t capacity = buffer->capacity ? buffer->capacity : 512;
-        while (capacity - held < length)
-            capacity *= 2;
-        buffer->data = disk_allocate(buffer->data, capacity);
-        buffer->capacity = capacity;
-    }
-    return buffer->data + held;
+    if (buffer->capacity - buffer->end < length)
+        grow(buffer, length);
+    return buffer->data + buffer->end;
+}
+
+void buffer_take(struct buffer *buffer, char *data, size_t length, size_t capacity)
+{
+    assert(buffer_length(buffer) == 0);
+    buffer_free(buffer);
+    *buffer = (struct buffer){.data = data, .end = length, .capacity = capacity};
 }
 
 void buffer_added(struct buffer *buffer, size_t length)

@@ -22,6 +22,8 @@ static inline char *buffer_bytes(const struct buffer *buffer)
 char *buffer_room(struct buffer *buffer, size_t length);
 void buffer_added(struct buffer *buffer, size_t length);
 void buffer_append(struct buffer *buffer, const void *bytes, size_t length);
+/* An empty one takes over memory of malloc()'s, and does not copy it. */
+void buffer_take(struct buffer *buffer, char *data, size_t length, size_t capacity);
 /* Drops from the front; an empty buffer gives its memory back. */
 void buffer_consume(struct buffer *buffer, size_t length);
 void buffer_free(struct buffer *buffer);

@@ -16,6 +16,7 @@
 enum {
     RECEIVE_BYTES = 64 << 10,
     REQUESTS_MAX = 4096,          /* of one client, not answered yet */
+    TAKE_BYTES_MIN = 4096,        /* shorter replies are copied */
     OUTPUT_BYTES_PAUSE = 4 << 20, /* a client that does not read is not read from */
     OUTPUT_BYTES_MAX = 256 << 20, /* and closed when it asked for more than this */
 };
@@ -130,6 +131,16 @@ static void schedule_flush(struct client *client)
     client->server->flush = client;
 }
 
+static void append_reply(struct client *client, struct resp_buffer *reply)
+{
+    if (reply->length < TAKE_BYTES_MIN || buffer_length(&client->out) > 0) {
+        buffer_append(&client->out, reply->data, reply->length);
+        return;
+    }
+    buffer_take(&client->out, reply->data, reply->length, reply->capacity);
+    *reply = (struct resp_buffer){0};
+}
+
 /* Hands over the replies that are ready, up to the first that is not. */
 static void advance(struct client *client)
 {
@@ -144,7 +155,7 @@ static void advance(struct client *client)
         else if (client->watch.file < 0)
             session_reply(request);
         else
-            buffer_append(&client->out, request->reply.data, request->reply.length);
+            append_reply(client, &request->reply);
         if (request->reply.failed)
             client->closing = true;
         request->client = NULL;

@@ -322,14 +322,16 @@ static void on_refused(void *context, void *tag, enum raft_reason reason)
     request_untag(request);
 }
 
-static void on_read(void *context, void *tag, bool good)
+static size_t on_read(void *context, void *tag, bool good)
 {
     (void)context;
     struct request *request = tag;
+    size_t length = 0;
     if (request->client != NULL && request->phase == REQUEST_READING) {
         struct resp_writer writer = request_writer(request);
         if (good) {
             request->entry->read(request, &writer, request->arguments, request->argument_count);
+            length = request->reply.length;
             if (request->phase != REQUEST_DONE)
                 request_finish(request);
         } else {
@@ -340,6 +342,7 @@ static void on_read(void *context, void *tag, bool good)
         }
     }
     request_untag(request);
+    return length;
 }
 
 static void on_changed(void *context, void *tag, enum raft_reason reason)

@@ -9,7 +9,7 @@
 #include <sys/random.h>
 #include <time.h>
 
-enum { BATCH_BYTES = 1 << 20 };
+enum { BATCH_BYTES = 1 << 20, READ_BYTES_A_TURN = 512 << 10 };
 
 uint64_t node_clock_ms(void)
 {
@@ -292,15 +292,27 @@ void node_read(struct node *node, void *tag)
     tags_push(&node->reads_next, tag);
 }
 
+/* Long answers leave some for the next turn, so that whoever asks for little need not wait for all
+ * of them. A later state is as good an answer. */
 static void end_reads(struct node *node, bool good)
 {
-    struct node_tags tags = node->reads_now;
-    node->reads_now = (struct node_tags){0};
+    struct node_tags *tags = &node->reads_now;
+    while (node->reads_done < tags->count) {
+        if (good && node->read_bytes >= READ_BYTES_A_TURN)
+            return;
+        node->read_bytes +=
+            node->listener->read(node->listener->context, tags->list[node->reads_done++], good);
+    }
+    free(tags->list);
+    *tags = (struct node_tags){0};
+    node->reads_done = 0;
     node->reading = false;
     node->read_index = 0;
-    for (uint32_t i = 0; i < tags.count; i++)
-        node->listener->read(node->listener->context, tags.list[i], good);
-    free(tags.list);
+}
+
+bool node_has_reads(const struct node *node)
+{
+    return node->read_index != 0 && node->read_bytes >= READ_BYTES_A_TURN;
 }
 
 static void try_reads(struct node *node)
@@ -448,6 +460,8 @@ static void submit_tick(struct node *node)
 
 void node_turn(struct node *node)
 {
+    node->read_bytes = 0;
+    try_reads(node);
     start_reads(node);
     submit_tick(node);
     propose(node);

@@ -26,7 +26,8 @@ struct node_listener {
     void (*proposed)(void *context, void *tag); /* in the leader's log, and nothing more */
     void (*lost)(void *context, void *tag);     /* may or may not have been, or yet be, committed */
     void (*refused)(void *context, void *tag, enum raft_reason reason); /* will never be */
-    void (*read)(void *context, void *tag, bool good); /* good: answer from the state now */
+    size_t (*read)(void *context, void *tag, bool good); /* good: answer from the state now; how
+                                                            many bytes that took */
     void (*changed)(void *context, void *tag, enum raft_reason reason); /* RAFT_BUSY: unknown */
     void (*ready)(void *context, struct command_bytes queue); /* while leading; see state.h */
     void (*role)(void *context); /* `leading`, `leader` or the term are not what they were */
@@ -79,6 +80,8 @@ struct node {
     uint64_t flight_bytes;
     struct node_tags reads_next, reads_now;
     uint64_t read_index; /* reads_now are to be answered at it; 0: not confirmed */
+    uint32_t reads_done; /* of reads_now */
+    size_t read_bytes;   /* answered in this turn */
     bool reading, tick_in_flight;
 
     struct node_pending *pending;
@@ -120,6 +123,7 @@ uint64_t node_backlog_bytes(const struct node *node);
 /* Proposes what was gathered, when it is large enough to be an entry of its own. */
 void node_flush(struct node *node);
 void node_read(struct node *node, void *tag);
+bool node_has_reads(const struct node *node); /* left for the next turn, which should not wait */
 void node_change(struct node *node, enum raft_change change, const struct raft_member *member,
                  void *tag);
 void node_transfer(struct node *node, uint32_t target);

@@ -334,7 +334,7 @@ static void flush_clients(struct server *server)
 static int wait_ms(struct server *server)
 {
     uint64_t now_ms = node_clock_ms();
-    if (server->resume != NULL)
+    if (server->resume != NULL || node_has_reads(&server->node))
         return 0;
     return server->tick_at_ms > now_ms ? (int)(server->tick_at_ms - now_ms) : 0;
 }

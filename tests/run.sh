@@ -48,12 +48,13 @@ jobs=$(nproc); list=()
 for kind in $kinds; do
     case $kind in
     unit) for t in "$build"/tests/unit/*_test "$build"/tests/queue/*_test; do
-        # Clusters of real queue servers wait for elections and time-outs: one after the other, below.
-        case $t in */queue/cluster*_test | */queue/defect_test) continue ;; esac
+        # Clusters of real queue servers wait for elections and time-outs, and what others cost is measured best
+        # alone: one after the other, below.
+        case $t in */queue/cluster*_test | */queue/defect_test | */queue/robust_test) continue ;; esac
         [ -x "$t" ] && list+=("$t"); done ;;
-    cluster) jobs=1; for t in "$build"/tests/queue/{cluster*,defect}_test; do [ -x "$t" ] && list+=("$t"); done ;;
+    cluster) jobs=1; for t in "$build"/tests/queue/{cluster*,defect,robust}_test; do [ -x "$t" ] && list+=("$t"); done ;;
     fuzz) for t in "$build"/tests/fuzz/*_fuzz; do [ -x "$t" ] && list+=("$t"); done ;;
-    integration) jobs=1; for t in "$build"/tests/queue/{cluster*,defect}_test "$build"/tests/integration/*_test tests/integration/*_test.sh; do [ -x "$t" ] && list+=("$t"); done ;;
+    integration) jobs=1; for t in "$build"/tests/queue/{cluster*,defect,robust}_test "$build"/tests/integration/*_test tests/integration/*_test.sh; do [ -x "$t" ] && list+=("$t"); done ;;
     esac
 done
 [ ${#list[@]} -gt 0 ] || { echo "no test programs of kind '$kinds' under $build"; exit 1; }
