@@ -23,6 +23,7 @@ struct session {
     const struct model *model;
     struct lin_reading reading;
     const struct lin_engine *engine;
+    bool monitors; /* the engine was left to us */
     struct lin_keys keys;
     struct lin_verdict *verdicts;
     struct lin_memory memory;
@@ -38,6 +39,7 @@ static void judge_key(struct session *session, uint32_t key, struct lin_budget b
                             .engine = session->engine,
                             .keys = &session->keys,
                             .key = key,
+                            .monitors = session->monitors,
                             .explain = atomic_load(&session->invalid_count) < ANOMALIES_MAX};
     lin_judge(&task, &budget, &session->verdicts[key]);
     if (session->verdicts[key].verdict == VERDICT_INVALID)
@@ -163,6 +165,15 @@ static void report_unknown(struct session *session, const uint32_t counts[3])
     }
 }
 
+/* How many keys each engine decided. */
+static void report_deciders(const struct session *session, struct json *deciders)
+{
+    for (uint32_t key = 0; key < session->keys.count; key++) {
+        const char *name = session->verdicts[key].decided_by;
+        json_set_int(deciders, name, json_as_int(json_get(deciders, name), 0) + 1);
+    }
+}
+
 /* Sums and the key that took longest. */
 static void report_details(struct session *session, uint32_t counts[3], uint64_t *observing)
 {
@@ -181,6 +192,7 @@ static void report_details(struct session *session, uint32_t counts[3], uint64_t
     }
     json_set_text(details, "model", session->model->name);
     json_set_text(details, "engine", session->engine->name);
+    report_deciders(session, json_set(details, "decided-by", json_object()));
     json_set_bool(details, "keyed", session->keys.keyed);
     json_set_text(details, "keyed-why", buf_text(&session->keys.why));
     json_set_int(details, "operation-count", (int64_t)session->keys.operation_count);
@@ -290,6 +302,7 @@ static void check(const struct check_input *input, struct check_result *result)
                       session.model->name);
         return;
     }
+    session.monitors = strcmp(engine, "auto") == 0;
     struct arena arena = ARENA_INIT;
     if (!read_initial(&session, option_text(&input->options, "linearizable.initial"), &arena)) {
         arena_free(&arena);

@@ -16,13 +16,15 @@ struct lin_answer {
     enum verdict verdict;
     uint32_t at; /* INVALID: the operation that cannot return; UNKNOWN: the furthest one reached;
                     LIN_NEVER when there is none */
-    enum lin_limit limit;   /* UNKNOWN: what ended the search */
-    uint32_t *order;        /* VALID: operations in order, the caller frees; or NULL */
-    uint32_t order_count;   /* optional operations that are not in it did not happen */
-    uint32_t begin;         /* INVALID: the piece from here to the return of `at` has no order under
-                               free supply from any state, see window.h; LIN_NEVER: not known */
-    uint64_t explored;      /* configurations looked at */
-    uint32_t widest;        /* most configurations held at one event; 0 when the engine has none */
+    enum lin_limit limit; /* UNKNOWN: what ended the search */
+    uint32_t *order;      /* VALID: operations in order, the caller frees; or NULL */
+    uint32_t order_count; /* optional operations that are not in it did not happen */
+    int64_t *took;        /* of a monitor, VALID: see struct lin_order; the caller frees; or NULL */
+    uint8_t *kept;        /* of a monitor, INVALID: see monitor.h; the caller frees; or NULL */
+    uint32_t begin;       /* INVALID: the piece from here to the return of `at` has no order under
+                             free supply from any state, see window.h; LIN_NEVER: not known */
+    uint64_t explored;    /* configurations looked at */
+    uint32_t widest;      /* most configurations held at one event; 0 when the engine has none */
     const char *decided_by; /* the engine's stage, for the details */
 };
 

@@ -4,10 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "checkers/linearizable/monitor.h"
 #include "checkers/linearizable/verify.h"
 #include "harness/base/clock.h"
 
-enum { EXACT_MS = 100, SHRINK_MS = 5000 };
+enum { EXACT_MS = 100, SHRINK_MS = 5000, PLAIN_MS = 2000, STORY_MS = 300 };
 
 struct trial {
     const struct lin_task *task;
@@ -131,14 +132,58 @@ static void search_again(struct trial *trial)
     free(answer.order);
 }
 
-static void judge_invalid(struct trial *trial, uint32_t at)
+/* What a monitor kept, and the plain search's word on it. */
+static void monitor_heart(struct trial *trial, const struct lin_answer *found,
+                          struct lin_heart *heart)
+{
+    *heart = (struct lin_heart){.found = true, .certified_by = "wgl"};
+    lin_monitor_heart(&trial->problem, found->kept, found->at, &trial->arena, &heart->problem);
+    unsigned mode = trial->problem.model->effect != NULL ? LIN_WGL_BRIEF : LIN_WGL_PLAIN;
+    struct lin_budget budget = lin_slice(trial->budget, PLAIN_MS * NS_PER_MS);
+    struct lin_answer plain;
+    lin_wgl(&heart->problem, mode, &budget, &plain);
+    free(plain.order);
+    heart->certified = plain.verdict == VERDICT_INVALID;
+    heart->contradicted = plain.verdict == VERDICT_VALID;
+}
+
+/* A monitor names operations that have no order, not the first that cannot return. For registers a
+ * search that stops there tells the better story, when it is quick. */
+static bool search_story(struct trial *trial, struct lin_answer *story)
+{
+    if (trial->problem.model->effect == NULL)
+        return false;
+    struct lin_budget budget = lin_slice(trial->budget, STORY_MS * NS_PER_MS);
+    trial->task->engine->search(&trial->problem, &budget, story);
+    free(story->order);
+    return story->verdict == VERDICT_INVALID;
+}
+
+/* The heart, certified if it can be. Returns the operation that cannot return. */
+static uint32_t find_heart(struct trial *trial, const struct lin_answer *answer,
+                           struct lin_heart *heart)
+{
+    struct lin_answer story = *answer;
+    *heart = (struct lin_heart){.found = false};
+    uint32_t at = answer->at;
+    if (answer->kept == NULL || search_story(trial, &story)) {
+        at = first_failure(trial, story.at);
+        struct lin_budget quarter = lin_share(trial->budget, 4, SHRINK_MS * NS_PER_MS);
+        struct lin_budget budget = lin_slice(&quarter, SHRINK_MS * NS_PER_MS);
+        lin_shrink(&trial->problem, at, trial->task->engine, &budget, &trial->arena, heart);
+    }
+    if (answer->kept != NULL && !heart->certified) {
+        at = answer->at;
+        monitor_heart(trial, answer, heart);
+    }
+    return at;
+}
+
+static void judge_invalid(struct trial *trial, const struct lin_answer *answer)
 {
     const struct lin_task *task = trial->task;
-    at = first_failure(trial, at);
     struct lin_heart heart;
-    struct lin_budget quarter = lin_share(trial->budget, 4, SHRINK_MS * NS_PER_MS);
-    struct lin_budget budget = lin_slice(&quarter, SHRINK_MS * NS_PER_MS);
-    lin_shrink(&trial->problem, at, task->engine, &budget, &trial->arena, &heart);
+    uint32_t at = find_heart(trial, answer, &heart);
     trial->verdict->certified = heart.certified;
     if (heart.contradicted)
         search_again(trial);
@@ -162,8 +207,8 @@ static void judge_invalid(struct trial *trial, uint32_t at)
 
 static void judge_valid(struct trial *trial, const struct lin_answer *answer)
 {
-    trial->verdict->certified =
-        answer->order != NULL && lin_verify(&trial->problem, answer->order, answer->order_count);
+    struct lin_order order = {answer->order, answer->took, answer->order_count};
+    trial->verdict->certified = answer->order != NULL && lin_verify_order(&trial->problem, &order);
     if (trial->verdict->certified)
         return;
     if (answer->order != NULL) {
@@ -192,7 +237,8 @@ static void try_key(struct trial *trial)
     trial->problem.space->purse = trial->budget;
     count_ops(trial);
     struct lin_answer answer;
-    task->engine->search(&trial->problem, trial->budget, &answer);
+    if (!task->monitors || !lin_monitor(&trial->problem, trial->budget, &answer))
+        task->engine->search(&trial->problem, trial->budget, &answer);
     verdict->verdict = answer.verdict;
     verdict->decided_by = answer.decided_by;
     verdict->explored = answer.explored;
@@ -201,11 +247,13 @@ static void try_key(struct trial *trial)
         verdict->out_of_budget = true;
         tell_limit(trial, &answer);
     } else if (answer.verdict == VERDICT_INVALID) {
-        judge_invalid(trial, answer.at);
+        judge_invalid(trial, &answer);
     } else {
         judge_valid(trial, &answer);
     }
     free(answer.order);
+    free(answer.took);
+    free(answer.kept);
 }
 
 void lin_judge(const struct lin_task *task, struct lin_budget *budget, struct lin_verdict *verdict)

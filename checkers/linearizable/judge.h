@@ -26,7 +26,8 @@ struct lin_task {
     const struct lin_keys *keys;
     uint32_t key;
     const struct lin_reading *reading;
-    bool explain; /* with a heart and words, when invalid */
+    bool explain;  /* with a heart and words, when invalid */
+    bool monitors; /* try a monitor first, if one suits */
 };
 
 /* `verdict` is overwritten. Any thread. */

@@ -204,7 +204,8 @@ void lin_problem_weaken(const struct lin_problem *problem, const struct lin_weak
         }
         const struct lin_op *op = &problem->ops[from];
         enum lin_choice choice = (enum lin_choice)weakening->choice[from];
-        assert(choice != LIN_DROP || op->pure);
+        assert(choice != LIN_DROP || op->pure || problem->model->effect != NULL ||
+               problem->model->container != MODEL_NO_CONTAINER);
         enum lin_choice end = fate(op, weakening, choice);
         place[from] = LIN_NEVER;
         if (end == LIN_DROP)

@@ -59,6 +59,8 @@ bool lin_problem_build(struct lin_problem *problem, struct arena *arena, const s
 /* What to make of each operation of a problem in a weaker one. Each choice can only make a history
  * easier to linearize, so when the weaker problem has no solution neither has the first:
  * - dropping a pure operation: an order of all, without it, is an order of the rest;
+ * - dropping all operations on some value, of a container (see model.h), or of a register with all
+ *   that follows by cas: an order of all, without them, is an order of the rest;
  * - making a required operation optional: the same order will do;
  * - stopping at an event: orders of prefixes are prefixes of orders, when what was pending then may
  *   or may not have happened;
@@ -69,8 +71,9 @@ struct lin_weakening {
     uint8_t *choice;       /* enum lin_choice, one per operation */
     uint32_t begin, until; /* positions: from `begin` on, up to and including `until` */
 };
-/* Builds the weaker problem in `arena`. A drop of an operation that is not pure, and a `begin`
- * other than 0 for a model without an effect, are mistakes of the caller (asserted). */
+/* Builds the weaker problem in `arena`. A drop of an operation that is not pure for a model without
+ * an effect that is no container, and a `begin` other than 0 for a model without an effect, are
+ * mistakes of the caller (asserted); whole values are the caller's care. */
 void lin_problem_weaken(const struct lin_problem *problem, const struct lin_weakening *weakening,
                         struct arena *arena, struct lin_problem *weaker);
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "checkers/linearizable/engine.h"
+#include "checkers/linearizable/monitor.h"
 #include "checkers/linearizable/verify.h"
 #include "tests/lib/ref_problem.h"
 #include "tests/lib/test.h"
@@ -42,7 +42,37 @@ static void judge(const struct sample *sample, const struct ref_problem *built, 
     free(answer->order);
 }
 
-static void agree(const struct sample *sample, uint32_t counts[2])
+/* A monitor that decides decides rightly, with an order that the verifier replays, or with a few
+ * operations that the plain search refutes. */
+static void watch(const struct sample *sample, const struct ref_problem *built,
+                  struct lin_budget *budget, enum verdict expected, uint32_t *decided)
+{
+    const struct lin_problem *problem = &built->problem;
+    struct lin_answer answer, plain;
+    if (!lin_monitor(problem, budget, &answer))
+        return;
+    ++*decided;
+    if (answer.verdict != expected)
+        blame(sample, "monitor", expected);
+    struct lin_order order = {answer.order, answer.took, answer.order_count};
+    if (answer.verdict == VERDICT_VALID && !lin_verify_order(problem, &order))
+        blame(sample, "the monitor's order is none", expected);
+    if (answer.verdict == VERDICT_INVALID) {
+        struct lin_problem heart;
+        struct arena arena = ARENA_INIT;
+        lin_monitor_heart(problem, answer.kept, answer.at, &arena, &heart);
+        lin_wgl(&heart, LIN_WGL_PLAIN, budget, &plain);
+        if (plain.verdict != VERDICT_INVALID)
+            blame(sample, "the monitor's heart is no refutation", expected);
+        free(plain.order);
+        arena_free(&arena);
+    }
+    free(answer.order);
+    free(answer.took);
+    free(answer.kept);
+}
+
+static void agree(const struct sample *sample, uint32_t counts[2], uint32_t *decided)
 {
     bool valid = ref_linearizable(sample->object, sample->ops, sample->count);
     enum verdict expected = valid ? VERDICT_VALID : VERDICT_INVALID;
@@ -59,6 +89,8 @@ static void agree(const struct sample *sample, uint32_t counts[2])
         lin_engine_frontier.search(&built.problem, &budget, &answer);
         judge(sample, &built, "frontier", &answer, expected);
     }
+    watch(sample, &built, &budget, expected, decided);
+    assert_int_equal(atomic_load(&memory.used_bytes), 0);
     ref_problem_close(&built);
 }
 
@@ -80,14 +112,17 @@ static void agree_on_many(const char *model)
     const struct ref_object *object = ref_find(model);
     assert_non_null(object);
     struct prng prng = prng_stream(20261128, model);
-    uint32_t counts[2] = {0, 0};
+    uint32_t counts[2] = {0, 0}, decided = 0;
     for (int i = 0; i < HISTORIES; i++) {
         struct sample sample;
         draw(&prng, object, &sample);
-        agree(&sample, counts);
+        agree(&sample, counts, &decided);
     }
     if (counts[0] < HISTORIES / 20 || counts[1] < HISTORIES / 8) /* an idle test */
         fail_msg("%s: only %u invalid and %u valid histories", model, counts[0], counts[1]);
+    bool watched = strstr("register cas-register fifo-queue unordered-queue", model) != NULL;
+    if (watched && decided < HISTORIES / 4)
+        fail_msg("%s: the monitor decided only %u of %d", model, decided, HISTORIES);
 }
 
 static void every_model_is_tried(void **unused)
