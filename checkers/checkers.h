@@ -14,6 +14,7 @@
     X(bank)                                                                                        \
     X(long_fork)                                                                                   \
     X(causal_reverse)                                                                              \
+    X(transactions)                                                                                \
     X(stats)                                                                                       \
     X(faults)                                                                                      \
     X(availability)                                                                                \

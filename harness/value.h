@@ -83,6 +83,9 @@ size_t value_text_length(struct value value);
 /* Items of collections; 0 for anything else. */
 size_t value_count(struct value value);
 struct value value_at(struct value value, size_t index);
+/* All items at once, for readers of many: where they are kept, or for a packed pair in `room`. NULL
+ * when there are none. */
+const struct value *value_array(struct value value, struct value room[2], size_t *count);
 /* The map's value under the keyword (or string) `name`; nil when there is none. */
 struct value value_get(struct value map, const char *name);
 /* True for a vector or list of exactly two items. */

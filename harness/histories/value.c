@@ -255,6 +255,18 @@ struct value value_at(struct value value, size_t index)
     return box_of(value)->u.items[index];
 }
 
+const struct value *value_array(struct value value, struct value room[2], size_t *count)
+{
+    *count = value_count(value);
+    if (*count == 0)
+        return NULL;
+    if (tag_of(value) == TAG_BOX)
+        return box_of(value)->u.items;
+    room[0] = value_at(value, 0);
+    room[1] = value_at(value, 1);
+    return room;
+}
+
 struct value value_get(struct value map, const char *name)
 {
     if (value_kind(map) != VALUE_MAP)

@@ -1,0 +1,326 @@
+/* Transactions: Adya's anomalies in histories of transactions, and the isolation levels that they
+ * rule out.
+ *
+ * The parts, in checkers/transactions/: txns and slots (decoding), levels (the lattice), append*
+ * (list-append: version orders, direct anomalies, edges), graph (components), paths and cycles (the
+ * search), explain (words), found (what was found). */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "checkers/checkers.h"
+#include "checkers/transactions/cycles.h"
+#include "harness/base/clock.h"
+#include "harness/base/text.h"
+
+enum { STEPS_MAX = 20000000 };
+
+struct session {
+    const struct check_input *input;
+    struct check_result *result;
+    struct arena arena;
+    struct txns txns;
+    struct found found;
+    struct inference inference;
+    struct cycle_search search;
+    level_set levels;
+    anomaly_set prohibited; /* what makes the verdict invalid */
+    const char *kind;
+    struct buf promise; /* "strict-serializable", as asked for */
+};
+
+/* ---- What is asked ---- */
+
+static bool read_levels(struct session *session, const char *text)
+{
+    const char **names;
+    size_t count = text_split(&session->arena, text, ',', &names);
+    for (size_t i = 0; i < count; i++) {
+        const char *name = names[i][0] == ':' ? names[i] + 1 : names[i];
+        int level = level_find(name);
+        if (strcmp(name, "none") == 0)
+            continue;
+        if (level < 0) {
+            const char *known[64];
+            for (int l = 0; l < level_count(); l++)
+                known[l] = level_name(l);
+            const char *near = text_nearest(name, known, (size_t)level_count());
+            check_verdict(session->result, VERDICT_UNKNOWN,
+                          "transactions.level: there is no isolation level '%s'%s%s", name,
+                          near == NULL ? "" : "; did you mean ", near == NULL ? "" : near);
+            return false;
+        }
+        buf_printf(&session->promise, "%s%s", session->promise.length > 0 ? ", " : "",
+                   level_name(level));
+        session->levels |= UINT64_C(1) << level;
+    }
+    return true;
+}
+
+static bool read_anomalies(struct session *session, const char *text)
+{
+    const char **names;
+    size_t count = text_split(&session->arena, text, ',', &names);
+    anomaly_set asked = 0;
+    for (size_t i = 0; i < count; i++) {
+        const char *name = names[i][0] == ':' ? names[i] + 1 : names[i];
+        int anomaly = anomaly_find(name);
+        if (anomaly < 0) {
+            check_verdict(session->result, VERDICT_UNKNOWN,
+                          "transactions.anomalies: there is no anomaly '%s'", name);
+            return false;
+        }
+        asked |= UINT64_C(1) << anomaly;
+        buf_printf(&session->promise, "%sfree of %s", session->promise.length > 0 ? ", " : "",
+                   anomaly_name((enum anomaly)anomaly));
+    }
+    session->prohibited = levels_prohibit(session->levels) | anomaly_implying(asked);
+    return true;
+}
+
+static bool read_options(struct session *session)
+{
+    const struct options *options = &session->input->options;
+    if (!read_levels(session, option_text(options, "transactions.level")) ||
+        !read_anomalies(session, option_text(options, "transactions.anomalies")))
+        return false;
+    if (session->prohibited != 0)
+        return true;
+    check_verdict(session->result, VERDICT_UNKNOWN,
+                  "transactions.level: nothing is promised, so nothing can be broken");
+    return false;
+}
+
+/* ---- The result ---- */
+
+static void add_levels(struct json *details, const char *name, level_set set)
+{
+    struct json *list = json_set(details, name, json_array());
+    for (int level = 0; level < level_count(); level++)
+        if (set >> level & 1)
+            json_add(list, json_text(level_name(level)));
+}
+
+static void add_counts(struct session *session)
+{
+    struct json *details = session->result->details;
+    const struct txns *txns = &session->txns;
+    json_set_text(details, "kind", session->kind);
+    json_set_text(details, "level", buf_text(&session->promise));
+    json_set_int(details, "transaction-count", txns->count);
+    json_set_int(details, "ok-count", txns->ok_count);
+    json_set_int(details, "info-count", txns->unknown_count);
+    json_set_int(details, "fail-count", txns->failed_count);
+    json_set_int(details, "ignored-count", txns->ignored_count);
+    json_set_int(details, "micro-operation-count", txns->mop_count);
+    json_set_int(details, "key-count", txns->key_count);
+    json_set_int(details, "component-count", session->search.component_count);
+    json_set_int(details, "largest-component", session->search.largest);
+}
+
+static void add_found(struct session *session)
+{
+    const struct found *found = &session->found;
+    struct json *details = session->result->details;
+    struct json *types = json_set(details, "anomaly-types", json_array());
+    struct json *counts = json_set(details, "anomaly-counts", json_object());
+    struct json *others = json_set(details, "not-prohibited", json_object());
+    for (int i = 0; i < ANOMALY_COUNT; i++) {
+        if (found->counts[i] == 0)
+            continue;
+        bool bad = session->prohibited >> i & 1;
+        if (bad)
+            json_add(types, json_text(anomaly_name((enum anomaly)i)));
+        json_set_int(bad ? counts : others, anomaly_name((enum anomaly)i),
+                     (int64_t)found->counts[i]);
+    }
+    level_set impossible = levels_impossible(found_set(found));
+    level_set weakest = levels_weakest(impossible);
+    add_levels(details, "not", weakest);
+    add_levels(details, "also-not", impossible & ~weakest);
+}
+
+static void add_anomaly(struct session *session, const struct finding *finding)
+{
+    uint32_t events[2 * FOUND_TXNS_MAX], count = 0;
+    for (uint32_t i = 0; i < finding->txn_count; i++) {
+        uint32_t t = finding->txns[i];
+        if (session->txns.invoked[t] != HISTORY_NONE)
+            events[count++] = session->txns.invoked[t];
+        if (session->txns.completed[t] != HISTORY_NONE)
+            events[count++] = session->txns.completed[t];
+    }
+    for (uint32_t i = 1; i < count; i++) /* ascending; there are few */
+        for (uint32_t j = i; j > 0 && events[j - 1] > events[j]; j--) {
+            uint32_t swap = events[j];
+            events[j] = events[j - 1];
+            events[j - 1] = swap;
+        }
+    struct json *anomaly = check_anomaly(session->result, anomaly_name(finding->anomaly),
+                                         finding->title, finding->text, events, count);
+    for (const struct json *field = json_first(finding->fields); field != NULL;
+         field = json_next(field))
+        json_set(anomaly, json_key(field), json_copy(field));
+    if (finding->dot != NULL && option_bool(&session->input->options, "transactions.dot"))
+        json_set_text(anomaly, "dot", finding->dot);
+}
+
+/* Fewest transactions first: what is quickest to understand. */
+static int by_size(const void *left, const void *right)
+{
+    const struct finding *a = left, *b = right;
+    if (a->txn_count != b->txn_count)
+        return a->txn_count < b->txn_count ? -1 : 1;
+    if (a->anomaly != b->anomaly)
+        return a->anomaly < b->anomaly ? -1 : 1;
+    uint32_t first = a->txn_count == 0 ? 0 : a->txns[0],
+             second = b->txn_count == 0 ? 0 : b->txns[0];
+    return (first > second) - (first < second);
+}
+
+static void report_invalid(struct session *session)
+{
+    struct buf kinds = BUF_INIT;
+    const struct finding *simplest = NULL;
+    for (int i = 0; i < ANOMALY_COUNT; i++)
+        if (session->found.counts[i] > 0 && session->prohibited >> i & 1)
+            buf_printf(&kinds, "%s%s (%" PRIu64 ")", kinds.length > 0 ? ", " : "",
+                       anomaly_name((enum anomaly)i), session->found.counts[i]);
+    qsort(session->found.list, session->found.count, sizeof *session->found.list, by_size);
+    for (uint32_t i = 0; i < session->found.count; i++) {
+        const struct finding *finding = &session->found.list[i];
+        if ((session->prohibited >> finding->anomaly & 1) == 0)
+            continue;
+        simplest = simplest == NULL ? finding : simplest;
+        add_anomaly(session, finding);
+    }
+    check_verdict(session->result, VERDICT_INVALID, "not %s: %s. %s: %s",
+                  buf_text(&session->promise), buf_text(&kinds), simplest->title, simplest->text);
+    buf_free(&kinds);
+}
+
+/* What a budget ended matters only where the promise rules out cycles with one anti-dependency but
+ * not those with several that are not adjacent: whether any of the latter is there, which a single
+ * one is a case of, was decided. */
+static void report_given_up(struct session *session)
+{
+    anomaly_set given_up = session->search.given_up & session->prohibited;
+    for (int form = 0; form < 3; form++) {
+        if (session->prohibited >> (ANOMALY_G_NONADJACENT_ITEM + form) & 1)
+            given_up &= ~(UINT64_C(1) << (ANOMALY_G_SINGLE_ITEM + form));
+        if (session->prohibited >> (ANOMALY_G_NONADJACENT + form) & 1)
+            given_up &= ~(UINT64_C(1) << (ANOMALY_G_SINGLE + form));
+    }
+    if (session->search.given_up == 0)
+        return;
+    struct buf kinds = BUF_INIT;
+    struct json *list = json_set(session->result->details, "not-searched", json_array());
+    for (int i = 0; i < ANOMALY_COUNT; i++)
+        if (session->search.given_up >> i & 1) {
+            json_add(list, json_text(anomaly_name((enum anomaly)i)));
+            buf_printf(&kinds, "%s%s", kinds.length > 0 ? ", " : "", anomaly_name((enum anomaly)i));
+        }
+    if (given_up != 0)
+        check_verdict(session->result, VERDICT_UNKNOWN,
+                      "the search for %s in a component of %" PRIu32
+                      " transactions ran out of its budget; everything else that %s rules out was "
+                      "looked for",
+                      buf_text(&kinds), session->search.given_up_size, buf_text(&session->promise));
+    buf_free(&kinds);
+}
+
+static void report(struct session *session)
+{
+    const struct txns *txns = &session->txns;
+    add_counts(session);
+    add_found(session);
+    if ((found_set(&session->found) & session->prohibited) != 0)
+        report_invalid(session);
+    report_given_up(session);
+    if (session->found.unshown > 0)
+        check_verdict(session->result, VERDICT_UNKNOWN,
+                      "%" PRIu32 " cycles were found whose edges cannot be shown, which is a "
+                      "mistake of this checker: please report it with the history",
+                      session->found.unshown);
+    if (txns->count == 0)
+        check_verdict(session->result, VERDICT_UNKNOWN,
+                      txns->ignored_count > 0 ? "the history has client operations but no "
+                                                "transactions"
+                                              : "the history has no client operations");
+    else if (session->inference.graph.first[session->inference.graph.count] == 0)
+        check_verdict(session->result, VERDICT_UNKNOWN,
+                      "no transaction observed another, so nothing was tested");
+    check_verdict(session->result, VERDICT_VALID,
+                  "%" PRIu32 " transactions (%" PRIu32 " ok, %" PRIu32 " info, %" PRIu32
+                  " fail) of %s over %" PRIu32 " keys show nothing that %s rules out",
+                  txns->count, txns->ok_count, txns->unknown_count, txns->failed_count,
+                  session->kind, txns->key_count, buf_text(&session->promise));
+}
+
+/* ---- Judging ---- */
+
+static enum err_code infer(struct session *session, struct err *err)
+{
+    struct txns *txns = &session->txns;
+    if (txns->appends > 0 && txns->writes > 0)
+        return err_set(err, ERR_PARSE,
+                       "the history mixes :append and :w; judge lists and "
+                       "registers apart");
+    session->kind = "list-append";
+    return append_infer(&session->inference, err);
+}
+
+static void judge(struct session *session)
+{
+    const struct check_input *input = session->input;
+    struct err err = ERR_INIT;
+    session->txns.history = input->history;
+    session->txns.arena = &session->arena;
+    found_init(&session->found, &session->txns);
+    session->inference.txns = &session->txns;
+    session->inference.found = &session->found;
+    session->search = (struct cycle_search){
+        .inference = &session->inference,
+        .wanted = session->prohibited,
+        .budget = {.deadline_ns = INT64_MAX, .steps = STEPS_MAX},
+    };
+    if (input->limits.time_ns > 0)
+        session->search.budget.deadline_ns = clock_monotonic_ns() + input->limits.time_ns;
+    enum err_code code = txns_decode(&session->txns, input->limits.memory_bytes, &err);
+    if (code == ERR_NONE) {
+        txns_number_slots(&session->txns);
+        code = infer(session, &err);
+    }
+    if (code != ERR_NONE) {
+        check_verdict(session->result, VERDICT_UNKNOWN, "%s", err.message);
+        return;
+    }
+    cycles_find(&session->search);
+    report(session);
+}
+
+static void check(const struct check_input *input, struct check_result *result)
+{
+    struct session session = {.input = input, .result = result, .arena = ARENA_INIT};
+    if (read_options(&session))
+        judge(&session);
+    found_free(&session.found);
+    buf_free(&session.promise);
+    arena_free(&session.arena);
+}
+
+static const struct option options[] = {
+    {"level", OPTION_TEXT, "strict-serializable", NULL,
+     "isolation levels that were promised, or none (docs/transactions.md lists them)"},
+    {"anomalies", OPTION_TEXT, "", NULL, "anomalies that must not be, beside what the level says"},
+    {"dot", OPTION_BOOL, "false", NULL, "add each cycle as a Graphviz graph"},
+    {.name = NULL},
+};
+
+const struct checker checker_transactions = {
+    .name = "transactions",
+    .summary = "isolation levels: anomalies of list-append transactions",
+    .options = options,
+    .check = check,
+};

@@ -1,0 +1,333 @@
+/* From events to columns of transactions: see txns.h. */
+#include "checkers/transactions/txns.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { KEYS_MAX = 1 << 30 };
+
+/* ---- Which events are transactions ---- */
+
+static int kind_of(struct value f)
+{
+    enum value_kind kind = value_kind(f);
+    if (kind != VALUE_KEYWORD && kind != VALUE_STRING)
+        return -1;
+    const char *name = value_as_text(f);
+    if (strcmp(name, "r") == 0)
+        return MOP_READ;
+    if (strcmp(name, "append") == 0)
+        return MOP_APPEND;
+    return strcmp(name, "w") == 0 ? MOP_WRITE : -1;
+}
+
+static bool is_micro_op(struct value value)
+{
+    struct value room[2];
+    size_t count;
+    const struct value *items = value_array(value, room, &count);
+    return (count == 2 || count == 3) && kind_of(items[0]) >= (count == 2 ? MOP_READ : 0) &&
+           (count == 3 || kind_of(items[0]) == MOP_READ);
+}
+
+/* Vectors and lists alone can be transactions. */
+static bool is_transaction(struct value value)
+{
+    enum value_kind kind = value_kind(value);
+    return (kind == VALUE_VECTOR || kind == VALUE_LIST) && value_count(value) > 0 &&
+           is_micro_op(value_at(value, 0));
+}
+
+struct decoder {
+    struct txns *txns;
+    const struct history *history;
+    int f_txn;
+    /* integer keys in [0, direct_count) directly, others through a table */
+    uint32_t *direct, direct_count;
+    struct value_table others;
+    uint32_t *others_key;
+    uint32_t others_capacity;
+    uint32_t key_capacity;
+};
+
+/* The value that tells what a transaction did: the completion's where it succeeded. */
+static struct value txn_value(const struct history *history, uint32_t invoked, uint32_t completed)
+{
+    if (completed != HISTORY_NONE && history->type[completed] == OP_OK &&
+        !value_is_nil(history->value[completed]))
+        return history->value[completed];
+    return invoked != HISTORY_NONE ? history->value[invoked] : history->value[completed];
+}
+
+/* Whether an event begins a transaction: an invocation, or a completion without one. */
+static bool begins(const struct decoder *d, uint32_t event, uint32_t *invoked, uint32_t *completed)
+{
+    const struct history *history = d->history;
+    if (!history_is_client(history, event))
+        return false;
+    bool invokes = history->type[event] == OP_INVOKE;
+    if (!invokes && history->partner[event] != HISTORY_NONE)
+        return false;
+    *invoked = invokes ? event : HISTORY_NONE;
+    *completed = invokes ? history->partner[event] : event;
+    return true;
+}
+
+/* Counts transactions and micro-operations, so that columns need not grow. */
+static enum err_code measure(struct decoder *d, uint64_t *txn_count, uint64_t *mop_count,
+                             struct err *err)
+{
+    const struct history *history = d->history;
+    *txn_count = *mop_count = 0;
+    for (uint32_t event = 0; event < history->count; event++) {
+        uint32_t invoked, completed;
+        if (!begins(d, event, &invoked, &completed))
+            continue;
+        struct value value = txn_value(history, invoked, completed);
+        bool named = d->f_txn == history->f[event];
+        enum value_kind kind = value_kind(value);
+        if (!is_transaction(value)) {
+            bool empty = kind == VALUE_NIL ||
+                         ((kind == VALUE_VECTOR || kind == VALUE_LIST) && value_count(value) == 0);
+            if (named && !empty)
+                return err_set(err, ERR_PARSE,
+                               "event %" PRIu32 ": not a transaction of [:r key value], [:append "
+                               "key value] and [:w key value]",
+                               event);
+            if (!named) {
+                d->txns->ignored_count++;
+                continue;
+            }
+        }
+        (*txn_count)++;
+        *mop_count += value_count(value);
+    }
+    return ERR_NONE;
+}
+
+/* ---- Keys ---- */
+
+static uint32_t new_key(struct decoder *d, struct value key)
+{
+    struct txns *txns = d->txns;
+    if (txns->key_count == d->key_capacity) {
+        d->key_capacity = d->key_capacity == 0 ? 1024 : d->key_capacity * 2;
+        struct value *grown = arena_alloc(txns->arena, d->key_capacity * sizeof *grown);
+        if (txns->key_count > 0)
+            memcpy(grown, txns->keys, txns->key_count * sizeof *grown);
+        txns->keys = grown;
+    }
+    txns->keys[txns->key_count] = key;
+    return txns->key_count++;
+}
+
+static uint32_t other_key(struct decoder *d, struct value key)
+{
+    uint32_t known = d->others.count, id = value_table_id(&d->others, key);
+    if (id == 0)
+        known = d->others_key[0] == TXN_NONE ? 0 : UINT32_MAX; /* nil is there from the beginning */
+    if (id >= d->others_capacity) {
+        uint32_t capacity = d->others_capacity * 2;
+        uint32_t *grown = arena_alloc(d->txns->arena, capacity * sizeof *grown);
+        memcpy(grown, d->others_key, d->others_capacity * sizeof *grown);
+        d->others_key = grown;
+        d->others_capacity = capacity;
+    }
+    if (id >= known)
+        d->others_key[id] = new_key(d, key);
+    return d->others_key[id];
+}
+
+static uint32_t key_number(struct decoder *d, struct value key)
+{
+    if (value_kind(key) == VALUE_INT) {
+        int64_t integer = value_as_int(key);
+        if (integer >= 0 && integer < d->direct_count) {
+            if (d->direct[integer] == TXN_NONE)
+                d->direct[integer] = new_key(d, key);
+            return d->direct[integer];
+        }
+    }
+    return other_key(d, key);
+}
+
+static void init_keys(struct decoder *d)
+{
+    struct arena *arena = d->txns->arena;
+    uint64_t wanted = UINT64_C(2) * d->history->count + 4096;
+    d->direct_count = wanted > (1 << 28) ? 1 << 28 : (uint32_t)wanted;
+    d->direct = arena_alloc(arena, d->direct_count * sizeof *d->direct);
+    memset(d->direct, 0xff, d->direct_count * sizeof *d->direct);
+    value_table_init(&d->others, arena);
+    d->others_capacity = 64;
+    d->others_key = arena_alloc(arena, d->others_capacity * sizeof *d->others_key);
+    d->others_key[0] = TXN_NONE;
+}
+
+/* ---- Transactions ---- */
+
+static enum err_code add_mop(struct decoder *d, uint32_t event, struct value value, bool ok,
+                             struct err *err)
+{
+    struct txns *txns = d->txns;
+    struct value room[2];
+    size_t count;
+    const struct value *items = value_array(value, room, &count);
+    int kind = count == 2 || count == 3 ? kind_of(items[0]) : -1;
+    if (kind < 0 || (count == 2 && kind != MOP_READ))
+        return err_set(err, ERR_PARSE,
+                       "event %" PRIu32 ": a micro-operation is none of [:r key value], [:append "
+                       "key value] and [:w key value]",
+                       event);
+    if (kind == MOP_READ && !ok)
+        return ERR_NONE;
+    struct mop *mop = &txns->mops[txns->mop_count++];
+    mop->key = key_number(d, items[1]) & (KEYS_MAX - 1);
+    mop->kind = (unsigned)kind & 3;
+    mop->slot = TXN_NONE;
+    mop->value = count == 3 ? items[2] : value_nil();
+    txns->reads += kind == MOP_READ;
+    txns->appends += kind == MOP_APPEND;
+    txns->writes += kind == MOP_WRITE;
+    return ERR_NONE;
+}
+
+static enum txn_state state_of(const struct history *history, uint32_t completed)
+{
+    if (completed == HISTORY_NONE || history->type[completed] == OP_INFO)
+        return TXN_UNKNOWN;
+    return history->type[completed] == OP_OK ? TXN_OK : TXN_FAILED;
+}
+
+static enum err_code add_txn(struct decoder *d, uint32_t invoked, uint32_t completed,
+                             struct err *err)
+{
+    struct txns *txns = d->txns;
+    const struct history *history = d->history;
+    uint32_t event = invoked != HISTORY_NONE ? invoked : completed;
+    struct value value = txn_value(history, invoked, completed);
+    if (d->f_txn != history->f[event] && !is_transaction(value))
+        return ERR_NONE;
+    uint32_t t = txns->count++;
+    txns->invoked[t] = invoked;
+    txns->completed[t] = completed;
+    txns->state[t] = state_of(history, completed);
+    txns->committed[t] = txns->state[t] == TXN_OK;
+    txns->ok_count += txns->state[t] == TXN_OK;
+    txns->unknown_count += txns->state[t] == TXN_UNKNOWN;
+    txns->failed_count += txns->state[t] == TXN_FAILED;
+    txns->first[t] = txns->mop_count;
+    /* Reads count only where the completion itself says what was read. */
+    bool read = txns->state[t] == TXN_OK && !value_is_nil(history->value[completed]);
+    struct value room[2];
+    size_t count;
+    const struct value *items = value_array(value, room, &count);
+    enum err_code code = ERR_NONE;
+    for (size_t i = 0; i < count && code == ERR_NONE; i++)
+        code = add_mop(d, event, items[i], read, err);
+    txns->first[t + 1] = txns->mop_count;
+    return code;
+}
+
+/* Epochs: one pass over the events, which number transactions as they come. */
+static void order_events(struct txns *txns, const struct history *history)
+{
+    uint32_t *of_event = arena_alloc(txns->arena, ((size_t)history->count + 1) * sizeof(uint32_t));
+    memset(of_event, 0xff, history->count * sizeof *of_event);
+    for (uint32_t t = 0; t < txns->count; t++) {
+        txns->begin_epoch[t] = 0;
+        txns->end_epoch[t] = TXN_NONE;
+        if (txns->invoked[t] != HISTORY_NONE)
+            of_event[txns->invoked[t]] = t;
+        if (txns->completed[t] != HISTORY_NONE)
+            of_event[txns->completed[t]] = t;
+    }
+    uint32_t epoch = 0;
+    bool ended = false;
+    txns->epoch_first[0] = 0;
+    for (uint32_t event = 0; event < history->count; event++) {
+        uint32_t t = of_event[event];
+        if (t == TXN_NONE)
+            continue;
+        bool invokes = event == txns->invoked[t];
+        if (invokes && ended) {
+            txns->epoch_first[++epoch] = t;
+            ended = false;
+        }
+        /* One whose invocation is not known may have begun at the very beginning. */
+        if (invokes)
+            txns->begin_epoch[t] = epoch;
+        else if (txns->state[t] == TXN_OK) {
+            txns->end_epoch[t] = epoch;
+            ended = true;
+        }
+    }
+    txns->epoch_count = epoch + 1;
+    txns->epoch_first[epoch + 1] = txns->count;
+}
+
+/* Each transaction's predecessor in its process. Only one that is known to have ended comes before
+ * what its process did next. */
+static void order_processes(struct txns *txns, const struct history *history)
+{
+    uint32_t mask = 1023;
+    while (mask < txns->count / 4)
+        mask = mask * 2 + 1;
+    /* Direct-mapped, and exact: a process is looked for along the probe sequence. */
+    struct {
+        int32_t process;
+        uint32_t last; /* + 1 */
+    } *table = arena_zalloc(txns->arena, ((size_t)mask * 4 + 4) * sizeof *table);
+    uint32_t slots = mask * 4 + 3;
+    for (uint32_t t = 0; t < txns->count; t++) {
+        int32_t process = history->process[txns_event(txns, t)];
+        uint32_t at = (uint32_t)process * UINT32_C(2654435769) & slots;
+        while (table[at].last != 0 && table[at].process != process)
+            at = (at + 1) & slots;
+        txns->previous[t] = table[at].last == 0 ? TXN_NONE : table[at].last - 1;
+        if (txns->state[t] == TXN_OK) {
+            table[at].process = process;
+            table[at].last = t + 1;
+        }
+    }
+}
+
+enum err_code txns_decode(struct txns *txns, size_t memory_max, struct err *err)
+{
+    const struct history *history = txns->history;
+    struct arena *arena = txns->arena;
+    struct decoder d = {.txns = txns, .history = history, .f_txn = history_find_f(history, "txn")};
+    uint64_t txn_count, mop_count;
+    enum err_code code = measure(&d, &txn_count, &mop_count, err);
+    if (code != ERR_NONE)
+        return code;
+    /* Columns here, and about as much again for edges and searches. */
+    uint64_t bytes = txn_count * 80 + mop_count * 48 + (uint64_t)history->count * 12;
+    if ((memory_max != 0 && bytes > memory_max) || mop_count >= TXN_NONE)
+        return err_set(err, ERR_NOMEM,
+                       "%" PRIu64 " transactions with %" PRIu64
+                       " micro-operations need about %" PRIu64 " MiB, more than is allowed",
+                       txn_count, mop_count, bytes >> 20);
+    size_t n = (size_t)txn_count + 1;
+    txns->invoked = arena_alloc(arena, n * sizeof *txns->invoked);
+    txns->completed = arena_alloc(arena, n * sizeof *txns->completed);
+    txns->first = arena_zalloc(arena, (n + 1) * sizeof *txns->first);
+    txns->state = arena_alloc(arena, n);
+    txns->committed = arena_alloc(arena, n * sizeof *txns->committed);
+    txns->mops = arena_alloc(arena, (mop_count + 1) * sizeof *txns->mops);
+    txns->begin_epoch = arena_alloc(arena, n * sizeof *txns->begin_epoch);
+    txns->end_epoch = arena_alloc(arena, n * sizeof *txns->end_epoch);
+    txns->epoch_first = arena_alloc(arena, (n + 1) * sizeof *txns->epoch_first);
+    txns->previous = arena_alloc(arena, n * sizeof *txns->previous);
+    init_keys(&d);
+    for (uint32_t event = 0; event < history->count && code == ERR_NONE; event++) {
+        uint32_t invoked, completed;
+        if (begins(&d, event, &invoked, &completed))
+            code = add_txn(&d, invoked, completed, err);
+    }
+    if (code != ERR_NONE)
+        return code;
+    order_events(txns, history);
+    order_processes(txns, history);
+    return ERR_NONE;
+}
