@@ -73,7 +73,7 @@ endif
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all check check-all check-queue check-root check-san deps demo fuzz tidy bench conformance coverage install uninstall dist clean help programs tests format
+.PHONY: all check check-all check-queue check-root check-san deps demo fuzz tidy bench bench-transactions conformance coverage install uninstall dist clean help programs tests format
 
 all: programs
 
@@ -150,6 +150,8 @@ fuzz:                ## fuzz what parses: FUZZ_SECONDS each (clang, libFuzzer)
 	+tests/fuzz/run.sh $(or $(FUZZ_SECONDS),60)
 bench: programs $(call bin,$(BENCH_SRC)) ## measure what the documents promise, print the figures
 	@tests/bench/run.sh $(B)
+bench-transactions: programs $(B)/tests/bench/transactions ## measure the transactions checker: TRANSACTIONS=10000000 for more
+	@$(B)/tests/bench/transactions $(B)/ordeal $(TRANSACTIONS)
 tidy:                ## style, dependencies between folders, man pages
 	@tools/tidy.sh
 format:              ## clang-format in place
