@@ -27,7 +27,7 @@ comma := ,
 VARIANT := $(if $(SAN),san-$(subst $(comma),-,$(SAN)),release)$(if $(filter-out cc gcc,$(CC)),-$(notdir $(CC)))
 B := build/$(VARIANT)
 
-LIBS_PKG := libcurl libssh2 libcjson
+LIBS_PKG := libcurl libssh2 libcjson libmicrohttpd libarchive
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(LIBS_PKG) 2>/dev/null)
 PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(LIBS_PKG) 2>/dev/null)
 
@@ -41,7 +41,7 @@ AGENT_LDFLAGS := $(if $(SAN),,-static)
 BASE_SRC := $(wildcard harness/base/*.c)
 AGENT_SRC := $(filter-out %/main.c,$(wildcard harness/agent/*.c))
 LIB_SRC := $(filter-out harness/cli/main.c harness/agent/% harness/base/%,$(wildcard harness/*.c harness/*/*.c nemeses/*.c \
-	checkers/*.c checkers/*/*.c workloads/*.c workloads/systems/*.c reports/*.c))
+	checkers/*.c checkers/*/*.c workloads/*.c workloads/systems/*.c reports/*.c reports/*/*.c))
 # The queue shares no code with the harness, so that no bug can hide in both.
 QUEUE_SRC := $(filter-out queue/main.c,$(wildcard queue/*.c))
 QUEUE_TEST_SRC := $(wildcard tests/queue/*_test.c)

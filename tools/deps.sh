@@ -26,6 +26,8 @@ build() {
     need libcurl4-openssl-dev "HTTP clients of systems under test" pkg libcurl
     need libssh2-1-dev "SSH to the nodes" pkg libssh2
     need libcjson-dev "JSON: plans, results, databases' answers" pkg libcjson
+    need libmicrohttpd-dev "pages of ordeal serve" pkg libmicrohttpd
+    need libarchive-dev "stored runs as one archive" pkg libarchive
     need libssl-dev "TLS and keyed greetings of the job queue" pkg libssl
     need libcmocka-dev "unit tests" pkg cmocka
 }

@@ -23,7 +23,7 @@ while read -r file line target; do
     harness/agent) case $to in harness/base | harness/agent) ;; *) complain "$file:$line: the agent may not include $target" ;; esac ;;
     harness | harness/cluster | harness/cli | harness/generators | harness/histories | harness/remote) case $target in
         nemeses/* | checkers/* | workloads/* | reports/* | queue/*) complain "$file:$line: the core knows plug-ins only through their tables, not $target" ;; esac ;;
-    nemeses | checkers* | workloads* | reports) case $target in
+    nemeses | checkers* | workloads* | reports*) case $target in
         harness/*) ;;
         "${from%%/*}"/*) ;;
         *) complain "$file:$line: a plug-in may not include $target" ;; esac ;;
@@ -35,7 +35,7 @@ done < <(includes $(echo "$sources" | grep -v '^tests/'))
 one_place() { # HEADER PLACE-REGEX
     grep -ln "#include <$1" $sources | grep -Ev "$2" | while read -r file; do echo "tidy: $file: <$1> is met in $2 only"; done
 }
-met=$(one_place cJSON.h '^harness/base/json\.c$'; one_place libssh2.h '^harness/remote/(remote_ssh|ssh_)[a-z_]*\.[ch]$|^tests/'; one_place curl/curl.h '^workloads/http\.c$|^tests/')
+met=$(one_place cJSON.h '^harness/base/json\.c$'; one_place libssh2.h '^harness/remote/(remote_ssh|ssh_)[a-z_]*\.[ch]$|^tests/'; one_place curl/curl.h '^workloads/http\.c$|^tests/'; one_place microhttpd.h '^reports/serve/http\.c$|^tests/'; one_place archive.h '^reports/serve/files\.c$')
 [ -n "$met" ] && { echo "$met"; failed=1; }
 
 # Lines, debts, long files.

@@ -15,6 +15,7 @@ static const struct command {
     {"run", cmd_run, "run one test: cluster, clients, faults, verdict, reports"},
     {"check", cmd_check, "judge a recorded history"},
     {"report", cmd_report, "render a stored run again"},
+    {"serve", cmd_serve, "show the runs of a store to a browser, live ones too"},
     {"convert", cmd_convert, "convert a history between formats"},
     {"local", cmd_local, "the cluster on this machine: up, down, status, ssh, exec"},
     {"nemesis", cmd_nemesis, "one fault by hand, until Ctrl-C"},

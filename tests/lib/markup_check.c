@@ -113,7 +113,11 @@ static void attributes(struct judge *judge)
 
 static bool never_closed(const struct judge *judge, const char *tag)
 {
-    return judge->kind == MARKUP_HTML && (strcmp(tag, "meta") == 0 || strcmp(tag, "br") == 0);
+    static const char *const tags[] = {"meta", "br", "link", "input"};
+    bool found = false;
+    for (size_t i = 0; i < sizeof tags / sizeof *tags; i++)
+        found |= strcmp(tag, tags[i]) == 0;
+    return found && judge->kind == MARKUP_HTML;
 }
 
 static void closing(struct judge *judge)
