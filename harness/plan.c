@@ -340,6 +340,7 @@ static enum err_code resolve_numbers(struct plan *plan, struct err *err)
     plan->seed = strtoull(plan_text(plan, "seed"), NULL, 10);
     const char *keyed = plan_text(plan, "keyed");
     plan->keyed = keyed_of(keyed);
+    plan->stop_on_violation = strcmp(plan_text(plan, "stop-on-violation"), "true") == 0;
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     plan->check_limits = (struct check_limits){
         .time_ns = duration_field(plan, "check-time"),

@@ -43,6 +43,7 @@ struct plan {
     int64_t ready_timeout_ns;
     struct check_limits check_limits;
     enum keyed keyed;
+    bool stop_on_violation;
     const char *store;
 };
 

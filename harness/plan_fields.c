@@ -40,6 +40,8 @@ const struct plan_field plan_fields[] = {
     {"keyed", OPTION_CHOICE, "guess", "guess|yes|no", "Checking", "whether values are [key value]"},
     {"check-time", OPTION_DURATION, "60s", "TIME", "Checking", "budget of each checker"},
     {"check-memory", OPTION_INT, "2048", "MIB", "Checking", "budget of each checker"},
+    {"stop-on-violation", OPTION_BOOL, "false", NULL, "Checking",
+     "watch `linearizable` while the run goes on, and end it at the first certain violation"},
 
     {"store", OPTION_TEXT, "store", "DIR", "Output", "where runs are kept"},
     {.name = NULL},

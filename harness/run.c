@@ -110,6 +110,39 @@ static void release_signals(struct running *running)
     running->has_signals = false;
 }
 
+/* A violation was seen: the run has shown what it was made for. */
+static void on_violation(void *state, const char *why)
+{
+    struct running *running = state;
+    pthread_mutex_lock(&running->stop_lock);
+    running->violation = arena_strdup(&running->live_arena, why);
+    pthread_mutex_unlock(&running->stop_lock);
+    log_problem(running->log, "a violation was seen: healing, then judging what there is: %s", why);
+    stop(running);
+}
+
+static enum err_code start_watching(struct running *running, struct err *err)
+{
+    const struct plan *plan = running->plan;
+    bool judged = false;
+    for (size_t i = 0; i < plan->checker_count; i++)
+        judged |= strcmp(plan->checkers[i], "linearizable") == 0;
+    if (!plan->stop_on_violation || !judged)
+        return ERR_NONE;
+    struct live_options options = {.scheduler = running->scheduler,
+                                   .options = plan->options.values,
+                                   .keyed = plan->keyed,
+                                   .on_violation = on_violation,
+                                   .state = running};
+    return live_start(&options, &running->live, err);
+}
+
+static void stop_watching(struct running *running)
+{
+    live_stop(running->live, &running->live_costs);
+    running->live = NULL;
+}
+
 /* ---- What comes from the nodes ---- */
 
 static struct value keyword(struct arena *arena, const char *name)
@@ -325,7 +358,7 @@ static void await_recovery(struct running *running)
     const struct plan *plan = running->plan;
     if (plan->nemesis_count == 0 || running->problem.code != ERR_NONE)
         return;
-    bool hurried = atomic_load(&running->interrupts) > 0;
+    bool hurried = atomic_load(&running->interrupts) > 0 || running->violation != NULL;
     int64_t began_ns = clock_monotonic_ns();
     struct buf why_not = BUF_INIT;
     enum err_code code =
@@ -379,7 +412,10 @@ static enum err_code work(struct running *running, struct err *err)
     running->work_began_ns = clock_monotonic_ns();
     atomic_store(&running->working, true);
     if (code == ERR_NONE)
+        code = start_watching(running, err);
+    if (code == ERR_NONE)
         code = run_phase(running, generator, err);
+    stop_watching(running);
     struct err finish = ERR_INIT;
     if (finish_work(running, &finish) != ERR_NONE && code == ERR_NONE)
         code = err_set(err, finish.code, "%s", finish.message);
@@ -493,7 +529,7 @@ void run_test(struct plan *plan, struct log *log, const char *command, struct ru
     running.log = log;
     running.command = command;
     running.outcome = outcome;
-    running.arena = ARENA_INIT;
+    running.arena = running.live_arena = ARENA_INIT;
     running.version = BUF_INIT;
     running.started_wall_ns = clock_wall_ns();
     pthread_mutex_init(&running.stop_lock, NULL);
@@ -532,5 +568,6 @@ void run_test(struct plan *plan, struct log *log, const char *command, struct ru
     reach_close(&running.reach);
     history_free(&running.history);
     buf_free(&running.version);
+    arena_free(&running.live_arena);
     arena_free(&running.arena);
 }

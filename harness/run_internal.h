@@ -9,6 +9,7 @@
 #include "harness/control.h"
 #include "harness/faults.h"
 #include "harness/histories/history_file.h"
+#include "harness/live.h"
 #include "harness/monitor.h"
 #include "harness/reach.h"
 #include "harness/run.h"
@@ -33,6 +34,10 @@ struct running {
     struct faults *faults;
     struct scheduler *scheduler;
     struct monitor *monitor;
+    struct live *live;
+    struct arena live_arena; /* the watching thread's */
+    const char *violation;   /* seen while the run went on, which ended it; guarded by stop_lock */
+    struct live_costs live_costs;
     int64_t started_wall_ns, ended_wall_ns, work_began_ns, work_ended_ns;
     /* the signal thread's */
     pthread_t signals;

@@ -42,6 +42,15 @@ static void describe_test(const struct running *running, struct json *test)
                   (double)(running->work_ended_ns - running->work_began_ns) / 1e9);
     json_set_int(test, "event-count", running->history.count);
     json_set_bool(test, "interrupted", atomic_load(&running->interrupts) > 0);
+    if (running->plan->stop_on_violation) {
+        struct json *watched = json_set(test, "watched", json_object());
+        json_set_int(watched, "looks", running->live_costs.looks);
+        json_set_int(watched, "undecided", running->live_costs.undecided);
+        json_set_real(watched, "processor-s", (double)running->live_costs.spent_ns / 1e9);
+        json_set_bool(test, "stopped-on-violation", running->violation != NULL);
+        if (running->violation != NULL)
+            json_set_text(test, "violation-seen", running->violation);
+    }
     json_set_text(test, "ordeal-version", ORDEAL_VERSION);
     json_set_text(test, "command", running->command);
     json_set_text(test, "run-again",

@@ -458,6 +458,26 @@ void scheduler_record(struct scheduler *scheduler, struct op *op)
     pthread_mutex_unlock(&scheduler->lock);
 }
 
+uint32_t scheduler_copy(struct scheduler *scheduler, struct history *into, uint32_t max)
+{
+    uint32_t copied = 0;
+    pthread_mutex_lock(&scheduler->lock);
+    const struct history *history = scheduler->test->history;
+    for (uint32_t f = into->f_count; f < history->f_count; f++)
+        history_f(into, history->f_names[f]);
+    while (copied < max && into->count < history->count) {
+        enum err_code code;
+        struct op op = history_op(history, into->count);
+        op.error = op.extra = value_nil();
+        history_append_own(into, &op, &code);
+        if (code != ERR_NONE)
+            break;
+        copied++;
+    }
+    pthread_mutex_unlock(&scheduler->lock);
+    return copied;
+}
+
 struct scheduler_counts scheduler_counts(struct scheduler *scheduler)
 {
     pthread_mutex_lock(&scheduler->lock);

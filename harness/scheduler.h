@@ -56,6 +56,11 @@ void scheduler_stop(struct scheduler *scheduler);
  * op->index and op->time_ns. */
 void scheduler_record(struct scheduler *scheduler, struct op *op);
 
+/* Adds to `into` the next events, at most `max`, of the run's history, of which it has all up to
+ * into->count: for one who reads along. Values stay the history's own; errors are left out. Returns
+ * how many. From any thread. */
+uint32_t scheduler_copy(struct scheduler *scheduler, struct history *into, uint32_t max);
+
 /* Counts of client operations so far; from any thread. */
 struct scheduler_counts scheduler_counts(struct scheduler *scheduler);
 

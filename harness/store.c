@@ -9,6 +9,7 @@
 
 #include "harness/base/clock.h"
 #include "harness/base/text.h"
+#include "harness/histories/edn.h"
 #include "harness/histories/history_io.h"
 
 enum { ATTEMPTS_MAX = 1000, FILE_BYTES_MAX = 1 << 30 };
@@ -77,10 +78,34 @@ static enum err_code read_json(struct stored_run *stored, const char *name, stru
 {
     const char *path = store_path(&stored->arena, stored->run.directory, name);
     if (!exists(path)) {
-        buf_printf(&stored->notes, "%s is missing.\n", name);
+        if (!exists(store_path(&stored->arena, stored->run.directory, "results.edn")))
+            buf_printf(&stored->notes, "%s is missing.\n", name); /* Jepsen's runs have none */
         return ERR_NONE;
     }
     return json_read_file(path, json, err);
+}
+
+/* What Jepsen itself made of a run is noted: it may differ, and that is worth a look. */
+static void read_results_edn(struct stored_run *stored)
+{
+    const char *path = store_path(&stored->arena, stored->run.directory, "results.edn");
+    struct buf text = BUF_INIT;
+    struct value results;
+    struct err err = ERR_INIT;
+    if (!exists(path))
+        return;
+    enum err_code code = file_read(path, FILE_BYTES_MAX, &text, &err);
+    if (code == ERR_NONE)
+        code = edn_parse_all(&stored->arena, buf_text(&text), text.length, &results, &err);
+    if (code != ERR_NONE) {
+        buf_printf(&stored->notes, "results.edn cannot be read: %s\n", err.message);
+    } else {
+        struct buf valid = BUF_INIT;
+        value_print(value_get(results, "valid?"), &valid);
+        buf_printf(&stored->notes, "results.edn says :valid? %s\n", buf_text(&valid));
+        buf_free(&valid);
+    }
+    buf_free(&text);
 }
 
 /* One JSON object a line; a last line cut short by a crash is noted and left out. */
@@ -137,6 +162,8 @@ static enum err_code read_history(struct stored_run *stored, struct err *err)
     const char *path = store_path(&stored->arena, stored->run.directory, "history.ordeal");
     if (!exists(path))
         path = store_path(&stored->arena, stored->run.directory, "history.edn");
+    if (!exists(path))
+        path = store_path(&stored->arena, stored->run.directory, "test.jepsen");
     if (!exists(path)) {
         buf_printf(&stored->notes, "There is no history.\n");
         return ERR_NONE;
@@ -167,6 +194,8 @@ enum err_code store_read(const char *directory, struct stored_run *stored, struc
         code = read_json(stored, "results.json", &stored->results, err);
     if (code == ERR_NONE)
         code = store_read_schedule(directory, &stored->schedule, &stored->notes, err);
+    if (code == ERR_NONE)
+        read_results_edn(stored);
     if (code == ERR_NONE)
         code = read_history(stored, err);
     if (code != ERR_NONE) {

@@ -7,7 +7,9 @@
 #include "harness/base/clock.h"
 #include "harness/base/text.h"
 #include "harness/cli/cli.h"
+#include "harness/histories/history_io.h"
 #include "harness/model.h"
+#include "harness/pieces.h"
 #include "harness/plan.h"
 #include "harness/plugin.h"
 #include "harness/run.h"
@@ -20,6 +22,7 @@ struct request {
     enum keyed keyed;
     bool keyed_given, json;
     int64_t time_ns, memory_mib;
+    int64_t piece_mib; /* 0: auto; -1: never */
 };
 
 static const struct cli_option options[] = {
@@ -32,6 +35,8 @@ static const struct cli_option options[] = {
     {"set", "CHECKER.OPTION=VALUE", "an option of a checker (ordeal list checkers)"},
     {"time", "TIME", "budget of each checker; default 60s"},
     {"memory", "MIB", "budget of each checker's search; default 2048"},
+    {"pieces", "auto|MIB|no",
+     "judge a keyed history.ordeal in pieces of this size; auto: if it would not fit in memory"},
     {"json", NULL, "print the results as one JSON object, and nothing else, there"},
     {.name = NULL},
 };
@@ -85,6 +90,15 @@ static enum err_code take(void *state, const char *name, const char *value, stru
     } else if (strcmp(name, "time") == 0) {
         if (clock_parse_duration(value, &request->time_ns, err) != ERR_NONE)
             return err_wrap(err, "--time");
+    } else if (strcmp(name, "pieces") == 0) {
+        char *end;
+        request->piece_mib = strtoll(value, &end, 10);
+        bool number = end != value && *end == '\0' && request->piece_mib > 0;
+        if (!number && strcmp(value, "auto") != 0 && strcmp(value, "no") != 0)
+            return err_set(err, ERR_CONFIG, "--pieces: '%s' is none of auto, no, a number of MiB",
+                           value);
+        if (!number)
+            request->piece_mib = strcmp(value, "no") == 0 ? -1 : 0;
     } else if (strcmp(name, "memory") == 0) {
         char *end;
         request->memory_mib = strtoll(value, &end, 10);
@@ -100,8 +114,9 @@ static int print_help(void)
 {
     struct buf out = BUF_INIT;
     buf_add_text(&out, "usage: ordeal check FILE|RUN [OPTION..]\n\n"
-                       "Judges a recorded history: a file (.ordeal .edn .json .jsonl) or the\n"
-                       "directory of a run (such as store/latest).\n\n");
+                       "Judges a recorded history: a file (.ordeal .edn .json .jsonl .log\n"
+                       ".jepsen) or the directory of a run (such as store/latest, or one of\n"
+                       "Jepsen's store).\n\n");
     cli_print_options(options, &out);
     buf_add_text(&out, "\nExit status: 0 valid, 1 invalid, 2 unknown, 254 bad arguments, 255 the "
                        "history cannot be read.\n");
@@ -160,24 +175,10 @@ static enum err_code resolve_names(struct request *request, const char ***names,
     return *count > 0 ? ERR_NONE : err_set(err, ERR_CONFIG, "--checker names none");
 }
 
-static int judge(struct request *request, struct stored_run *stored, struct err *err)
+/* Prints the results, which it frees; the exit status. */
+static int show(struct request *request, struct stored_run *stored, struct json *results,
+                enum verdict verdict, struct err *err)
 {
-    const char **names;
-    size_t count;
-    if (resolve_names(request, &names, &count, err) != ERR_NONE ||
-        map_functions(request, &stored->history, err) != ERR_NONE)
-        return cli_fail(err);
-    struct check_input input = {
-        .limits = {.time_ns = request->time_ns,
-                   .memory_bytes = (size_t)request->memory_mib << 20,
-                   .threads = 2},
-        .options = {request->set},
-        .keyed = request->keyed,
-        .plan = stored->plan,
-        .run_directory = stored->run.directory,
-    };
-    enum verdict verdict;
-    struct json *results = run_check(&stored->history, names, count, &input, &verdict);
     struct json *notes = json_set(results, "notes", json_array());
     const char **lines;
     size_t line_count = text_split(&request->arena, buf_text(&stored->notes), '\n', &lines);
@@ -207,6 +208,27 @@ static int judge(struct request *request, struct stored_run *stored, struct err 
     return status;
 }
 
+static int judge(struct request *request, struct stored_run *stored, struct err *err)
+{
+    const char **names;
+    size_t count;
+    if (resolve_names(request, &names, &count, err) != ERR_NONE ||
+        map_functions(request, &stored->history, err) != ERR_NONE)
+        return cli_fail(err);
+    struct check_input input = {
+        .limits = {.time_ns = request->time_ns,
+                   .memory_bytes = (size_t)request->memory_mib << 20,
+                   .threads = 2},
+        .options = {request->set},
+        .keyed = request->keyed,
+        .plan = stored->plan,
+        .run_directory = stored->run.directory,
+    };
+    enum verdict verdict;
+    struct json *results = run_check(&stored->history, names, count, &input, &verdict);
+    return show(request, stored, results, verdict, err);
+}
+
 /* A bare file, dressed as a run. */
 static enum err_code read_file(const struct request *request, struct stored_run *stored,
                                struct err *err)
@@ -216,6 +238,55 @@ static enum err_code read_file(const struct request *request, struct stored_run 
     if (code != ERR_NONE)
         store_free(stored);
     return code;
+}
+
+/* The history.ordeal of the request, if it is to be judged in pieces; else NULL. */
+static const char *path_for_pieces(struct request *request)
+{
+    const char *path = request->path;
+    struct stat status;
+    if (request->piece_mib < 0 || strcmp(path, "-") == 0)
+        return NULL;
+    if (is_directory(path))
+        path = store_path(&request->arena, path, "history.ordeal");
+    const char *format = request->format == NULL ? history_format_of(path) : request->format;
+    if (format == NULL || strcmp(format, "ordeal") != 0 || stat(path, &status) != 0)
+        return NULL;
+    size_t left = pieces_memory_left();
+    if (request->piece_mib == 0 && pieces_memory_needed((size_t)status.st_size) <= left / 2)
+        return NULL;
+    if (request->piece_mib == 0)
+        request->piece_mib = (int64_t)(left / 4 >> 20) + 1;
+    return path;
+}
+
+/* Judges by `linearizable` alone, and says so. */
+static int judge_in_pieces(struct request *request, const char *path, struct stored_run *stored,
+                           struct err *err)
+{
+    struct pieces_options pieces = {
+        .path = path,
+        .limits = {.time_ns = request->time_ns,
+                   .memory_bytes = (size_t)request->memory_mib << 20,
+                   .threads = 1},
+        .options = request->set,
+        .keyed = request->keyed,
+        .piece_bytes = (size_t)request->piece_mib << 20,
+    };
+    struct json *results;
+    enum verdict verdict;
+    if (request->checkers != NULL && strcmp(request->checkers, "linearizable") != 0)
+        return err_set(
+                   err, ERR_CONFIG,
+                   "in pieces only `--checker linearizable` can judge (--pieces no: load it all)"),
+               cli_fail(err);
+    if (request->map != NULL)
+        return err_set(err, ERR_CONFIG, "--map does not go with --pieces"), cli_fail(err);
+    if (pieces_check(&pieces, &results, &verdict, &stored->notes, err) != ERR_NONE)
+        return cli_fail(err);
+    buf_printf(&stored->notes, "Judged by linearizable alone, key by key in pieces of %lld MiB.\n",
+               (long long)request->piece_mib);
+    return show(request, stored, results, verdict, err);
 }
 
 int cmd_check(int argc, char **argv)
@@ -234,6 +305,10 @@ int cmd_check(int argc, char **argv)
         status = print_help();
     } else if (code != ERR_NONE) {
         status = cli_fail(&err);
+    } else if (path_for_pieces(&request) != NULL) {
+        store_init(&stored);
+        status = judge_in_pieces(&request, path_for_pieces(&request), &stored, &err);
+        store_free(&stored);
     } else {
         code = is_directory(request.path) ? store_read(request.path, &stored, &err)
                                           : read_file(&request, &stored, &err);

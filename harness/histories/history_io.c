@@ -12,11 +12,12 @@
 #include "harness/base/text.h"
 #include "harness/histories/history_edn.h"
 #include "harness/histories/history_file.h"
+#include "harness/histories/history_jepsen.h"
 #include "harness/histories/history_json.h"
 #include "harness/histories/history_log.h"
 
-const char *const history_formats[] = {"ordeal", "edn", "jsonl", "json", "log", NULL};
-enum { FORMAT_COUNT = 5 };
+const char *const history_formats[] = {"ordeal", "edn", "jsonl", "json", "log", "jepsen", NULL};
+enum { FORMAT_COUNT = 6 };
 
 static enum err_code check_format(const char *format, struct err *err)
 {
@@ -24,10 +25,10 @@ static enum err_code check_format(const char *format, struct err *err)
         if (strcmp(history_formats[i], format) == 0)
             return ERR_NONE;
     const char *near = text_nearest(format, history_formats, FORMAT_COUNT);
-    return err_set(err, ERR_CONFIG,
-                   "'%s' is not a history format: use ordeal, edn, jsonl, json or log%s%s%s",
-                   format, near == NULL ? "" : " (did you mean ", near == NULL ? "" : near,
-                   near == NULL ? "" : "?)");
+    return err_set(
+        err, ERR_CONFIG,
+        "'%s' is not a history format: use ordeal, edn, jsonl, json, log or jepsen%s%s%s", format,
+        near == NULL ? "" : " (did you mean ", near == NULL ? "" : near, near == NULL ? "" : "?)");
 }
 
 const char *history_format_of(const char *path)
@@ -65,8 +66,8 @@ static enum err_code find_in_directory(struct arena *arena, const char **path, s
     struct stat status;
     if (stat(*path, &status) != 0 || !S_ISDIR(status.st_mode))
         return ERR_NONE;
-    static const char *const names[] = {HISTORY_FILE_NAME, "history.edn"};
-    for (unsigned i = 0; i < 2; i++) {
+    static const char *const names[] = {HISTORY_FILE_NAME, "history.edn", "test.jepsen"};
+    for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
         const char *inside = arena_printf(arena, "%s/%s", *path, names[i]);
         if (access(inside, F_OK) == 0) {
             *path = inside;
@@ -74,7 +75,9 @@ static enum err_code find_in_directory(struct arena *arena, const char **path, s
         }
     }
     return err_set(err, ERR_IO,
-                   "%s holds neither " HISTORY_FILE_NAME " nor history.edn: is it a run directory?",
+                   "%s holds neither " HISTORY_FILE_NAME
+                   " nor history.edn nor test.jepsen: is it a run "
+                   "directory?",
                    *path);
 }
 
@@ -114,6 +117,38 @@ static enum err_code read_ordeal(int fd, const char *name, struct history *histo
     return code;
 }
 
+/* Its blocks lie anywhere: the whole file is looked at, in the page cache. */
+static enum err_code read_jepsen(int fd, const char *name, struct history *history,
+                                 struct history_notes *notes, struct err *err)
+{
+    int memory = -1;
+    if (lseek(fd, 0, SEEK_CUR) != 0) {
+        if (spool(fd, name, &memory, err) != ERR_NONE)
+            return err->code;
+        fd = memory;
+    }
+    struct stat status;
+    void *bytes = NULL;
+    enum err_code code = ERR_NONE;
+    if (fstat(fd, &status) != 0)
+        code = err_errno(err, errno, "%s", name);
+    size_t length = code == ERR_NONE ? (size_t)status.st_size : 0;
+    if (length > 0) {
+        bytes = mmap(NULL, length, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (bytes == MAP_FAILED) {
+            code = err_errno(err, errno, "read %s", name);
+            length = 0;
+        }
+    }
+    if (code == ERR_NONE)
+        code = history_jepsen_read(length == 0 ? "" : bytes, length, name, history, notes, err);
+    if (length > 0)
+        munmap(bytes, length);
+    if (memory >= 0)
+        close(memory);
+    return code;
+}
+
 static enum err_code read_text(int fd, const char *name, const char *format,
                                struct history *history, struct history_notes *notes,
                                struct err *err)
@@ -143,9 +178,13 @@ static enum err_code load_file(const char *path, const char *format, struct hist
     struct history loaded;
     history_init(&loaded);
     *notes = (struct history_notes){.format = format};
-    enum err_code code = strcmp(format, "ordeal") == 0
-                             ? read_ordeal(fd, name, &loaded, err)
-                             : read_text(fd, name, format, &loaded, notes, err);
+    enum err_code code;
+    if (strcmp(format, "ordeal") == 0)
+        code = read_ordeal(fd, name, &loaded, err);
+    else if (strcmp(format, "jepsen") == 0)
+        code = read_jepsen(fd, name, &loaded, notes, err);
+    else
+        code = read_text(fd, name, format, &loaded, notes, err);
     if (!standard)
         close(fd);
     if (code == ERR_NONE)
@@ -193,8 +232,10 @@ static enum err_code write_ordeal(const struct history *history, int fd, const c
 static enum err_code write_format(const struct history *history, const char *format, int fd,
                                   const char *name, struct err *err)
 {
+    if (strcmp(format, "jepsen") == 0)
+        return err_set(err, ERR_CONFIG, "%s: test.jepsen is read, not written: use edn", name);
     if (strcmp(format, "log") == 0)
-        return err_set(err, ERR_CONFIG, "%s: logs are read, not written: use edn", name);
+        return history_log_write(history, fd, name, err);
     if (strcmp(format, "ordeal") == 0)
         return write_ordeal(history, fd, name, err);
     if (strcmp(format, "edn") == 0)

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "harness/base/text.h"
 #include "harness/histories/edn.h"
 
 enum { PARTS_MAX = 5 }; /* process, type, function, value, error */
@@ -112,5 +113,33 @@ enum err_code history_log_read(struct source *source, struct history *history,
         at += length + 1;
     }
     history_builder_free(&builder);
+    return code;
+}
+
+enum { FLUSH_BYTES = 1 << 16 };
+
+enum err_code history_log_write(const struct history *history, int fd, const char *name,
+                                struct err *err)
+{
+    struct buf out = BUF_INIT;
+    enum err_code code = ERR_NONE;
+    for (uint32_t i = 0; i < history->count && code == ERR_NONE; i++) {
+        struct op op = history_op(history, i);
+        history_print_process(history, op.process, &out);
+        buf_printf(&out, "\t:%s\t", op_type_name(op.type));
+        history_print_f(history->f_names[op.f], &out);
+        buf_add_char(&out, '\t');
+        value_print(op.value, &out);
+        if (!value_is_nil(op.error)) {
+            buf_add_char(&out, '\t');
+            value_print(op.error, &out);
+        }
+        buf_add_char(&out, '\n');
+        if (out.length >= FLUSH_BYTES || i + 1 == history->count) {
+            code = file_write_fd(fd, name, out.data, out.length, err);
+            buf_clear(&out);
+        }
+    }
+    buf_free(&out);
     return code;
 }

@@ -14,4 +14,8 @@
 enum err_code history_log_read(struct source *source, struct history *history,
                                struct history_notes *notes, struct err *err);
 
+/* As Jepsen's history.txt: no times, no other keys. */
+enum err_code history_log_write(const struct history *history, int fd, const char *name,
+                                struct err *err);
+
 #endif

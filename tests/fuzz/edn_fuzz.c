@@ -5,6 +5,7 @@
 
 #include "harness/histories/edn.h"
 #include "harness/histories/history_edn.h"
+#include "tests/fuzz/mutate.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -65,4 +66,49 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     read_value((const char *)data, size);
     read_history((const char *)data, size);
     return 0;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
+{
+    static const char *const tokens[] = {":type",
+                                         ":invoke",
+                                         ":ok",
+                                         ":fail",
+                                         ":info",
+                                         ":process",
+                                         ":f",
+                                         ":value",
+                                         ":time",
+                                         ":index",
+                                         ":error",
+                                         ":key",
+                                         ":node",
+                                         ":nemesis",
+                                         "nil",
+                                         "true",
+                                         "0",
+                                         "-1",
+                                         "12N",
+                                         "1/3",
+                                         "1.5M",
+                                         "1.0E10",
+                                         "##NaN",
+                                         "#{}",
+                                         "#{1 1}",
+                                         "[]",
+                                         "[1 [2 3]]",
+                                         "{}",
+                                         "{:a 1}",
+                                         "()",
+                                         "\"x\\n\"",
+                                         "\\a",
+                                         "#inst \"x\"",
+                                         "#_",
+                                         "; c\n",
+                                         "#x.Y{:f 1}",
+                                         "9223372036854775808",
+                                         "18446744073709551616N",
+                                         "#object[a 0x1 \"b\"]",
+                                         "{:type :invoke, :process 0, :f :read, :value nil}\n"};
+    return mutate_text(data, size, max_size, seed, tokens, sizeof tokens / sizeof tokens[0]);
 }

@@ -81,3 +81,38 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         read_payload(data + 1, size - 1);
     return 0;
 }
+
+/* libFuzzer's own; absent where files are only replayed. */
+__attribute__((weak)) size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
+
+/* Puts whole records and values at some place, since bytes alone rarely make one. */
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
+{
+    static const struct {
+        uint8_t length;
+        char bytes[12];
+    } records[] = {
+        {3, "\x80\x01r"}, /* a function */
+        {3, "\x81\x01p"}, /* a process */
+        {4, "\x82\x0a\x01"
+            "e"},                         /* an error, a new keyword */
+        {7, "\x83\x13\x02\x0a\x01n\x41"}, /* another key, {:n 1} */
+        {4, "\x00\x02\x02\x00"},          /* an invocation of nil */
+        {4, "\x01\x02\x02\x41"},          /* an ok of 1 */
+        {5, "\x07\x02\x02\x01\x41"},      /* an info with error 1 */
+        {4, "\x22\x41\x42\x30"},          /* values: vectors, keywords, texts, tags */
+        {4, "\x06\x02hi"},
+        {6, "\x14\x08\x01i\x06\x00"},
+        {3, "\x12\x01\x40"},
+        {9, "\x04\x00\x00\x00\x00\x00\x00\xf8\x7f"},
+    };
+    uint32_t state = seed * UINT32_C(2654435761) + 1;
+    if (size < 4 || size + 12 > max_size || (state >> 16) % 2 == 0)
+        return LLVMFuzzerMutate == NULL ? size : LLVMFuzzerMutate(data, size, max_size);
+    size_t which = (state >> 8) % (sizeof records / sizeof records[0]);
+    size_t at = 3 + (state >> 4) % (size - 2), length = records[which].length;
+    memmove(data + at + length, data + at, size - at);
+    memcpy(data + at, records[which].bytes, length);
+    return size + length;
+}

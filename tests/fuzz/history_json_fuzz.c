@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "harness/histories/history_json.h"
+#include "tests/fuzz/mutate.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -50,4 +51,40 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     history_free(&history);
     return 0;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
+{
+    static const char *const tokens[] = {
+        "\"type\":",
+        "\"invoke\"",
+        "\"ok\"",
+        "\"process\":",
+        "\"f\":",
+        "\"value\":",
+        "\"time\":",
+        "\"index\":",
+        "\"error\":",
+        "\"#extra\":",
+        "\"node\":",
+        "\":a\"",
+        "\"\\\\:a\"",
+        "null",
+        "true",
+        "0",
+        "-1",
+        "1.5e3",
+        "[]",
+        "{}",
+        "[1,[2,3]]",
+        "{\"#set\":[1,1]}",
+        "{\"#map\":[[1,2]]}",
+        "{\"#tag\":\"inst\",\"value\":1}",
+        "{\"#number\":\"1/3\"}",
+        "{\"#list\":[]}",
+        "{\"#double\":\"##NaN\"}",
+        "\"\\ud83d\\ude00\"",
+        "9223372036854775808",
+        "{\"type\":\"invoke\",\"process\":0,\"f\":\"read\",\"value\":null}\n"};
+    return mutate_text(data, size, max_size, seed, tokens, sizeof tokens / sizeof tokens[0]);
 }

@@ -97,8 +97,22 @@ stale_reads_are_caught() {
     expect_json out '^\.valid false'
 }
 
+# The same, watched: the run ends at the first stale read that is certain, long before its time, healed and judged.
+first_violation_ends_the_run() {
+    local directory
+    run ordeal run --local 5 --cluster "$(cluster_name watched)" --store "$store" --system etcd --workload register \
+        --nemesis partition --set etcd.reads=serializable --time-limit 120s --rate 500 --stop-on-violation
+    expect_status 1
+    expect_match err 'a violation was seen: healing, then judging what there is: .*not linearizable'
+    directory=$(newest_run)
+    expect_run_files "$directory" 5
+    expect_json "$directory/results.json" '^\.valid false' '^\.checkers\.linearizable\.valid false' \
+        '^\.test\.stopped-on-violation true' '^\.test\.violation-seen ' '^\.test\.duration-s [0-9]{1,2}(\.|$)'
+}
+
 it "etcd passes under partitions, kills and pauses" etcd_survives_all_faults
 it "a stored run is judged and converted again" stored_run_is_judged_again
 it "stale reads of a partitioned etcd are caught and explained" stale_reads_are_caught
+it "the first certain violation ends a run that is watched for it" first_violation_ends_the_run
 it "nothing is left behind" nothing_is_left
 finish

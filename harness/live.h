@@ -1,0 +1,42 @@
+/* Watching a run for its first certain violation, while it goes on (--stop-on-violation).
+ *
+ * A thread of its own copies what the history has got since it last looked, a few thousand events
+ * at a time under the scheduler's lock, and judges that prefix by the checker `linearizable`: of
+ * keyed histories the keys that changed, of others all of it. Linearizability is closed under
+ * prefixes, if what is open at the prefix' end may or may not have happened; so a prefix that is
+ * invalid makes the whole invalid, whatever comes. Only a verdict that was certified counts. What
+ * could not be decided in a little time and memory is no violation, and looked at again when more
+ * is known.
+ *
+ * It costs: the copying, the thread's memory (another history's columns), and at most a tenth of
+ * one processor, since after a look that took t it rests for nine times t, and half a second at
+ * least. The final verdict is still that of the checkers over the whole history. */
+#ifndef ORDEAL_LIVE_H
+#define ORDEAL_LIVE_H
+
+#include "harness/checker.h"
+#include "harness/scheduler.h"
+
+struct live;
+
+struct live_options {
+    struct scheduler *scheduler;
+    const struct json *options; /* of checkers; copied */
+    enum keyed keyed;
+    int64_t rest_ns; /* between looks, at least; 0: half a second */
+    /* Called once, from the thread, with a sentence about the violation. */
+    void (*on_violation)(void *state, const char *why);
+    void *state;
+};
+
+struct live_costs {
+    uint32_t looks, undecided;
+    uint64_t events;  /* copied */
+    int64_t spent_ns; /* of the thread's processor time */
+};
+
+enum err_code live_start(const struct live_options *options, struct live **live, struct err *err);
+/* Ends the thread, after the look it is at. NULL is fine. `costs` may be NULL. */
+void live_stop(struct live *live, struct live_costs *costs);
+
+#endif
