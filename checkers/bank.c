@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "checkers/checkers.h"
+#include "checkers/folding/by_key.h"
 #include "checkers/folding/fold.h"
 #include "harness/base/text.h"
 #include "harness/histories/edn.h"
@@ -227,7 +228,7 @@ static bool take_total(struct bank *bank, const char *text)
     return bank->total_known;
 }
 
-static void check(const struct check_input *input, struct check_result *result)
+static void check_one(const struct check_input *input, struct check_result *result)
 {
     const struct history *history = input->history;
     struct arena arena = ARENA_INIT;
@@ -251,6 +252,11 @@ static void check(const struct check_input *input, struct check_result *result)
         report(&bank);
     }
     arena_free(&arena);
+}
+
+static void check(const struct check_input *input, struct check_result *result)
+{
+    fold_check(input, result, check_one);
 }
 
 static const struct option options[] = {

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "checkers/checkers.h"
+#include "checkers/folding/by_key.h"
 #include "checkers/folding/fold.h"
 
 enum { ERRORS_MAX = 100, ANOMALIES_MAX = 8 };
@@ -165,7 +166,7 @@ static void report(struct causal *causal)
                   causal->elements.count);
 }
 
-static void check(const struct check_input *input, struct check_result *result)
+static void check_one(const struct check_input *input, struct check_result *result)
 {
     const struct history *history = input->history;
     struct arena arena = ARENA_INIT;
@@ -186,6 +187,11 @@ static void check(const struct check_input *input, struct check_result *result)
     }
     report(&causal);
     arena_free(&arena);
+}
+
+static void check(const struct check_input *input, struct check_result *result)
+{
+    fold_check(input, result, check_one);
 }
 
 const struct checker checker_causal_reverse = {

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "checkers/checkers.h"
+#include "checkers/folding/by_key.h"
 #include "checkers/folding/fold.h"
 
 enum { READS_MAX = 1000, ERRORS_MAX = 1000, ANOMALIES_MAX = 8 };
@@ -227,7 +228,7 @@ static void report(struct counter *counter)
                   counter->reads);
 }
 
-static void check(const struct check_input *input, struct check_result *result)
+static void check_one(const struct check_input *input, struct check_result *result)
 {
     struct counter counter = {.history = input->history, .result = result};
     if (!fold_understands(input, result, (const char *const[]){"add", "read", NULL}))
@@ -239,6 +240,11 @@ static void check(const struct check_input *input, struct check_result *result)
     counter.error_list = json_array();
     fold(&counter);
     report(&counter);
+}
+
+static void check(const struct check_input *input, struct check_result *result)
+{
+    fold_check(input, result, check_one);
 }
 
 static const struct option options[] = {

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "checkers/checkers.h"
+#include "checkers/folding/by_key.h"
 #include "checkers/folding/fold.h"
 
 enum { GROUP_MAX = 64, FORKS_MAX = 100, ANOMALIES_MAX = 8 };
@@ -35,24 +36,32 @@ struct forks {
     bool *has_write;
     uint32_t written_capacity;
     struct slot {
-        uint64_t hash;
-        struct group *group;
-    } * slots; /* by hash of the keys */
-    struct group *last;
-    uint32_t slot_mask, group_count;
+        uint32_t hash, number; /* number + 1; 0: free */
+    } * slots;                 /* by hash of the keys */
+    struct group **groups;
+    struct group **first_of; /* by key: the first group whose least key it is; nearly always the
+                                only one, and near in memory to that of the next key */
+    uint32_t group_capacity, hashed_count, slot_mask, group_count;
     uint64_t reads, forks, mixed;
     struct json *fork_list;
 };
 
-static struct value micro(struct value op, size_t index)
+/* The three items of a micro-operation [f key value], NULL when it is none. A vector of three is
+ * never packed. */
+static const struct value *micro(struct value op)
 {
-    return value_count(op) == 3 ? value_at(op, index) : value_nil();
+    size_t count;
+    struct value room[2];
+    const struct value *items = value_array(op, room, &count);
+    return count == 3 ? items : NULL;
 }
 
 /* Names are made once by most readers, so the same word is the same name. */
-static bool micro_is(struct forks *forks, struct value op, char letter)
+static bool micro_is(struct forks *forks, const struct value *op, char letter)
 {
-    struct value name = micro(op, 0), *known = letter == 'r' ? &forks->r : &forks->w;
+    if (op == NULL)
+        return false;
+    struct value name = op[0], *known = letter == 'r' ? &forks->r : &forks->w;
     if (name.bits == known->bits)
         return !value_is_nil(name);
     const char *text = value_as_text(name);
@@ -64,9 +73,11 @@ static bool micro_is(struct forks *forks, struct value op, char letter)
 
 static bool all_are(struct forks *forks, struct value txn, char letter)
 {
-    size_t count = value_count(txn);
+    size_t count;
+    struct value room[2];
+    const struct value *items = value_array(txn, room, &count);
     for (size_t i = 0; i < count; i++)
-        if (!micro_is(forks, value_at(txn, i), letter))
+        if (items == NULL || !micro_is(forks, micro(items[i]), letter))
             return false;
     return count > 0;
 }
@@ -80,12 +91,15 @@ static uint32_t key_of(struct forks *forks, struct value key)
         uint32_t capacity = forks->written_capacity == 0 ? 1024 : forks->written_capacity * 2;
         struct value *written = arena_alloc(&forks->arena, capacity * sizeof *written);
         bool *has = arena_zalloc(&forks->arena, capacity * sizeof *has);
+        struct group **first = arena_zalloc(&forks->arena, capacity * sizeof *first);
         if (forks->written_capacity > 0) {
             memcpy(written, forks->written, forks->written_capacity * sizeof *written);
             memcpy(has, forks->has_write, forks->written_capacity * sizeof *has);
+            memcpy(first, forks->first_of, forks->written_capacity * sizeof *first);
         }
         forks->written = written;
         forks->has_write = has;
+        forks->first_of = first;
         forks->written_capacity = capacity;
     }
     return id;
@@ -94,15 +108,17 @@ static uint32_t key_of(struct forks *forks, struct value key)
 /* False: a key is written twice, and then reads cannot be told apart by what is nil. */
 static bool take_writes(struct forks *forks, uint32_t invocation)
 {
-    struct value txn = forks->history->value[invocation];
-    for (size_t i = 0, count = value_count(txn); i < count; i++) {
-        struct value op = value_at(txn, i);
+    size_t count;
+    struct value room[2];
+    const struct value *txn = value_array(forks->history->value[invocation], room, &count);
+    for (size_t i = 0; txn != NULL && i < count; i++) {
+        const struct value *op = micro(txn[i]);
         if (!micro_is(forks, op, 'w'))
             continue;
-        uint32_t key = key_of(forks, micro(op, 1));
+        uint32_t key = key_of(forks, op[1]);
         if (forks->has_write[key]) {
             struct buf name = BUF_INIT;
-            value_print(micro(op, 1), &name);
+            value_print(op[1], &name);
             json_set_text(forks->result->details, "error", "multiple-writes");
             check_verdict(forks->result, VERDICT_UNKNOWN,
                           "event %" PRIu32 ": key %.60s is written again; this checker assumes one "
@@ -112,7 +128,7 @@ static bool take_writes(struct forks *forks, uint32_t invocation)
             return false;
         }
         forks->has_write[key] = true;
-        forks->written[key] = micro(op, 2);
+        forks->written[key] = op[2];
     }
     return true;
 }
@@ -139,39 +155,42 @@ static bool has_keys(const struct group *group, const uint32_t *keys, uint32_t c
     return true;
 }
 
-static struct slot *find_slot(struct forks *forks, uint64_t hash, const uint32_t *keys,
+static struct slot *find_slot(struct forks *forks, uint32_t hash, const uint32_t *keys,
                               uint32_t count)
 {
-    for (uint64_t at = hash;; at++) {
+    for (uint32_t at = hash;; at++) {
         struct slot *slot = &forks->slots[at & forks->slot_mask];
-        if (slot->group == NULL || (slot->hash == hash && has_keys(slot->group, keys, count)))
+        if (slot->number == 0 ||
+            (slot->hash == hash && has_keys(forks->groups[slot->number - 1], keys, count)))
             return slot;
     }
 }
 
 static void grow_slots(struct forks *forks)
 {
+    uint32_t capacity = forks->group_capacity == 0 ? 1024 : forks->group_capacity * 2;
+    struct group **groups = arena_alloc(&forks->arena, capacity * sizeof *groups);
+    if (forks->hashed_count > 0)
+        memcpy(groups, forks->groups, forks->hashed_count * sizeof *groups);
     struct slot *old = forks->slots;
-    uint32_t old_size = forks->slots == NULL ? 0 : forks->slot_mask + 1;
-    forks->slot_mask = old_size == 0 ? 1023 : old_size * 4 - 1;
+    uint32_t old_size = old == NULL ? 0 : forks->slot_mask + 1;
+    forks->groups = groups;
+    forks->group_capacity = capacity;
+    forks->slot_mask = capacity * 2 - 1;
     forks->slots =
         arena_zalloc(&forks->arena, ((size_t)forks->slot_mask + 1) * sizeof *forks->slots);
-    for (uint32_t i = 0; i < old_size; i++)
-        if (old[i].group != NULL)
-            *find_slot(forks, old[i].hash, old[i].group->keys, old[i].group->key_count) = old[i];
+    for (uint32_t i = 0; i < old_size; i++) {
+        if (old[i].number == 0)
+            continue;
+        uint32_t at = old[i].hash; /* all are different: no need to look at their keys */
+        while (forks->slots[at & forks->slot_mask].number != 0)
+            at++;
+        forks->slots[at & forks->slot_mask] = old[i];
+    }
 }
 
-static struct group *group_of(struct forks *forks, const uint32_t *keys, uint32_t count)
+static struct group *new_group(struct forks *forks, const uint32_t *keys, uint32_t count)
 {
-    if (forks->last != NULL && has_keys(forks->last, keys, count))
-        return forks->last; /* a group's reads tend to come together */
-    if (forks->slots == NULL || forks->group_count * 2 > forks->slot_mask)
-        grow_slots(forks);
-    uint64_t hash = hash_keys(keys, count);
-    struct slot *slot = find_slot(forks, hash, keys, count);
-    forks->last = slot->group;
-    if (slot->group != NULL)
-        return slot->group;
     size_t chain_bytes = (count + 1) * sizeof(struct seen), key_bytes = count * sizeof *keys;
     struct group *group = arena_alloc(&forks->arena, sizeof *group + chain_bytes + key_bytes);
     group->chain = (struct seen *)(group + 1);
@@ -180,8 +199,25 @@ static struct group *group_of(struct forks *forks, const uint32_t *keys, uint32_
     memcpy(group->keys, keys, key_bytes);
     group->key_count = count;
     forks->group_count++;
-    *slot = (struct slot){hash, group};
-    forks->last = group;
+    return group;
+}
+
+static struct group *group_of(struct forks *forks, const uint32_t *keys, uint32_t count)
+{
+    struct group **first = &forks->first_of[keys[0]];
+    if (*first == NULL)
+        return *first = new_group(forks, keys, count);
+    if (has_keys(*first, keys, count))
+        return *first;
+    if (forks->hashed_count == forks->group_capacity)
+        grow_slots(forks);
+    uint32_t hash = (uint32_t)hash_keys(keys, count);
+    struct slot *slot = find_slot(forks, hash, keys, count);
+    if (slot->number != 0)
+        return forks->groups[slot->number - 1];
+    struct group *group = new_group(forks, keys, count);
+    forks->groups[forks->hashed_count++] = group;
+    *slot = (struct slot){hash, forks->hashed_count};
     return group;
 }
 
@@ -242,8 +278,9 @@ static void complain(struct forks *forks, uint32_t event, const char *what)
 
 static void take_read(struct forks *forks, uint32_t event)
 {
-    struct value txn = forks->history->value[event];
-    uint32_t count = (uint32_t)value_count(txn);
+    size_t count;
+    struct value room[2];
+    const struct value *txn = value_array(forks->history->value[event], room, &count);
     struct {
         uint32_t key;
         bool seen;
@@ -253,8 +290,9 @@ static void take_read(struct forks *forks, uint32_t event)
         return;
     }
     for (uint32_t i = 0; i < count; i++) { /* sorted as they come: they are few */
-        struct value op = value_at(txn, i), value = micro(op, 2);
-        moved.key = key_of(forks, micro(op, 1));
+        const struct value *op = micro(txn[i]);
+        struct value value = op[2];
+        moved.key = key_of(forks, op[1]);
         moved.seen = !value_is_nil(value);
         if (moved.seen &&
             (!forks->has_write[moved.key] || !value_equal(forks->written[moved.key], value))) {
@@ -277,7 +315,7 @@ static void take_read(struct forks *forks, uint32_t event)
         seen |= (uint64_t)read[i].seen << i;
     }
     forks->reads++;
-    take_seen(forks, group_of(forks, keys, count), seen, event);
+    take_seen(forks, group_of(forks, keys, (uint32_t)count), seen, event);
 }
 
 static void report(struct forks *forks)
@@ -302,7 +340,7 @@ static void report(struct forks *forks)
                   forks->group_count);
 }
 
-static void check(const struct check_input *input, struct check_result *result)
+static void check_one(const struct check_input *input, struct check_result *result)
 {
     const struct history *history = input->history;
     struct forks forks = {.history = history, .result = result};
@@ -325,6 +363,11 @@ static void check(const struct check_input *input, struct check_result *result)
     }
     report(&forks);
     arena_free(&forks.arena);
+}
+
+static void check(const struct check_input *input, struct check_result *result)
+{
+    fold_check(input, result, check_one);
 }
 
 const struct checker checker_long_fork = {

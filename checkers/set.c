@@ -6,6 +6,7 @@
 #include <inttypes.h>
 
 #include "checkers/checkers.h"
+#include "checkers/folding/by_key.h"
 #include "checkers/folding/fold.h"
 
 struct members {
@@ -144,7 +145,7 @@ static void judge(const struct check_input *input, struct check_result *result, 
     fold_list_free(&lists.duplicated);
 }
 
-static void check(const struct check_input *input, struct check_result *result)
+static void check_one(const struct check_input *input, struct check_result *result)
 {
     const struct history *history = input->history;
     if (!fold_understands(input, result, (const char *const[]){"add", "read", NULL}))
@@ -162,6 +163,11 @@ static void check(const struct check_input *input, struct check_result *result)
     struct arena arena = ARENA_INIT;
     judge(input, result, fold_f(input, "add"), read, &arena);
     arena_free(&arena);
+}
+
+static void check(const struct check_input *input, struct check_result *result)
+{
+    fold_check(input, result, check_one);
 }
 
 const struct checker checker_set = {

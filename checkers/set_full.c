@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "checkers/checkers.h"
+#include "checkers/folding/by_key.h"
 #include "checkers/folding/fold.h"
 #include "harness/base/clock.h"
 
@@ -309,7 +310,7 @@ static void report(struct set_full *set, bool linearizable)
     fold_set_list(details, "unexpected", &set->unexpected);
 }
 
-static void check(const struct check_input *input, struct check_result *result)
+static void check_one(const struct check_input *input, struct check_result *result)
 {
     struct set_full set = {.history = input->history, .result = result};
     if (!fold_understands(input, result, (const char *const[]){"add", "read", NULL}))
@@ -331,6 +332,11 @@ static void check(const struct check_input *input, struct check_result *result)
     fold_list_free(&set.duplicated);
     fold_list_free(&set.unexpected);
     arena_free(&set.arena);
+}
+
+static void check(const struct check_input *input, struct check_result *result)
+{
+    fold_check(input, result, check_one);
 }
 
 static const struct option options[] = {

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "checkers/checkers.h"
+#include "checkers/folding/by_key.h"
 #include "checkers/folding/fold.h"
 
 enum { DUPLICATED_MAX = 48, ANOMALIES_MAX = 8 };
@@ -85,13 +86,9 @@ static void judge(const struct ids *ids, struct check_result *result)
                   ids->acknowledged);
 }
 
-static void check(const struct check_input *input, struct check_result *result)
+static void check_one(const struct check_input *input, struct check_result *result)
 {
     const struct history *history = input->history;
-    if (input->keyed == KEYED_YES) {
-        check_verdict(result, VERDICT_UNKNOWN, "identifiers are not kept by key");
-        return;
-    }
     int generate = fold_f(input, "generate");
     struct arena arena = ARENA_INIT;
     struct ids ids = {.integers = true};
@@ -106,6 +103,11 @@ static void check(const struct check_input *input, struct check_result *result)
     describe(&ids, result->details);
     judge(&ids, result);
     arena_free(&arena);
+}
+
+static void check(const struct check_input *input, struct check_result *result)
+{
+    fold_check(input, result, check_one);
 }
 
 const struct checker checker_unique_ids = {

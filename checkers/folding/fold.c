@@ -27,11 +27,6 @@ bool fold_understands(const struct check_input *input, struct check_result *resu
     const struct history *history = input->history;
     bool strange[HISTORY_F_MAX];
     bool any = false;
-    if (input->keyed == KEYED_YES) {
-        check_verdict(result, VERDICT_UNKNOWN,
-                      "this checker judges one object, and the values are said to be [key value]");
-        return false;
-    }
     for (uint32_t f = 0; f < history->f_count; f++)
         any |= strange[f] = !is_known(history->f_names[f], known);
     for (uint32_t i = 0; any && i < history->count; i++) {

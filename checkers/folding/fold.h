@@ -13,9 +13,8 @@
 int fold_f(const struct check_input *input, const char *name);
 
 /* Sees to it that the client operations that did or may have happened are among `known` (NULL at
- * the end), and that values are not to be read as [key value]. Else the result becomes UNKNOWN,
- * with the first stranger named, and false is returned: what such an operation does to the object
- * nobody told. */
+ * the end). Else the result becomes UNKNOWN, with the first stranger named, and false is returned:
+ * what such an operation does to the object nobody told. */
 bool fold_understands(const struct check_input *input, struct check_result *result,
                       const char *const *known);
 

@@ -40,3 +40,7 @@ grep '"phase":"begin"' "$work"/cut/latest/schedule.jsonl | grep '"verified":true
 row "partition of five nodes in force, median of $(wc -l <"$work/cut.us")" "$(median <"$work/cut.us" | awk '{printf "%.2f ms", $1 / 1000}')" "<= 5 ms"
 grep '"verified":true' "$work"/cut/latest/schedule.jsonl | sed -n 's/.*"asked-ns":\([0-9]*\),"done-ns":\([0-9]*\).*/\1 \2/p' | awk '{print ($2 - $1) / 1000}' >"$work/verify.us"
 row "the same, begun or ended, with all paths probed, median" "$(median <"$work/verify.us" | awk '{printf "%.1f ms", $1 / 1000}')" ""
+
+# Histories read, and folded over from memory; processor time on one core. Promised: 300 MB/s of EDN, 10 million operations/s.
+echo; "$build/tests/bench/reading"
+echo; "$build/tests/bench/folding"

@@ -376,6 +376,55 @@ static void nothing_tested_is_unknown(void **state)
     history_free(&history);
 }
 
+/* As Jepsen's independent checkers: each key by itself, with the whole history's event numbers. */
+static void keys_are_judged_by_themselves(void **state)
+{
+    (void)state;
+    struct history history;
+    struct err err = ERR_INIT;
+    history_init(&history);
+    fold_op(&history, 0, "write", "[3 1]", OP_OK, "[3 1]");
+    fold_op(&history, 0, "write", "[3 2]", OP_OK, "[3 2]");
+    fold_op(&history, 0, "write", "[4 1]", OP_OK, "[4 1]");
+    fold_op(&history, 0, "read", "[4 nil]", OP_OK, "[4 #{1}]");
+    fold_op(&history, 0, "read", "[3 nil]", OP_OK, "[3 #{2}]");
+    assert_ok(history_pair(&history, &err));
+    struct check_input input = {.history = &history, .keyed = KEYED_YES};
+    input.options.values = json_object();
+    struct check_result result = {.details = json_object(), .anomalies = json_array()};
+    checker_find("causal-reverse")->check(&input, &result);
+    assert_int_equal(result.verdict, VERDICT_INVALID);
+    assert_contains(buf_text(&result.reason), "key 3: 1 of 1 reads");
+    assert_int_equal(json_as_int(json_get(result.details, "key-count"), 0), 2);
+    assert_int_equal(json_as_int(json_get(result.details, "keys-invalid"), 0), 1);
+    assert_string_equal(json_as_text(json_at(json_get(result.details, "failures"), 0), ""), "3");
+    const struct json *valid =
+        json_get(json_get(json_get(result.details, "results"), "4"), "valid");
+    assert_true(json_as_bool(valid, false));
+    const struct json *events = json_get(json_at(result.anomalies, 0), "events");
+    static const int64_t expected[] = {1, 2, 9}; /* completed, then invoked, then read */
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(json_as_int(json_at(events, i), -1), expected[i]);
+    buf_free(&result.reason);
+    json_free(result.details);
+    json_free(result.anomalies);
+    json_free(input.options.values);
+    history_free(&history);
+    history_init(&history);
+    fold_op(&history, 0, "add", "1", OP_OK, "1");
+    assert_ok(history_pair(&history, &err));
+    input.options.values = json_object();
+    result = (struct check_result){.details = json_object(), .anomalies = json_array()};
+    checker_find("set")->check(&input, &result);
+    assert_int_equal(result.verdict, VERDICT_UNKNOWN);
+    assert_contains(buf_text(&result.reason), "not [key value]");
+    buf_free(&result.reason);
+    json_free(result.details);
+    json_free(result.anomalies);
+    json_free(input.options.values);
+    history_free(&history);
+}
+
 static void ranges_are_short(void **state)
 {
     (void)state;
@@ -406,6 +455,7 @@ int main(void)
         cmocka_unit_test(a_last_read_misses_nothing_that_came_later),
         cmocka_unit_test(a_read_that_overlaps_decides_nothing),
         cmocka_unit_test(nothing_tested_is_unknown),
+        cmocka_unit_test(keys_are_judged_by_themselves),
         cmocka_unit_test(ranges_are_short),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
