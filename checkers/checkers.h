@@ -6,6 +6,7 @@
 
 #define CHECKERS(X)                                                                                \
     X(linearizable)                                                                                \
+    X(delivery)                                                                                    \
     X(sequential)                                                                                  \
     X(set)                                                                                         \
     X(set_full)                                                                                    \

@@ -56,13 +56,27 @@ void option_defaults(struct options *options, const char *owner, const struct op
     }
 }
 
-static bool is_choice(const char *choices, const char *value)
+static bool is_choice(const char *choices, const char *value, size_t length)
 {
-    size_t length = strlen(value);
     for (const char *c = choices; c != NULL; c = strchr(c, '|') == NULL ? NULL : strchr(c, '|') + 1)
         if (strncmp(c, value, length) == 0 && (c[length] == '|' || c[length] == '\0'))
             return length > 0;
     return false;
+}
+
+/* Every part of "a,b"; an empty list says nothing, so it is refused too. */
+static enum err_code check_choices(const struct option *declared, const char *owner,
+                                   const char *value, struct err *err)
+{
+    for (const char *part = value;; part++) {
+        size_t length = strcspn(part, ",");
+        if (!is_choice(declared->choices, part, length))
+            return err_set(err, ERR_CONFIG, "%s.%s: '%.*s' is none of %s", owner, declared->name,
+                           (int)length, part, declared->choices);
+        part += length;
+        if (*part == '\0')
+            return ERR_NONE;
+    }
 }
 
 enum err_code option_check(const struct option *declared, const char *owner, const char *value,
@@ -75,10 +89,12 @@ enum err_code option_check(const struct option *declared, const char *owner, con
     case OPTION_TEXT:
         return ERR_NONE;
     case OPTION_CHOICE:
-        if (is_choice(declared->choices, value))
+        if (is_choice(declared->choices, value, strlen(value)))
             return ERR_NONE;
         return err_set(err, ERR_CONFIG, "%s.%s: '%s' is none of %s", owner, declared->name, value,
                        declared->choices);
+    case OPTION_CHOICES:
+        return check_choices(declared, owner, value, err);
     case OPTION_INT:
         (void)strtoll(value, &end, 10);
         break;

@@ -14,6 +14,7 @@
 enum option_kind {
     OPTION_TEXT,
     OPTION_CHOICE,
+    OPTION_CHOICES, /* several, separated by commas */
     OPTION_INT,
     OPTION_REAL,
     OPTION_BOOL,
@@ -24,7 +25,7 @@ struct option {
     const char *name;
     enum option_kind kind;
     const char *fallback; /* the default, as one would write it */
-    const char *choices;  /* OPTION_CHOICE: "linearizable|serializable" */
+    const char *choices;  /* OPTION_CHOICE, OPTION_CHOICES: "linearizable|serializable" */
     const char *help;     /* one sentence */
 };
 

@@ -399,6 +399,42 @@ static enum err_code check_option(const struct owner *owners, size_t count, cons
                    near == NULL ? "" : "'?");
 }
 
+/* `promise` is the checker's option under the name that people use. */
+static enum err_code take_promise(struct plan *plan, struct json *set, struct err *err)
+{
+    const char *promise = plan_text(plan, "promise");
+    bool judged = false;
+    for (size_t i = 0; i < plan->checker_count; i++)
+        judged = judged || strcmp(plan->checkers[i], "delivery") == 0;
+    if (promise == NULL)
+        return ERR_NONE;
+    if (!judged)
+        return err_set(err, ERR_CONFIG,
+                       "promise: the checker delivery, which judges it, is not among the checkers");
+    json_set_text(set, "delivery.promise", promise);
+    return ERR_NONE;
+}
+
+/* What the system makes of others' options, where the plan is silent. */
+static enum err_code take_system_defaults(struct plan *plan, struct json *set,
+                                          const struct owner *owners, size_t count, struct err *err)
+{
+    for (const char *const *one = plan->system->defaults; one != NULL && *one != NULL; one++) {
+        const char *equals = strchr(*one, '='), *dot = strchr(*one, '.');
+        const char *name = arena_strndup(&plan->arena, *one, (size_t)(equals - *one));
+        bool there = false;
+        for (size_t i = 0; i < count; i++)
+            there = there || (strlen(owners[i].name) == (size_t)(dot - *one) &&
+                              strncmp(owners[i].name, *one, (size_t)(dot - *one)) == 0);
+        if (!there || json_get(set, name) != NULL)
+            continue;
+        if (check_option(owners, count, name, equals + 1, err) != ERR_NONE)
+            return err_wrap(err, "system %s", plan->system->name);
+        json_set_text(set, name, equals + 1);
+    }
+    return ERR_NONE;
+}
+
 static enum err_code resolve_options(struct plan *plan, struct err *err)
 {
     struct owner owners[NAMES_MAX + PLAN_NEMESES_MAX + 2];
@@ -406,6 +442,9 @@ static enum err_code resolve_options(struct plan *plan, struct err *err)
     struct json *set = json_get(plan->values, "set");
     if (set == NULL)
         set = json_set(plan->values, "set", json_object());
+    if (take_promise(plan, set, err) != ERR_NONE ||
+        take_system_defaults(plan, set, owners, count, err) != ERR_NONE)
+        return err->code;
     for (const struct json *option = json_first(set); option != NULL; option = json_next(option))
         if (check_option(owners, count, json_key(option), json_as_text(option, ""), err) !=
             ERR_NONE)

@@ -37,6 +37,8 @@ const struct plan_field plan_fields[] = {
     {"nemesis-duration", OPTION_DURATION, "5s", "TIME", "Faults", "how long each lasts, about"},
 
     {"checkers", OPTION_TEXT, NULL, "C,C..", "Checking", "judge by these; default: the workload's"},
+    {"promise", OPTION_TEXT, NULL, "P,P..", "Checking",
+     "what the queue is to keep, for the checker delivery; default: what the system declares"},
     {"keyed", OPTION_CHOICE, "guess", "guess|yes|no", "Checking", "whether values are [key value]"},
     {"check-time", OPTION_DURATION, "60s", "TIME", "Checking", "budget of each checker"},
     {"check-memory", OPTION_INT, "2048", "MIB", "Checking", "budget of each checker"},

@@ -36,6 +36,11 @@ struct system {
     /* Optional. "etcd 3.4.23", for the report. */
     enum err_code (*version)(struct test *test, struct buf *version, struct err *err);
 
+    /* Optional. What the system makes of other plug-ins' options where the plan does not say,
+     * "owner.option=value", NULL at the end: "delivery.declared=no-loss,order". Those whose owner
+     * is not in the plan are passed over. */
+    const char *const *defaults;
+
     /* The client for a workload, NULL when it cannot run that workload. */
     const struct client *(*client)(const char *workload);
 };

@@ -29,6 +29,7 @@ static const struct cli_option options[] = {
     {"checker", "C,C..",
      "judge by these; default: what the run was judged by, else stats,linearizable"},
     {"model", "M", "the sequential model of `linearizable` (ordeal list models)"},
+    {"promise", "P,P..", "what the queue is to keep, for `delivery` (ordeal list checkers)"},
     {"keyed", "guess|yes|no", "whether client values are [key value]; default guess"},
     {"map", "A=B,..", "read the function A as B: --map publish=enqueue,fetch=dequeue"},
     {"from", "FORMAT", "format of the history; default: by its name"},
@@ -61,6 +62,16 @@ static enum err_code take_set(struct request *request, const char *value, struct
                    name + strlen(owner) + 1);
 }
 
+static enum err_code take_promise(struct request *request, const char *value, struct err *err)
+{
+    struct err why = ERR_INIT;
+    const char *full = arena_printf(&request->arena, "delivery.promise=%s", value);
+    if (take_set(request, full, &why) == ERR_NONE)
+        return ERR_NONE;
+    const char *message = strstr(why.message, ": ");
+    return err_set(err, ERR_CONFIG, "--promise%s", message == NULL ? why.message : message);
+}
+
 static enum err_code take(void *state, const char *name, const char *value, struct err *err)
 {
     struct request *request = state;
@@ -76,6 +87,8 @@ static enum err_code take(void *state, const char *name, const char *value, stru
         if (plugin_resolve(models, "model", "models", value, err) == NULL)
             return err->code;
         json_set_text(request->set, "linearizable.model", value);
+    } else if (strcmp(name, "promise") == 0) {
+        return take_promise(request, value, err);
     } else if (strcmp(name, "keyed") == 0) {
         request->keyed_given = true;
         request->keyed = keyed_of(value);

@@ -135,6 +135,23 @@ static void what_cannot_be_meant_is_refused(void **state)
     expect_refusal(FLAGS("--keyed", "maybe"), "guess|yes|no");
 }
 
+static void promises_reach_the_checker_that_judges_them(void **state)
+{
+    (void)state;
+    struct plan plan;
+    struct err err = ERR_INIT;
+    assert_ok(
+        plan_of(&plan, FLAGS("--checkers", "stats,delivery", "--promise", "no-loss,order"), &err));
+    assert_string_equal(option_text(&plan.options, "delivery.promise"), "no-loss,order");
+    assert_string_equal(option_text(&plan.options, "delivery.declared"), "no-loss,no-phantom");
+    plan_free(&plan);
+    expect_refusal(FLAGS("--promise", "no-loss"), "promise: the checker delivery, which judges it");
+    expect_refusal(FLAGS("--checkers", "delivery", "--promise", "no-loss,no-los"),
+                   "delivery.promise: 'no-los' is none of declared|all|none|no-loss|");
+    expect_refusal(FLAGS("--checkers", "delivery", "--promise", "no-loss,"),
+                   "delivery.promise: '' is none of");
+}
+
 static void expect_bad_file(const char *text, const char *part)
 {
     struct plan plan;
@@ -171,6 +188,7 @@ int main(void)
         cmocka_unit_test(a_flag_replaces_what_the_file_says),
         cmocka_unit_test(faults_are_judged_wherever_there_are_any),
         cmocka_unit_test(what_cannot_be_meant_is_refused),
+        cmocka_unit_test(promises_reach_the_checker_that_judges_them),
         cmocka_unit_test(bad_files_are_refused_with_line_and_field),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,154 @@
+/* Measured facts: see facts.h. */
+#include "checkers/delivery/facts.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static unsigned class_of(uint64_t ns)
+{
+    if (ns < 1u << QUANTILE_BITS)
+        return (unsigned)ns;
+    unsigned shift = 63 - (unsigned)__builtin_clzll(ns) - QUANTILE_BITS;
+    return ((shift + 1) << QUANTILE_BITS) + (unsigned)((ns >> shift) & ((1u << QUANTILE_BITS) - 1));
+}
+
+static int64_t class_end(unsigned class)
+{
+    if (class < 1u << QUANTILE_BITS)
+        return class;
+    unsigned shift = (class >> QUANTILE_BITS) - 1;
+    uint64_t low = (UINT64_C(1) << QUANTILE_BITS | (class & ((1u << QUANTILE_BITS) - 1))) << shift;
+    return (int64_t)(low + (UINT64_C(1) << shift) - 1);
+}
+
+void durations_add(struct durations *durations, int64_t ns)
+{
+    ns = ns < 0 ? 0 : ns;
+    if (durations->count++ == 0)
+        durations->least_ns = ns;
+    durations->least_ns = ns < durations->least_ns ? ns : durations->least_ns;
+    durations->most_ns = ns > durations->most_ns ? ns : durations->most_ns;
+    durations->classes[class_of((uint64_t)ns)]++;
+}
+
+int64_t durations_quantile(const struct durations *durations, double share)
+{
+    uint64_t below = 0, wanted = (uint64_t)(share * (double)durations->count);
+    for (unsigned class = 0; class < QUANTILE_CLASSES && durations->count > 0; class ++) {
+        below += durations->classes[class];
+        if (below > wanted || below == durations->count) {
+            int64_t end = class_end(class);
+            return end < durations->most_ns ? end : durations->most_ns;
+        }
+    }
+    return 0;
+}
+
+struct json *durations_json(const struct durations *durations)
+{
+    if (durations->count == 0)
+        return json_null();
+    struct json *object = json_object();
+    json_set_int(object, "count", (int64_t)durations->count);
+    json_set_int(object, "min-ns", durations->least_ns);
+    json_set_int(object, "p50-ns", durations_quantile(durations, 0.5));
+    json_set_int(object, "p90-ns", durations_quantile(durations, 0.9));
+    json_set_int(object, "p99-ns", durations_quantile(durations, 0.99));
+    json_set_int(object, "max-ns", durations->most_ns);
+    return object;
+}
+
+/* ---- Shares ---- */
+
+void facts_free(struct facts *facts)
+{
+    free(facts->consumers);
+    facts->consumers = NULL;
+}
+
+static struct consumer *consumer_find(const struct facts *facts, int32_t process)
+{
+    uint32_t at = (uint32_t)process * UINT32_C(0x9e3779b1);
+    for (;; at++) {
+        struct consumer *consumer = &facts->consumers[at & facts->consumer_mask];
+        if (consumer->delivered == 0 || consumer->process == process)
+            return consumer;
+    }
+}
+
+static void consumers_grow(struct facts *facts)
+{
+    struct facts old = *facts;
+    uint32_t size = old.consumers == NULL ? 64 : (old.consumer_mask + 1) * 2;
+    facts->consumers = calloc(size, sizeof *facts->consumers);
+    if (facts->consumers == NULL) {
+        fprintf(stderr, "ordeal: out of memory for the consumers of a history\n");
+        abort();
+    }
+    facts->consumer_mask = size - 1;
+    for (uint32_t i = 0; old.consumers != NULL && i <= old.consumer_mask; i++)
+        if (old.consumers[i].delivered > 0)
+            *consumer_find(facts, old.consumers[i].process) = old.consumers[i];
+    free(old.consumers);
+}
+
+void facts_consumed(struct facts *facts, int32_t process)
+{
+    if (facts->consumers == NULL || facts->consumer_count > facts->consumer_mask / 2)
+        consumers_grow(facts);
+    struct consumer *consumer = consumer_find(facts, process);
+    facts->consumer_count += consumer->delivered == 0;
+    consumer->process = process;
+    consumer->delivered++;
+}
+
+static void describe_outcomes(struct json *object, const char *name, const uint64_t counts[4])
+{
+    static const char *const names[] = {"count", "ok-count", "fail-count", "info-count"};
+    if (counts[OP_INVOKE] == 0)
+        return;
+    struct json *one = json_set(object, name, json_object());
+    for (int type = 0; type < 4; type++)
+        json_set_int(one, names[type], (int64_t)counts[type]);
+}
+
+static void describe_shares(const struct facts *facts, struct json *object)
+{
+    uint64_t least = UINT64_MAX, most = 0;
+    for (uint32_t i = 0; facts->consumers != NULL && i <= facts->consumer_mask; i++) {
+        uint64_t delivered = facts->consumers[i].delivered;
+        if (delivered == 0)
+            continue;
+        least = delivered < least ? delivered : least;
+        most = delivered > most ? delivered : most;
+    }
+    json_set_int(object, "count", facts->consumer_count);
+    if (facts->consumer_count == 0)
+        return;
+    json_set_int(object, "least-deliveries", (int64_t)least);
+    json_set_int(object, "most-deliveries", (int64_t)most);
+    json_set_real(object, "mean-deliveries",
+                  (double)facts->deliveries / (double)facts->consumer_count);
+}
+
+void facts_describe(const struct facts *facts, struct json *details)
+{
+    struct json *object = json_set(details, "facts", json_object());
+    struct json *operations = json_set(object, "operations", json_object());
+    describe_outcomes(operations, "enqueue", facts->enqueues);
+    describe_outcomes(operations, "dequeue", facts->dequeues);
+    describe_outcomes(operations, "drain", facts->drains);
+    describe_outcomes(operations, "ack", facts->acks);
+    describe_outcomes(operations, "nack", facts->nacks);
+    describe_outcomes(operations, "extend", facts->extends);
+    json_set_int(object, "deliveries", (int64_t)facts->deliveries);
+    json_set_int(object, "redeliveries", (int64_t)facts->redeliveries);
+    json_set_int(object, "drained", (int64_t)facts->drained);
+    json_set_int(object, "empty-answers", (int64_t)facts->empties);
+    json_set_int(object, "duplicate-keys", (int64_t)facts->duplicates);
+    json_set(object, "delivery-latency", durations_json(&facts->latency));
+    json_set(object, "delay-lateness", durations_json(&facts->late));
+    json_set(object, "redelivery-lateness", durations_json(&facts->redelivery));
+    describe_shares(facts, json_set(object, "consumers", json_object()));
+}
