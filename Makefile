@@ -27,7 +27,7 @@ comma := ,
 VARIANT := $(if $(SAN),san-$(subst $(comma),-,$(SAN)),release)$(if $(filter-out cc gcc,$(CC)),-$(notdir $(CC)))
 B := build/$(VARIANT)
 
-LIBS_PKG := libcurl libssh2 libcjson libmicrohttpd libarchive
+LIBS_PKG := libcurl libssh2 libcjson hiredis libmicrohttpd libarchive
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(LIBS_PKG) 2>/dev/null)
 PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(LIBS_PKG) 2>/dev/null)
 
@@ -131,7 +131,7 @@ deps:                ## install what building, testing and the demo need (Debian
 	@./tools/deps.sh all
 demo: all            ## raise five local nodes, run the default test for a minute, print the verdict
 	@./tools/deps.sh demo
-	./ordeal run --local 5 --system etcd --workload register --nemesis partition,kill,pause --time-limit 60s --rate 500
+	./ordeal run --local 5 --system queue --workload queue --nemesis partition,kill,pause --time-limit 60s --rate 500
 check: programs tests ## quick tests: no root, no network
 	@tests/run.sh --build $(B) unit fuzz
 check-san:           ## the quick tests under address, undefined and thread sanitizers

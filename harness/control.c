@@ -109,6 +109,22 @@ enum err_code test_write_file(struct test *test, uint32_t node, const char *path
     return fleet_upload(test->control->fleet, &upload, 1, err);
 }
 
+enum err_code test_upload_file(struct test *test, node_set nodes, const char *local_path,
+                               const char *path, unsigned mode, struct err *err)
+{
+    struct fleet_upload uploads[PLAN_NODES_MAX];
+    uint32_t indices[PLAN_NODES_MAX];
+    size_t count = list_nodes(test, nodes, indices);
+    for (size_t i = 0; i < count; i++)
+        uploads[i] = (struct fleet_upload){.node = indices[i],
+                                           .source = local_path,
+                                           .target = path,
+                                           .mode = mode,
+                                           .make_parents = true,
+                                           .as_root = true};
+    return fleet_upload(test->control->fleet, uploads, count, err);
+}
+
 enum err_code test_fetch_file(struct test *test, uint32_t node, const char *remote_path,
                               const char *local_path, struct err *err)
 {

@@ -57,6 +57,9 @@ enum err_code test_shell_output(struct test *test, uint32_t node, struct buf *ou
                                 struct err *err, const char *format, ...) FORMAT(6, 7);
 enum err_code test_write_file(struct test *test, uint32_t node, const char *path, const char *text,
                               unsigned mode, struct err *err);
+/* Puts a copy of a local file on all these nodes, at once. */
+enum err_code test_upload_file(struct test *test, node_set nodes, const char *local_path,
+                               const char *path, unsigned mode, struct err *err);
 /* Fetches a file; ERR_REMOTE when it is absent. */
 enum err_code test_fetch_file(struct test *test, uint32_t node, const char *remote_path,
                               const char *local_path, struct err *err);

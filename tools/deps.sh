@@ -25,6 +25,7 @@ build() {
     need libc6-dev "C headers and the static C library for the node agent" header stdio.h
     need libcurl4-openssl-dev "HTTP clients of systems under test" pkg libcurl
     need libssh2-1-dev "SSH to the nodes" pkg libssh2
+    need libhiredis-dev "clients of the job queue, which speaks the Redis protocol" pkg hiredis
     need libcjson-dev "JSON: plans, results, databases' answers" pkg libcjson
     need libmicrohttpd-dev "pages of ordeal serve" pkg libmicrohttpd
     need libarchive-dev "stored runs as one archive" pkg libarchive

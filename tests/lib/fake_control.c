@@ -106,6 +106,13 @@ enum err_code test_write_file(struct test *test, uint32_t node, const char *path
     return called(fake_of(test), "test_write_file", NODE_SET(node), path, err);
 }
 
+enum err_code test_upload_file(struct test *test, node_set nodes, const char *local_path,
+                               const char *path, unsigned mode, struct err *err)
+{
+    (void)local_path, (void)mode;
+    return called(fake_of(test), "test_upload_file", nodes, path, err);
+}
+
 enum err_code test_fetch_file(struct test *test, uint32_t node, const char *remote_path,
                               const char *local_path, struct err *err)
 {

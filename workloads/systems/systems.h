@@ -4,7 +4,7 @@
 
 #include "harness/system.h"
 
-#define SYSTEMS(X) X(noop) X(etcd)
+#define SYSTEMS(X) X(noop) X(etcd) X(queue)
 
 #define DECLARE(name) extern const struct system system_##name;
 SYSTEMS(DECLARE)

@@ -1,0 +1,144 @@
+/* What systems do alike on their nodes: see common.h. */
+#include "workloads/systems/common.h"
+
+#include <string.h>
+
+#include "harness/base/clock.h"
+
+enum err_code system_examine(struct test *test, node_set nodes, const char *script,
+                             uint32_t *culprit, struct buf *says, struct err *err)
+{
+    *culprit = SYSTEM_HEALTHY;
+    if (test_shell(test, nodes, err, "%s", script) == ERR_NONE)
+        return ERR_NONE;
+    for (uint32_t i = 0; i < test->node_count; i++) {
+        if (!node_in(nodes, i))
+            continue;
+        int status = 0;
+        buf_clear(says);
+        enum err_code code = test_shell_output(test, i, says, &status, err, "%s", script);
+        if (code != ERR_NONE)
+            return code;
+        if (status != 0) {
+            *culprit = i;
+            while (says->length > 0 && says->data[says->length - 1] == '\n')
+                says->data[--says->length] = '\0';
+            return ERR_NONE;
+        }
+    }
+    return ERR_NONE; /* it has come right in between */
+}
+
+enum err_code system_check_range(const struct test *test, const char *name, int64_t low,
+                                 int64_t high, struct err *err)
+{
+    int64_t value = option_int(&test->plan->options, name);
+    if (value >= low && value <= high)
+        return ERR_NONE;
+    return err_set(err, ERR_CONFIG, "%s: %lld is not between %lld and %lld", name, (long long)value,
+                   (long long)low, (long long)high);
+}
+
+enum err_code system_check_data_dir(const struct test *test, const char *name, struct err *err)
+{
+    const char *path = option_text(&test->plan->options, name);
+    const char *second = path[0] == '/' ? strchr(path + 1, '/') : NULL;
+    if (second == NULL || second == path + 1 || second[1] == '\0' || second[1] == '/' ||
+        strstr(path, "..") != NULL)
+        return err_set(err, ERR_CONFIG,
+                       "%s: '%s' must be a full path of at least two names, since it is removed "
+                       "before a run",
+                       name, path);
+    return ERR_NONE;
+}
+
+enum err_code system_wipe_data_dir(struct test *test, node_set nodes, const char *name,
+                                   struct err *err)
+{
+    enum err_code code = system_check_data_dir(test, name, err);
+    if (code != ERR_NONE)
+        return code;
+    struct buf word = BUF_INIT;
+    buf_add_shell_word(&word, option_text(&test->plan->options, name));
+    code = test_shell(test, nodes, err, "rm -rf -- %s", word.data);
+    buf_free(&word);
+    return code;
+}
+
+/* Names the first of the two ports that something listens on. ss may be missing; /proc is not. */
+static const char ports_script[] =
+    "for port in %u %u; do\n"
+    "  hex=$(printf '%%04X' $port)\n"
+    "  cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v port=\":$hex\" '$4 == \"0A\" && "
+    "substr($2, length($2) - 4) == port { found = 1 } END { exit !found }' || continue\n"
+    "  who=$(ss -Hltnp \"sport = :$port\" 2>/dev/null |"
+    " sed -n 's/.*((\"\\([^\"]*\\)\",pid=\\([0-9]*\\).*/ by \\1 (pid \\2)/p' | head -n 1)\n"
+    "  echo \"port $port is taken$who\"; exit 1\n"
+    "done\n";
+
+enum err_code system_check_ports(struct test *test, node_set nodes,
+                                 const struct system_ports *ports, struct err *err)
+{
+    struct buf script = BUF_INIT, says = BUF_INIT;
+    uint32_t culprit;
+    buf_printf(&script, ports_script, (unsigned)ports->client, (unsigned)ports->peer);
+    enum err_code code = system_examine(test, nodes, script.data, &culprit, &says, err);
+    if (code == ERR_NONE && culprit != SYSTEM_HEALTHY)
+        code = err_set(err, ERR_REMOTE,
+                       "%s: %s: stop what listens there, or set %s.client-port and %s.peer-port",
+                       test->nodes[culprit].name, buf_text(&says), ports->owner, ports->owner);
+    buf_free(&script);
+    buf_free(&says);
+    return code;
+}
+
+static enum err_code exited(struct test *test, uint32_t node, const char *daemon, const char *log,
+                            struct err *err)
+{
+    struct buf last = BUF_INIT;
+    int status = 0;
+    if (test_shell_output(test, node, &last, &status, err, "tail -n 1 %s", log) != ERR_NONE)
+        buf_clear(&last);
+    enum err_code code =
+        err_set(err, ERR_REMOTE, "%s: %s ended as soon as it was started; its log ends with: %s",
+                test->nodes[node].name, daemon, last.length > 0 ? last.data : "(nothing)");
+    buf_free(&last);
+    return code;
+}
+
+enum err_code system_watch(struct test *test, node_set nodes, const char *daemon, const char *log,
+                           struct err *err)
+{
+    int64_t until_ns = clock_monotonic_ns() + 250 * NS_PER_MS;
+    do {
+        for (uint32_t i = 0; i < test->node_count; i++) {
+            enum daemon_state state = DAEMON_RUNNING;
+            if (!node_in(nodes, i))
+                continue;
+            enum err_code code = daemon_status(test, i, daemon, &state, err);
+            if (code != ERR_NONE)
+                return code;
+            if (state == DAEMON_EXITED || state == DAEMON_NONE)
+                return exited(test, i, daemon, log, err);
+        }
+        clock_sleep_ns(50 * NS_PER_MS);
+    } while (clock_monotonic_ns() < until_ns);
+    return ERR_NONE;
+}
+
+enum err_code system_absent(struct test *test, node_set nodes, const char *daemon, node_set *absent,
+                            struct err *err)
+{
+    *absent = 0;
+    for (uint32_t i = 0; i < test->node_count; i++) {
+        enum daemon_state state = DAEMON_NONE;
+        if (!node_in(nodes, i))
+            continue;
+        enum err_code code = daemon_status(test, i, daemon, &state, err);
+        if (code != ERR_NONE)
+            return code;
+        if (state == DAEMON_NONE || state == DAEMON_EXITED)
+            *absent |= NODE_SET(i);
+    }
+    return ERR_NONE;
+}

@@ -1,0 +1,37 @@
+/* What systems do alike on their nodes: looking, checking options, starting with care. */
+#ifndef ORDEAL_SYSTEMS_COMMON_H
+#define ORDEAL_SYSTEMS_COMMON_H
+
+#include "harness/system.h"
+
+/* Runs the script on all these nodes at once. When it ends with a status other than 0 somewhere,
+ * the first such node goes to *culprit and what it wrote to `says`; SYSTEM_HEALTHY is "nowhere". */
+enum { SYSTEM_HEALTHY = UINT32_MAX };
+enum err_code system_examine(struct test *test, node_set nodes, const char *script,
+                             uint32_t *culprit, struct buf *says, struct err *err);
+
+/* `name` is an option, "etcd.client-port". */
+enum err_code system_check_range(const struct test *test, const char *name, int64_t low,
+                                 int64_t high, struct err *err);
+/* A data directory is removed whole: it must be one that nothing else can be in. */
+enum err_code system_check_data_dir(const struct test *test, const char *name, struct err *err);
+enum err_code system_wipe_data_dir(struct test *test, node_set nodes, const char *name,
+                                   struct err *err);
+
+/* Names who listens on one of the ports already, if anybody does. */
+struct system_ports {
+    const char *owner; /* of the options client-port and peer-port */
+    uint16_t client, peer;
+};
+enum err_code system_check_ports(struct test *test, node_set nodes,
+                                 const struct system_ports *ports, struct err *err);
+
+/* The nodes on which the daemon does not run. */
+enum err_code system_absent(struct test *test, node_set nodes, const char *daemon, node_set *absent,
+                            struct err *err);
+/* A wrong flag or a data directory that it cannot use ends a daemon within milliseconds: looks for
+ * a moment whether it stays, and tells the end of its log if not. */
+enum err_code system_watch(struct test *test, node_set nodes, const char *daemon, const char *log,
+                           struct err *err);
+
+#endif

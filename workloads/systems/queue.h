@@ -1,0 +1,53 @@
+/* What the files of the system queue share, and its tests see. */
+#ifndef ORDEAL_SYSTEMS_QUEUE_H
+#define ORDEAL_SYSTEMS_QUEUE_H
+
+#include "harness/option.h"
+#include "harness/workload.h"
+#include "workloads/redis.h"
+
+#define QUEUE_DAEMON "ordeal-queue"
+
+extern const struct option queue_options[];
+uint16_t queue_client_port(const struct test *test);
+uint16_t queue_peer_port(const struct test *test);
+
+/* ---- queue_body.c: what a message's body says ---- */
+
+struct queue_body {
+    int64_t message, producer, sequence;
+    int64_t retry_ms; /* -1: not given */
+    char queue[64];   /* a name without blanks */
+};
+/* Adds the body with its check sum, filled up to `size` bytes. */
+void queue_body_write(const struct queue_body *body, size_t size, struct buf *out);
+/* False when that is not, to the last byte, what queue_body_write would have written. */
+bool queue_body_read(const char *text, size_t length, struct queue_body *body);
+
+/* ---- queue_reply.c: what replies mean ---- */
+
+struct queue_meaning {
+    enum op_type type; /* OP_FAIL: certainly not done and never will be; else OP_INFO */
+    const char *error; /* a keyword for the operation's error */
+};
+struct queue_meaning queue_error_meaning(const char *message);
+/* "D-...-...:7" without the attempt, which goes to *attempt (0: none is named). */
+size_t queue_id_length(const char *id, size_t length, int64_t *attempt);
+
+/* ---- queue_client.c ---- */
+
+extern const struct client queue_client;
+
+/* ---- queue_cluster.c: what can be asked and said without running anything on a node ---- */
+
+/* The command line of a node's server, NULL at the end; `program` is its path there. */
+const char *const *queue_arguments(const struct test *test, uint32_t node, const char *program,
+                                   struct arena *arena);
+/* A number of INFO's text, "name:number"; -1 when it has none. */
+int64_t queue_info_number(const char *info, const char *name);
+/* The hooks of `struct system`. */
+bool queue_ready(struct test *test, struct buf *why_not);
+enum err_code queue_primaries(struct test *test, node_set *primaries, struct err *err);
+enum err_code queue_version(struct test *test, struct buf *version, struct err *err);
+
+#endif

@@ -1,0 +1,482 @@
+/* A client of ordeal-queue, over the Redis protocol.
+ *
+ * Operations are maps, as docs/delivery.md has them; times in them are milliseconds:
+ *
+ *   enqueue {:message 7 :queue "q0" :producer 3 :sequence 2 :retry 2000 ...} -> the same with :id
+ *   dequeue {:queue "q0"} -> {:message 7 :queue "q0" :id "D-.." :delivery 19 :count 1 ..} or nil
+ *   ack, nack, extend: such a delivery, with :delay, :dead, :retry as used
+ *   length {:queue "q0"} -> {:queue "q0" :length 3 :ready 2 :delayed 1 :leased 0 :dead 0}
+ *   peek {:queue "q0"} -> [{:message 7 ...} ...]
+ *
+ * The length counts all that may yet be delivered; what is dead is beside it.
+ *
+ * :delivery is ours, for the broker must not be trusted to number its deliveries apart; :count is
+ * the broker's attempt, which fences what is said about the delivery. A body whose check sum is
+ * wrong is told as it came, as the :message. */
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/base/clock.h"
+#include "harness/base/text.h"
+#include "workloads/systems/queue.h"
+
+enum { WORDS_MAX = 32, TAKE_MAX = 1000 };
+
+struct queue_client_state {
+    struct redis_client *redis;
+    struct redis_reply reply;
+    struct buf words; /* of the request, one after the other */
+    size_t starts[WORDS_MAX], lengths[WORDS_MAX], count;
+    int enqueue_f, dequeue_f, ack_f, nack_f, extend_f, length_f, peek_f; /* -1: not in this run */
+    bool fenced, async;
+    int64_t timeout_ns, wait_ms, key_ttl_ms;
+    size_t body_size;
+};
+
+static atomic_llong deliveries;
+
+static enum err_code client_open(void *state, struct test *test, uint32_t node, struct err *err)
+{
+    struct queue_client_state *client = state;
+    const struct options *options = &test->plan->options;
+    client->enqueue_f = history_find_f(test->history, "enqueue");
+    client->dequeue_f = history_find_f(test->history, "dequeue");
+    client->ack_f = history_find_f(test->history, "ack");
+    client->nack_f = history_find_f(test->history, "nack");
+    client->extend_f = history_find_f(test->history, "extend");
+    client->length_f = history_find_f(test->history, "length");
+    client->peek_f = history_find_f(test->history, "peek");
+    client->fenced = option_bool(options, "queue.fenced");
+    client->async = option_bool(options, "queue.async");
+    client->wait_ms = option_duration_ns(options, "queue.wait") / NS_PER_MS;
+    client->key_ttl_ms = option_duration_ns(options, "queue.key-ttl") / NS_PER_MS;
+    client->body_size = (size_t)option_int(options, "queue.body-size");
+    /* A little less than what the harness allows, for what happens around the request. */
+    client->timeout_ns = test->plan->op_timeout_ns - test->plan->op_timeout_ns / 50;
+    return redis_open(node_address(&test->nodes[node]), queue_client_port(test), &client->redis,
+                      err);
+}
+
+static void client_close(void *state)
+{
+    struct queue_client_state *client = state;
+    redis_close(client->redis);
+    client->redis = NULL;
+    buf_free(&client->words);
+}
+
+/* ---- Requests ---- */
+
+static void begin(struct queue_client_state *client)
+{
+    buf_clear(&client->words);
+    client->count = 0;
+}
+
+/* The words lie behind each other, each with its NUL. */
+static void add_bytes(struct queue_client_state *client, const char *text, size_t length)
+{
+    if (client->count == WORDS_MAX)
+        abort(); /* no request here is that long */
+    client->starts[client->count] = client->words.length;
+    client->lengths[client->count++] = length;
+    buf_add(&client->words, text, length);
+    buf_add_char(&client->words, '\0');
+}
+
+static void add(struct queue_client_state *client, const char *word)
+{
+    add_bytes(client, word, strlen(word));
+}
+
+static void add_number(struct queue_client_state *client, int64_t number)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%" PRId64, number);
+    add(client, text);
+}
+
+/* A duration, which the queue reads as seconds. */
+static void add_seconds(struct queue_client_state *client, int64_t ms)
+{
+    char text[32];
+    ms = ms < 0 ? 0 : ms;
+    snprintf(text, sizeof text, "%" PRId64 ".%03d", ms / 1000, (int)(ms % 1000));
+    add(client, text);
+}
+
+static void complete(struct op *op, struct arena *scratch, enum op_type type, const char *error,
+                     const char *detail)
+{
+    detail = *detail == '\0' ? NULL : detail;
+    if (type == OP_FAIL)
+        op_fail(op, scratch, error, detail);
+    else
+        op_info(op, scratch, error, detail);
+}
+
+enum effect { CHANGES, READS };
+
+/* Sends the words. NULL when the operation is complete: not done, or not known. */
+static const struct redis_value *ask(struct queue_client_state *client, enum effect effect,
+                                     struct op *op, struct arena *scratch)
+{
+    const char *words[WORDS_MAX];
+    for (size_t i = 0; i < client->count; i++)
+        words[i] = client->words.data + client->starts[i];
+    struct redis_reply *reply = &client->reply;
+    redis_ask(client->redis, words, client->lengths, client->count, client->timeout_ns, reply);
+    enum op_type unknown = effect == READS ? OP_FAIL : OP_INFO;
+    if (reply->outcome != REDIS_REPLIED) {
+        complete(op, scratch, reply->outcome == REDIS_NOT_SENT ? OP_FAIL : unknown, reply->error,
+                 reply->detail);
+        return NULL;
+    }
+    if (redis_kind(reply->value) == REDIS_ERROR) {
+        const char *message = redis_text(reply->value, NULL);
+        struct queue_meaning meaning = queue_error_meaning(message);
+        complete(op, scratch, effect == READS ? OP_FAIL : meaning.type, meaning.error, message);
+        return NULL;
+    }
+    return reply->value;
+}
+
+static void bad_reply(enum effect effect, struct op *op, struct arena *scratch, const char *what)
+{
+    complete(op, scratch, effect == READS ? OP_FAIL : OP_INFO, "bad-reply", what);
+}
+
+/* ---- Values ---- */
+
+static int64_t number_of(struct value map, const char *name, int64_t otherwise)
+{
+    struct value value = value_get(map, name);
+    return value_is_int(value) ? value_as_int(value) : otherwise;
+}
+
+static bool is_true(struct value map, const char *name)
+{
+    struct value value = value_get(map, name);
+    return value_kind(value) == VALUE_BOOL && value_as_bool(value);
+}
+
+/* The map with further entries behind its own. */
+static struct value extended(struct arena *scratch, struct value map, const struct value *more,
+                             size_t count)
+{
+    size_t had = value_count(map);
+    struct value *items = arena_alloc(scratch, (had + count) * sizeof *items);
+    for (size_t i = 0; i < had; i++)
+        items[i] = value_at(map, i);
+    memcpy(items + had, more, count * sizeof *more);
+    return value_items(scratch, VALUE_MAP, items, had + count);
+}
+
+static const char *queue_of(struct value map)
+{
+    return value_as_text(value_get(map, "queue"));
+}
+
+/* ---- enqueue ---- */
+
+static void add_option(struct queue_client_state *client, struct value map, const char *name,
+                       const char *word)
+{
+    if (!value_is_int(value_get(map, name)))
+        return;
+    add(client, word);
+    add_seconds(client, number_of(map, name, 0));
+}
+
+/* An id of our own tells whether the queue took this message or had its key already. */
+static void own_id(int64_t message, char text[64])
+{
+    static atomic_llong run; /* not two alike, should one process run several tests */
+    if (atomic_load(&run) == 0)
+        atomic_store(&run, clock_wall_ns());
+    snprintf(text, 64, "D-%016llx-%016llx", (unsigned long long)atomic_load(&run),
+             (unsigned long long)message);
+}
+
+static void enqueue_words(struct queue_client_state *client, struct value map, const char *id)
+{
+    struct queue_body body = {.message = number_of(map, "message", 0),
+                              .producer = number_of(map, "producer", -1),
+                              .sequence = number_of(map, "sequence", -1),
+                              .retry_ms = number_of(map, "retry", -1)};
+    snprintf(body.queue, sizeof body.queue, "%s", queue_of(map));
+    struct buf text = BUF_INIT;
+    queue_body_write(&body, client->body_size, &text);
+    begin(client);
+    add(client, "ADDJOB");
+    add(client, body.queue);
+    add_bytes(client, text.data, text.length);
+    buf_free(&text);
+    /* The queue says "unknown", with the id, before we give up. */
+    add_number(client, client->timeout_ns / NS_PER_MS * 9 / 10);
+    add_option(client, map, "delay", "DELAY");
+    add_option(client, map, "retry", "RETRY");
+    add_option(client, map, "ttl", "TTL");
+    if (value_is_int(value_get(map, "priority"))) {
+        add(client, "PRI");
+        add_number(client, number_of(map, "priority", 0));
+    }
+    struct value key = value_get(map, "key");
+    if (value_kind(key) == VALUE_STRING) {
+        add(client, "KEY");
+        add(client, value_as_text(key));
+        add(client, "KEYTTL");
+        add_seconds(client, client->key_ttl_ms);
+        add(client, "ID");
+        add(client, id);
+    }
+    if (client->async)
+        add(client, "ASYNC");
+}
+
+static void do_enqueue(struct queue_client_state *client, struct op *op, struct arena *scratch)
+{
+    struct value map = op->value;
+    char own[64];
+    own_id(number_of(map, "message", 0), own);
+    enqueue_words(client, map, own);
+    const struct redis_value *reply = ask(client, CHANGES, op, scratch);
+    if (reply == NULL)
+        return;
+    const char *text = redis_text(reply, NULL);
+    size_t length = strcspn(text, " ");
+    if (redis_kind(reply) != REDIS_STATUS || !text_starts(text, "D-") || text[length] != ' ') {
+        bad_reply(CHANGES, op, scratch, text);
+        return;
+    }
+    bool keyed = value_kind(value_get(map, "key")) == VALUE_STRING;
+    bool duplicate = keyed && (length != strlen(own) || memcmp(text, own, length) != 0);
+    struct value more[] = {
+        value_keyword(scratch, "id"),
+        value_text(scratch, VALUE_STRING, text, length),
+        value_keyword(scratch, "duplicate"),
+        value_bool(true),
+    };
+    op->value = extended(scratch, map, more, duplicate ? 4 : 2);
+    op_ok(op);
+}
+
+/* ---- dequeue ---- */
+
+/* [queue id body ... "attempt" n ...]; false when it is no such thing. */
+static bool read_job(const struct redis_value *job, struct arena *scratch, bool delivery,
+                     struct value *value)
+{
+    if (redis_count(job) < 3)
+        return false;
+    size_t queue_length, id_length, body_length;
+    const char *queue = redis_text(redis_at(job, 0), &queue_length);
+    const char *id = redis_text(redis_at(job, 1), &id_length);
+    const char *text = redis_text(redis_at(job, 2), &body_length);
+    int64_t attempt;
+    id_length = queue_id_length(id, id_length, &attempt);
+    for (size_t i = 3; i + 1 < redis_count(job); i += 2)
+        if (strcmp(redis_text(redis_at(job, i), NULL), "attempt") == 0)
+            attempt = redis_integer(redis_at(job, i + 1));
+    struct queue_body body;
+    bool whole = queue_body_read(text, body_length, &body);
+    struct value items[] = {
+        value_keyword(scratch, "message"),
+        whole ? value_int(scratch, body.message)
+              : value_text(scratch, VALUE_STRING, text, body_length),
+        value_keyword(scratch, "queue"),
+        value_text(scratch, VALUE_STRING, queue, queue_length),
+        value_keyword(scratch, "id"),
+        value_text(scratch, VALUE_STRING, id, id_length),
+        value_keyword(scratch, "delivery"),
+        value_int(scratch, delivery ? atomic_fetch_add(&deliveries, 1) + 1 : 0),
+        value_keyword(scratch, "count"),
+        attempt > 0 ? value_int(scratch, attempt) : value_nil(),
+        value_keyword(scratch, "retry"),
+        whole && body.retry_ms >= 0 ? value_int(scratch, body.retry_ms) : value_nil(),
+    };
+    if (delivery) {
+        *value = value_items(scratch, VALUE_MAP, items, sizeof items / sizeof *items);
+        return true;
+    }
+    *value = value_items(scratch, VALUE_MAP, items, 6); /* seen, not delivered */
+    return true;
+}
+
+/* A vector of jobs, or the one. */
+static bool read_jobs(const struct redis_value *reply, struct arena *scratch, bool delivery,
+                      bool vector, struct value *value)
+{
+    size_t count = redis_count(reply);
+    struct value *jobs = arena_alloc(scratch, (count + 1) * sizeof *jobs);
+    for (size_t i = 0; i < count; i++)
+        if (!read_job(redis_at(reply, i), scratch, delivery, &jobs[i]))
+            return false;
+    *value = count == 1 && !vector ? jobs[0] : value_items(scratch, VALUE_VECTOR, jobs, count);
+    return true;
+}
+
+static void do_dequeue(struct queue_client_state *client, struct op *op, struct arena *scratch)
+{
+    int64_t count = number_of(op->value, "count", 1);
+    int64_t wait_ms = number_of(op->value, "timeout", client->wait_ms);
+    count = count < 1 ? 1 : count > TAKE_MAX ? TAKE_MAX : count;
+    begin(client);
+    add(client, "GETJOB");
+    if (wait_ms > 0) {
+        add(client, "TIMEOUT");
+        add_number(client, wait_ms);
+    } else {
+        add(client, "NOHANG");
+    }
+    add(client, "COUNT");
+    add_number(client, count);
+    add(client, "WITHCOUNTERS");
+    add(client, "FENCED");
+    add(client, "FROM");
+    add(client, queue_of(op->value));
+    const struct redis_value *reply = ask(client, CHANGES, op, scratch);
+    if (reply == NULL)
+        return;
+    enum redis_kind kind = redis_kind(reply);
+    if (kind == REDIS_NIL || (kind == REDIS_ARRAY && redis_count(reply) == 0)) {
+        op->value = value_nil();
+        op_ok(op);
+    } else if (kind == REDIS_ARRAY && read_jobs(reply, scratch, true, count > 1, &op->value)) {
+        op_ok(op);
+    } else {
+        bad_reply(CHANGES, op, scratch, "not jobs");
+    }
+}
+
+/* ---- ack, nack, extend ---- */
+
+static void add_id(struct queue_client_state *client, struct value delivery)
+{
+    char text[128];
+    const char *id = value_as_text(value_get(delivery, "id"));
+    int64_t attempt = number_of(delivery, "count", 0);
+    if (client->fenced && attempt > 0)
+        snprintf(text, sizeof text, "%.90s:%" PRId64, id, attempt);
+    else
+        snprintf(text, sizeof text, "%.90s", id);
+    add(client, text);
+}
+
+static void do_settle(struct queue_client_state *client, struct op *op, struct arena *scratch)
+{
+    bool extends = op->f == client->extend_f;
+    begin(client);
+    add(client, extends ? "WORKING" : op->f == client->ack_f ? "ACKJOB" : "NACK");
+    add_id(client, op->value);
+    if (extends && number_of(op->value, "retry", 0) > 0) {
+        add_seconds(client, number_of(op->value, "retry", 0));
+    } else if (op->f == client->nack_f && is_true(op->value, "dead")) {
+        add(client, "DEAD");
+    } else if (op->f == client->nack_f && number_of(op->value, "delay", 0) > 0) {
+        add(client, "DELAY");
+        add_seconds(client, number_of(op->value, "delay", 0));
+    }
+    const struct redis_value *reply = ask(client, CHANGES, op, scratch);
+    if (reply == NULL)
+        return;
+    if (redis_kind(reply) != REDIS_INTEGER)
+        bad_reply(CHANGES, op, scratch, "not a number");
+    else if (!extends && redis_integer(reply) == 0)
+        op_fail(op, scratch, "not-found", NULL); /* nor is it there to be so later */
+    else
+        op_ok(op);
+}
+
+/* ---- length, peek ---- */
+
+static void do_length(struct queue_client_state *client, struct op *op, struct arena *scratch)
+{
+    static const char *const names[] = {"ready", "delayed", "leased", "dead"};
+    int64_t numbers[4] = {0};
+    begin(client);
+    add(client, "QSTAT");
+    add(client, queue_of(op->value));
+    const struct redis_value *reply = ask(client, READS, op, scratch);
+    if (reply == NULL)
+        return;
+    if (redis_kind(reply) != REDIS_ARRAY && redis_kind(reply) != REDIS_NIL) {
+        bad_reply(READS, op, scratch, "not a queue's numbers");
+        return;
+    }
+    for (size_t i = 0; i + 1 < redis_count(reply); i += 2)
+        for (size_t n = 0; n < 4; n++)
+            if (strcmp(redis_text(redis_at(reply, i), NULL), names[n]) == 0)
+                numbers[n] = redis_integer(redis_at(reply, i + 1));
+    struct value items[] = {
+        value_keyword(scratch, "queue"),   value_get(op->value, "queue"),
+        value_keyword(scratch, "length"),  value_int(scratch, numbers[0] + numbers[1] + numbers[2]),
+        value_keyword(scratch, "ready"),   value_int(scratch, numbers[0]),
+        value_keyword(scratch, "delayed"), value_int(scratch, numbers[1]),
+        value_keyword(scratch, "leased"),  value_int(scratch, numbers[2]),
+        value_keyword(scratch, "dead"),    value_int(scratch, numbers[3]),
+    };
+    op->value = value_items(scratch, VALUE_MAP, items, sizeof items / sizeof *items);
+    op_ok(op);
+}
+
+static void do_peek(struct queue_client_state *client, struct op *op, struct arena *scratch)
+{
+    begin(client);
+    add(client, "QPEEK");
+    add(client, queue_of(op->value));
+    add_number(client, number_of(op->value, "count", 10));
+    const struct redis_value *reply = ask(client, READS, op, scratch);
+    if (reply == NULL)
+        return;
+    if (redis_kind(reply) == REDIS_ARRAY && read_jobs(reply, scratch, false, true, &op->value))
+        op_ok(op);
+    else
+        bad_reply(READS, op, scratch, "not jobs");
+}
+
+/* ---- The client ---- */
+
+static bool names_queue(struct value map)
+{
+    const char *name = queue_of(map);
+    return *name != '\0' && strlen(name) < 64 && strpbrk(name, " \t\n") == NULL;
+}
+
+static bool names_delivery(struct value map)
+{
+    return *value_as_text(value_get(map, "id")) != '\0';
+}
+
+static void client_invoke(void *state, struct test *test, struct op *op, struct arena *scratch)
+{
+    (void)test;
+    struct queue_client_state *client = state;
+    int f = op->f;
+    if (f == client->enqueue_f && names_queue(op->value) &&
+        value_is_int(value_get(op->value, "message")))
+        do_enqueue(client, op, scratch);
+    else if (f == client->dequeue_f && names_queue(op->value))
+        do_dequeue(client, op, scratch);
+    else if ((f == client->ack_f || f == client->nack_f || f == client->extend_f) &&
+             names_delivery(op->value))
+        do_settle(client, op, scratch);
+    else if (f == client->length_f && names_queue(op->value))
+        do_length(client, op, scratch);
+    else if (f == client->peek_f && names_queue(op->value))
+        do_peek(client, op, scratch);
+    else
+        op_fail(op, scratch, "unsupported",
+                "queue takes maps: enqueue {:message n :queue \"q\"}, dequeue {:queue \"q\"}, "
+                "ack, nack, extend {:id ..}, length and peek {:queue \"q\"}");
+}
+
+const struct client queue_client = {
+    .state_size = sizeof(struct queue_client_state),
+    .open = client_open,
+    .invoke = client_invoke,
+    .close = client_close,
+};
