@@ -110,8 +110,8 @@ typedef void agentd_verb(struct agentd *agent, const struct agentd_request *requ
 agentd_verb agentd_daemon_start, agentd_daemon_stop, agentd_daemon_signal, agentd_daemon_status,
     agentd_daemon_list, agentd_process_signal_verb, agentd_probe_listen, agentd_probe_send,
     agentd_probe_wait, agentd_fault_block, agentd_fault_undo, agentd_fault_list,
-    agentd_fault_counters, agentd_heal, agentd_clock, agentd_read_file, agentd_ping,
-    agentd_shutdown;
+    agentd_fault_counters, agentd_disk_verb, agentd_disk_back_verb, agentd_heal, agentd_clock,
+    agentd_read_file, agentd_ping, agentd_shutdown;
 
 /* Stops the selected processes, journaled as fault `id`; replies once all their threads stand. */
 void agentd_pause(struct agentd *agent, const struct agentd_request *request, const char *id,

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "harness/agent/disks.h"
 #include "harness/base/clock.h"
 
 #define RESUME_NS_MAX (2 * NS_PER_SECOND)
@@ -236,6 +237,27 @@ static enum err_code undo_pause(const struct agentd_entry *entry, struct err *er
     }
 }
 
+/* ---- Other kinds ---- */
+
+enum err_code agentd_faults_keep(struct agentd_faults *faults, const char *id, const char *kind,
+                                 struct buf *text, struct err *err)
+{
+    if (agentd_faults_find(faults, id) != NULL)
+        return err_set(err, ERR_CONFIG, "id: fault %s is in force already", id);
+    enum err_code code = room_for(faults, err);
+    uint64_t sequence = 0;
+    if (code == ERR_NONE)
+        code = agentd_journal_write(&faults->journal, &sequence, text, err);
+    if (code == ERR_NONE)
+        add(faults, id, kind, sequence);
+    return code;
+}
+
+static bool is_of_disks(const char *kind)
+{
+    return strcmp(kind, AGENTD_KIND_DISK) == 0 || strcmp(kind, AGENTD_KIND_STALL) == 0;
+}
+
 /* ---- Undoing ---- */
 
 enum err_code agentd_faults_undo(struct agentd_faults *faults, const char *id, struct err *err)
@@ -251,7 +273,8 @@ enum err_code agentd_faults_undo(struct agentd_faults *faults, const char *id, s
         struct agentd_entry entry;
         code = agentd_journal_read(&faults->journal, fault->sequence, &arena, &entry, err);
         if (code == ERR_NONE)
-            code = undo_pause(&entry, err);
+            code =
+                is_of_disks(entry.kind) ? agentd_disk_undo(&entry, err) : undo_pause(&entry, err);
         arena_free(&arena);
     }
     if (code == ERR_NONE)
@@ -300,6 +323,8 @@ static enum err_code replay_entry(const struct agentd_entry *entry,
         return replay_block(entry, firewall, clearings, err);
     if (strcmp(entry->kind, kind_pause) == 0)
         return undo_pause(entry, err);
+    if (is_of_disks(entry->kind))
+        return agentd_disk_undo(entry, err);
     return err_set(err, ERR_PARSE, "a fault of unknown kind '%s'", entry->kind);
 }
 
@@ -366,7 +391,8 @@ void agentd_faults_heal(struct agentd_faults *faults, struct agentd_healed *heal
 
 void agentd_entry_describe(const struct agentd_entry *entry, struct buf *text)
 {
-    static const char *const shown[] = {"name", "pid", "from", "to", "proto", "port", "members"};
+    static const char *const shown[] = {"name",  "pid",  "from",    "to",
+                                        "proto", "port", "members", "path"};
     const char *id = line_get(&entry->line, "id");
     buf_printf(text, "%s%s%s", entry->kind, id != NULL ? " " : "", id != NULL ? id : "");
     const char *mark = ":";

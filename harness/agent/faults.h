@@ -1,7 +1,8 @@
 /* The faults in force, and undoing them: by id, or all from the journal, in whichever process.
  *
- * Two kinds: `block` (packets are dropped) and `pause` (processes are stopped). A fault is in the
- * journal before it is in force, and leaves the journal once its undoing was verified. */
+ * Kinds: `block` (packets are dropped), `pause` (processes are stopped), and those of disks
+ * (disks.h). A fault is in the journal before it is in force, and leaves the journal once its
+ * undoing was verified. */
 #ifndef ORDEAL_AGENT_FAULTS_H
 #define ORDEAL_AGENT_FAULTS_H
 
@@ -13,8 +14,9 @@ enum { AGENTD_FAULTS_MAX = 256, AGENTD_FAULT_ID_SIZE = 96 };
 
 struct agentd_fault {
     char id[AGENTD_FAULT_ID_SIZE];
-    const char *kind; /* "block" or "pause" */
+    const char *kind; /* a constant: "block", "pause", "disk", "stall" */
     uint64_t sequence;
+    bool marked; /* a disk's: a file was written just before its power went */
 };
 
 struct agentd_faults {
@@ -46,6 +48,11 @@ enum err_code agentd_faults_pause(struct agentd_faults *faults, const char *id,
                                   const struct agentd_processes *processes, struct err *err);
 /* Drops a pause whose processes are known to be gone or running. Unknown ids are no error. */
 void agentd_faults_forget(struct agentd_faults *faults, const char *id);
+
+/* Journals a fault of another kind (a constant), which its own file brings into force and undoes;
+ * `text` is the whole entry. ERR_CONFIG when the id is in use. */
+enum err_code agentd_faults_keep(struct agentd_faults *faults, const char *id, const char *kind,
+                                 struct buf *text, struct err *err);
 
 /* Undoes one fault and verifies that. */
 enum err_code agentd_faults_undo(struct agentd_faults *faults, const char *id, struct err *err);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "harness/agent/agentd.h"
+#include "harness/agent/disks.h"
 #include "harness/base/clock.h"
 
 enum { READ_BYTES_MAX = 256 << 10, PROBE_TIMEOUT_MS_DEFAULT = 1000 };
@@ -113,6 +114,51 @@ void agentd_heal(struct agentd *agent, const struct agentd_request *request)
             line_key(out, "problem", problem);
     line_end(out);
     agentd_healed_free(&healed);
+}
+
+/* ---- Disks ---- */
+
+enum { DISK_MB_DEFAULT = 256 };
+
+static void reply_elapsed(struct agentd *agent, const struct agentd_request *request)
+{
+    struct buf *out = agentd_reply(agent, request->id);
+    line_key_int(out, "elapsed_ns", clock_monotonic_ns() - request->arrived_ns);
+    line_end(out);
+}
+
+void agentd_disk_verb(struct agentd *agent, const struct agentd_request *request)
+{
+    struct err err = ERR_INIT;
+    const char *verb = line_at(request->line, 1), *path = line_get(request->line, "path");
+    enum err_code code;
+    if (strcmp(verb, "disk-give") == 0)
+        code = agentd_disk_give(&agent->faults, path,
+                                line_get_int(request->line, "size_mb", DISK_MB_DEFAULT), &err);
+    else if (strcmp(verb, "disk-stall") == 0)
+        code = agentd_disk_stall(&agent->faults, path, &err);
+    else
+        code = agentd_disk_cut(&agent->faults, path, &err);
+    if (code != ERR_NONE)
+        agentd_reply_err(agent, request->id, &err);
+    else
+        reply_elapsed(agent, request);
+}
+
+void agentd_disk_back_verb(struct agentd *agent, const struct agentd_request *request)
+{
+    struct err err = ERR_INIT;
+    enum agentd_marker marker;
+    static const char *const words[] = {"none", "lost", "kept"};
+    if (agentd_disk_back(&agent->faults, line_get(request->line, "path"), &marker, &err) !=
+        ERR_NONE) {
+        agentd_reply_err(agent, request->id, &err);
+        return;
+    }
+    struct buf *out = agentd_reply(agent, request->id);
+    line_key(out, "unsynced", words[marker]);
+    line_key_int(out, "elapsed_ns", clock_monotonic_ns() - request->arrived_ns);
+    line_end(out);
 }
 
 /* ---- Probes ---- */
