@@ -131,7 +131,7 @@ deps:                ## install what building, testing and the demo need (Debian
 	@./tools/deps.sh all
 demo: all            ## raise five local nodes, run the default test for a minute, print the verdict
 	@./tools/deps.sh demo
-	./ordeal run --local 5 --system queue --workload queue --nemesis partition,kill,pause --time-limit 60s --rate 500
+	./ordeal run --local 5 --system etcd --workload register --nemesis partition,kill,pause --time-limit 60s --rate 500
 check: programs tests ## quick tests: no root, no network
 	@tests/run.sh --build $(B) unit fuzz
 check-san:           ## the quick tests under address, undefined and thread sanitizers

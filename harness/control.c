@@ -1,6 +1,7 @@
 /* How a test reaches its nodes: see control.h and test.h. */
 #include "harness/control.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -203,44 +204,6 @@ void control_close(struct control *control)
     control->fleet = NULL;
 }
 
-/* ---- Many calls at once ---- */
-
-/* Calls to the agents, made one after the other and sent together. */
-struct calls {
-    struct agent_call *items;
-    size_t count, capacity;
-};
-
-static struct agent_call *calls_add(struct calls *calls, uint32_t node, const char *verb)
-{
-    if (calls->count == calls->capacity) {
-        calls->capacity = calls->capacity == 0 ? 16 : calls->capacity * 2;
-        calls->items = realloc(calls->items, calls->capacity * sizeof *calls->items);
-        if (calls->items == NULL) {
-            fprintf(stderr, "ordeal: out of memory for calls to agents\n");
-            abort();
-        }
-    }
-    struct agent_call *call = &calls->items[calls->count++];
-    agent_call_begin(call, node, verb);
-    return call;
-}
-
-static void calls_free(struct calls *calls)
-{
-    for (size_t i = 0; i < calls->count; i++)
-        agent_call_free(&calls->items[i]);
-    free(calls->items);
-    *calls = (struct calls){.items = NULL};
-}
-
-static enum err_code calls_make(struct test *test, struct calls *calls, struct err *err)
-{
-    if (calls->count == 0)
-        return ERR_NONE;
-    return agents_call_many(test->control->agents, calls->items, calls->count, err);
-}
-
 /* ---- Daemons ---- */
 
 enum err_code daemon_start(struct test *test, uint32_t node, const struct daemon_spec *spec,
@@ -252,6 +215,8 @@ enum err_code daemon_start(struct test *test, uint32_t node, const struct daemon
     for (const char *const *word = spec->argv; *word != NULL; word++)
         line_key(&call.request, "arg", *word);
     for (const char *const *pair = spec->env; pair != NULL && *pair != NULL; pair++)
+        line_key(&call.request, "env", *pair);
+    for (const char *const *pair = test->control->environment; *pair != NULL; pair++)
         line_key(&call.request, "env", *pair);
     if (spec->cwd != NULL)
         line_key(&call.request, "cwd", spec->cwd);
@@ -266,27 +231,37 @@ enum err_code daemon_start(struct test *test, uint32_t node, const struct daemon
     return code;
 }
 
+void daemon_environment(struct test *test, const char *pair)
+{
+    const char **environment = test->control->environment;
+    size_t count = 0, most = sizeof test->control->environment / sizeof *environment - 1;
+    while (environment[count] != NULL)
+        count++;
+    assert(count < most); /* nemeses that need more make the room for it */
+    environment[count] = pair;
+}
+
 enum err_code daemon_stop(struct test *test, node_set nodes, const char *name, int64_t grace_ns,
                           struct err *err)
 {
-    struct calls calls = {.items = NULL};
+    struct control_calls calls = {.items = NULL};
     for (uint32_t i = 0; i < test->node_count; i++) {
         enum daemon_state state = DAEMON_NONE;
         if (!node_in(nodes, i))
             continue;
         if (daemon_status(test, i, name, &state, err) != ERR_NONE) {
-            calls_free(&calls);
+            control_calls_free(&calls);
             return err->code;
         }
         if (state != DAEMON_RUNNING && state != DAEMON_PAUSED)
             continue;
-        struct agent_call *call = calls_add(&calls, i, "daemon-stop");
+        struct agent_call *call = control_calls_add(&calls, i, "daemon-stop");
         line_key(&call->request, "name", name);
         line_key_int(&call->request, "grace_ms", grace_ns / NS_PER_MS);
         call->timeout_ns = grace_ns + CALL_TIMEOUT_NS;
     }
-    enum err_code code = calls_make(test, &calls, err);
-    calls_free(&calls);
+    enum err_code code = control_calls_make(test, &calls, err);
+    control_calls_free(&calls);
     return code;
 }
 
@@ -312,17 +287,17 @@ enum err_code daemon_status(struct test *test, uint32_t node, const char *name,
 enum err_code daemon_signal(struct test *test, node_set nodes, const char *name, const char *signal,
                             struct buf *evidence, struct err *err)
 {
-    struct calls calls = {.items = NULL};
+    struct control_calls calls = {.items = NULL};
     for (uint32_t i = 0; i < test->node_count; i++) {
         if (!node_in(nodes, i))
             continue;
         bool by_name = test->control->by_process_name;
         struct agent_call *call =
-            calls_add(&calls, i, by_name ? "process-signal" : "daemon-signal");
+            control_calls_add(&calls, i, by_name ? "process-signal" : "daemon-signal");
         line_key(&call->request, by_name ? "comm" : "name", name);
         line_key(&call->request, "signal", signal);
     }
-    enum err_code code = calls_make(test, &calls, err);
+    enum err_code code = control_calls_make(test, &calls, err);
     for (size_t i = 0; i < calls.count && code == ERR_NONE && evidence != NULL; i++) {
         const struct line *reply = &calls.items[i].reply.line;
         char took[32];
@@ -336,7 +311,7 @@ enum err_code daemon_signal(struct test *test, node_set nodes, const char *name,
                                                  : "signalled",
                    took);
     }
-    calls_free(&calls);
+    control_calls_free(&calls);
     return code;
 }
 
@@ -356,30 +331,31 @@ static void add_addresses(struct test *test, struct agent_call *call, node_set p
 enum err_code network_block(struct test *test, const char *id, const node_set *drops,
                             int64_t *in_force_ns, struct err *err)
 {
-    struct calls calls = {.items = NULL};
+    struct control_calls calls = {.items = NULL};
     for (uint32_t i = 0; i < test->node_count; i++) {
         if (drops[i] == 0)
             continue;
-        struct agent_call *call = calls_add(&calls, i, "fault-block");
+        struct agent_call *call = control_calls_add(&calls, i, "fault-block");
         line_key(&call->request, "id", id);
         add_addresses(test, call, drops[i]);
     }
     int64_t began_ns = clock_monotonic_ns();
-    enum err_code code = calls_make(test, &calls, err);
+    enum err_code code = control_calls_make(test, &calls, err);
     if (in_force_ns != NULL)
         *in_force_ns = clock_monotonic_ns() - began_ns;
-    calls_free(&calls);
+    control_calls_free(&calls);
     if (code != ERR_NONE && network_undo(test, id, NULL) != ERR_NONE)
         log_problem(test->control->log, "fault %s could not be undone on every node", id);
     return code;
 }
 
-enum err_code network_undo(struct test *test, const char *id, struct err *err)
+enum err_code control_undo(struct test *test, node_set set, const char *id, struct err *err)
 {
-    struct calls calls = {.items = NULL};
+    struct control_calls calls = {.items = NULL};
     for (uint32_t i = 0; i < test->node_count; i++)
-        line_key(&calls_add(&calls, i, "fault-undo")->request, "id", id);
-    enum err_code code = calls_make(test, &calls, NULL);
+        if (node_in(set, i))
+            line_key(&control_calls_add(&calls, i, "fault-undo")->request, "id", id);
+    enum err_code code = control_calls_make(test, &calls, NULL);
     if (code != ERR_NONE) { /* a node that never had it is no error */
         const struct err *errs[PLAN_NODES_MAX];
         uint32_t nodes[PLAN_NODES_MAX];
@@ -390,22 +366,27 @@ enum err_code network_undo(struct test *test, const char *id, struct err *err)
         }
         code = fleet_sum_up(test->control->fleet, nodes, errs, calls.count, err);
     }
-    calls_free(&calls);
+    control_calls_free(&calls);
     return code;
+}
+
+enum err_code network_undo(struct test *test, const char *id, struct err *err)
+{
+    return control_undo(test, test_all_nodes(test), id, err);
 }
 
 static enum err_code listen_for_probes(struct test *test, struct err *err)
 {
     struct control *control = test->control;
-    struct calls calls = {.items = NULL};
+    struct control_calls calls = {.items = NULL};
     for (uint32_t i = 0; i < test->node_count; i++)
         if (control->probe_ports[i] == 0)
-            line_key_int(&calls_add(&calls, i, "probe-listen")->request, "port", 0);
-    enum err_code code = calls_make(test, &calls, err);
+            line_key_int(&control_calls_add(&calls, i, "probe-listen")->request, "port", 0);
+    enum err_code code = control_calls_make(test, &calls, err);
     for (size_t i = 0; i < calls.count && code == ERR_NONE; i++)
         control->probe_ports[calls.items[i].node] =
             (uint16_t)line_get_int(&calls.items[i].reply.line, "port", 0);
-    calls_free(&calls);
+    control_calls_free(&calls);
     return code;
 }
 
@@ -440,22 +421,22 @@ static const char *probe_address(const struct test *test, uint32_t node, bool si
     return six ? test->nodes[node].peer_address6 : node_peer_address(&test->nodes[node]);
 }
 
-static void add_probe(struct test *test, struct calls *calls, const struct probe *probe)
+static void add_probe(struct test *test, struct control_calls *calls, const struct probe *probe)
 {
     char nonce[32];
     snprintf(nonce, sizeof nonce, "p%u", atomic_fetch_add(&test->control->next_probe, 1));
-    struct agent_call *send = calls_add(calls, probe->source, "probe-send");
+    struct agent_call *send = control_calls_add(calls, probe->source, "probe-send");
     line_key(&send->request, "to", probe_address(test, probe->target, probe->six));
     line_key_int(&send->request, "port", test->control->probe_ports[probe->target]);
     line_key(&send->request, "nonce", nonce);
     line_key_int(&send->request, "count", 3); /* one lost datagram is no partition */
-    struct agent_call *wait = calls_add(calls, probe->target, "probe-wait");
+    struct agent_call *wait = control_calls_add(calls, probe->target, "probe-wait");
     line_key(&wait->request, "nonce", nonce);
     line_key(&wait->request, "from", probe_address(test, probe->source, probe->six));
     line_key_int(&wait->request, "timeout_ms", probe->cut ? PROBE_CUT_MS : PROBE_OPEN_MS);
 }
 
-static enum err_code judge_probes(const struct test *test, const struct calls *calls,
+static enum err_code judge_probes(const struct test *test, const struct control_calls *calls,
                                   const struct probe *probes, size_t count, struct err *err)
 {
     for (size_t i = 0; i < count; i++) {
@@ -480,13 +461,13 @@ static enum err_code send_probes(struct test *test, const struct probe *probes, 
     enum err_code code = ERR_NONE;
     for (size_t first = 0; first < count && code == ERR_NONE; first += PROBES_AT_ONCE) {
         size_t wave = count - first < PROBES_AT_ONCE ? count - first : PROBES_AT_ONCE;
-        struct calls calls = {.items = NULL};
+        struct control_calls calls = {.items = NULL};
         for (size_t i = 0; i < wave; i++)
             add_probe(test, &calls, &probes[first + i]);
-        code = calls_make(test, &calls, err);
+        code = control_calls_make(test, &calls, err);
         if (code == ERR_NONE)
             code = judge_probes(test, &calls, probes + first, wave, err);
-        calls_free(&calls);
+        control_calls_free(&calls);
     }
     return code;
 }

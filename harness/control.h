@@ -36,9 +36,22 @@ struct control {
     struct agents *agents;
     /* Faults by hand: daemons are processes of these names that the agents did not start. */
     bool by_process_name;
+    const char *environment[8];           /* of every daemon, besides its own; NULL at the end */
     uint16_t probe_ports[PLAN_NODES_MAX]; /* 0: this node does not listen for probes yet */
     atomic_uint next_probe;
 };
+
+/* Calls to the agents, made one after the other and sent together; an agent does its own in their
+ * order. `{.items = NULL}` is an empty list. */
+struct control_calls {
+    struct agent_call *items;
+    size_t count, capacity;
+};
+struct agent_call *control_calls_add(struct control_calls *calls, uint32_t node, const char *verb);
+enum err_code control_calls_make(struct test *test, struct control_calls *calls, struct err *err);
+void control_calls_free(struct control_calls *calls);
+/* Undoes the agents' fault of this id; a node that never had it is no error. */
+enum err_code control_undo(struct test *test, node_set nodes, const char *id, struct err *err);
 
 /* Connects to the test's nodes and starts an agent on each. test->control must point to `control`,
  * whose test, log and hooks are set. `owner` tells others who uses the nodes. What a failure leaves

@@ -18,6 +18,10 @@ struct system {
         *daemons; /* names of what `start` starts, NULL at the end: what kill and pause hit */
     const char *const *log_paths; /* fetched from every node after the run, NULL at the end */
 
+    /* The option that names the directory of a node's data ("etcd.data-dir"), which nothing else is
+     * in and which may be a mount point. NULL: faults of disks are refused. */
+    const char *data_dir_option;
+
     /* Makes sure that it is installed on these nodes, or says what is missing and how to get it. */
     enum err_code (*install)(struct test *test, node_set nodes, struct err *err);
     /* Starts it on these nodes with daemon_start; also again after a kill. Returns once the
@@ -33,6 +37,10 @@ struct system {
     enum err_code (*stop)(struct test *test, node_set nodes, struct err *err);
     /* Optional. The nodes that lead now; NULL: `primaries` targets are refused before the run. */
     enum err_code (*primaries)(struct test *test, node_set *primaries, struct err *err);
+    /* Optional. Nodes whose disk was emptied or damaged, and which run again, are made members anew
+     * with what is there; the others serve. Called until it succeeds. NULL: faults that lose disks
+     * are refused. */
+    enum err_code (*replace)(struct test *test, node_set nodes, struct err *err);
     /* Optional. "etcd 3.4.23", for the report. */
     enum err_code (*version)(struct test *test, struct buf *version, struct err *err);
 

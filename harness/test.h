@@ -75,6 +75,9 @@ struct daemon_spec {
 };
 enum err_code daemon_start(struct test *test, uint32_t node, const struct daemon_spec *spec,
                            struct err *err);
+/* Every daemon that is started from now on gets this in its environment, too: for nemeses, before
+ * the system is started. The text outlives the test's daemons. */
+void daemon_environment(struct test *test, const char *pair);
 /* SIGTERM, then SIGKILL after `grace_ns`. A daemon that does not run is no error. */
 enum err_code daemon_stop(struct test *test, node_set nodes, const char *name, int64_t grace_ns,
                           struct err *err);
@@ -87,6 +90,24 @@ enum err_code daemon_status(struct test *test, uint32_t node, const char *name,
  * node. */
 enum err_code daemon_signal(struct test *test, node_set nodes, const char *name, const char *signal,
                             struct buf *evidence, struct err *err);
+
+/* ---- Disks ----
+ *
+ * A directory of a node may get a disk of its own (a file system in a file), whose power can be
+ * taken away: then what was synced is kept and what was not is lost. The disk is there until the
+ * agents end, which removes it with all that is on it. */
+enum err_code disk_give(struct test *test, node_set nodes, const char *path, struct err *err);
+/* The disks hang: whoever writes or syncs waits, until disk_go_on or disk_cut. On failure none
+ * does. */
+enum err_code disk_stall(struct test *test, node_set nodes, const char *path, struct err *err);
+enum err_code disk_go_on(struct test *test, node_set nodes, const char *path, struct err *err);
+/* Kills the daemons (names, NULL at the end) and takes their disks' power, on each node in one
+ * breath; verified: nothing of the daemons is left, and nothing can be written. */
+enum err_code disk_cut(struct test *test, node_set nodes, const char *path,
+                       const char *const *daemons, int64_t *elapsed_ns, struct err *err);
+/* The power is back: mounted, recovered, seen to sync. `evidence` tells of each node. */
+enum err_code disk_back(struct test *test, node_set nodes, const char *path, struct buf *evidence,
+                        struct err *err);
 
 /* ---- Network faults ---- */
 

@@ -6,6 +6,7 @@
 #include "harness/base/clock.h"
 
 static const int64_t poll_ns = 50 * NS_PER_MS;
+static const int64_t start_timeout_ns = 5 * NS_PER_SECOND;
 
 static const char *const state_names[] = {"unknown to its agent", "running", "paused", "exited"};
 
@@ -199,4 +200,45 @@ struct value daemons_outcome(const struct test *test, node_set asked, node_set h
         items[count++] = value_keyword(arena, node_in(hit, i) ? word : other);
     }
     return value_items(arena, VALUE_MAP, items, count);
+}
+
+/* Starts the system on the nodes where one of `killed` does not run. A daemon that still runs there
+ * is stopped first: systems start all their daemons of a node together. */
+static enum err_code start_missing(struct test *test, const struct daemons *killed, struct err *err)
+{
+    struct daemons alive;
+    enum err_code code =
+        daemons_in(test, daemons_nodes(test, killed), NULL, DAEMON_ALIVE, &alive, err);
+    if (code != ERR_NONE)
+        return code;
+    node_set missing = 0;
+    for (int d = 0; d < DAEMONS_MAX; d++)
+        missing |= killed->on[d] & ~alive.on[d];
+    if (missing == 0)
+        return ERR_NONE;
+    for (int d = 0; d < DAEMONS_MAX && code == ERR_NONE; d++)
+        if ((alive.on[d] & missing) != 0)
+            code = daemon_stop(test, alive.on[d] & missing, test->plan->system->daemons[d],
+                               start_timeout_ns, err);
+    if (code == ERR_NONE)
+        code = test->plan->system->start(test, missing, err);
+    return code;
+}
+
+enum err_code daemons_bring_back(struct test *test, const struct daemons *killed, struct err *err)
+{
+    enum { TRIES = 3 };
+    enum err_code code = ERR_NONE;
+    for (int i = 0; i < TRIES; i++) {
+        if (i > 0)
+            clock_sleep_ns(100 * NS_PER_MS);
+        code = start_missing(test, killed, err);
+        if (code == ERR_NONE)
+            code = daemons_await(test, killed, DAEMON_ALIVE, start_timeout_ns, err);
+        if (code == ERR_NONE || code == ERR_CANCELLED)
+            break;
+    }
+    return code == ERR_NONE
+               ? code
+               : daemons_wrap(test, "starting again", daemons_nodes(test, killed), err);
 }

@@ -46,4 +46,8 @@ enum err_code daemons_wrap(const struct test *test, const char *what, node_set n
 struct value daemons_outcome(const struct test *test, node_set asked, node_set hit,
                              const char *word, const char *other, struct arena *arena);
 
+/* Starts again what was killed, with a few tries: what stays down would spoil the rest of the run.
+ * Those of `killed` that run are left alone, unless others of their node do not. */
+enum err_code daemons_bring_back(struct test *test, const struct daemons *killed, struct err *err);
+
 #endif

@@ -8,7 +8,6 @@
 #include "nemeses/nemeses.h"
 #include "nemeses/targets.h"
 
-static const int64_t start_timeout_ns = 5 * NS_PER_SECOND;
 static const int64_t settle_ns = NS_PER_SECOND; /* one that exits sooner has not really started */
 
 struct state {
@@ -24,48 +23,6 @@ static enum err_code check(struct test *test, struct err *err)
 static struct value choose(struct test *test, struct prng *prng, struct arena *arena)
 {
     return targets_choose(test, "kill.targets", prng, arena);
-}
-
-/* Starts the system on the nodes where one of `killed` does not run. A daemon that still runs there
- * is stopped first: systems start all their daemons of a node together. */
-static enum err_code start_missing(struct test *test, const struct daemons *killed, struct err *err)
-{
-    struct daemons alive;
-    enum err_code code =
-        daemons_in(test, daemons_nodes(test, killed), NULL, DAEMON_ALIVE, &alive, err);
-    if (code != ERR_NONE)
-        return code;
-    node_set missing = 0;
-    for (int d = 0; d < DAEMONS_MAX; d++)
-        missing |= killed->on[d] & ~alive.on[d];
-    if (missing == 0)
-        return ERR_NONE;
-    for (int d = 0; d < DAEMONS_MAX && code == ERR_NONE; d++)
-        if ((alive.on[d] & missing) != 0)
-            code = daemon_stop(test, alive.on[d] & missing, test->plan->system->daemons[d],
-                               start_timeout_ns, err);
-    if (code == ERR_NONE)
-        code = test->plan->system->start(test, missing, err);
-    return code;
-}
-
-/* Brings the killed back, with a few tries: what stays down would spoil the rest of the run. */
-static enum err_code bring_back(struct test *test, const struct daemons *killed, struct err *err)
-{
-    enum { TRIES = 3 };
-    enum err_code code = ERR_NONE;
-    for (int i = 0; i < TRIES; i++) {
-        if (i > 0)
-            clock_sleep_ns(100 * NS_PER_MS);
-        code = start_missing(test, killed, err);
-        if (code == ERR_NONE)
-            code = daemons_await(test, killed, DAEMON_ALIVE, start_timeout_ns, err);
-        if (code == ERR_NONE || code == ERR_CANCELLED)
-            break;
-    }
-    return code == ERR_NONE
-               ? code
-               : daemons_wrap(test, "starting again", daemons_nodes(test, killed), err);
 }
 
 static enum err_code begin(struct test *test, struct fault *fault, struct err *err)
@@ -87,7 +44,7 @@ static enum err_code begin(struct test *test, struct fault *fault, struct err *e
     if (code != ERR_NONE) {
         daemons_wrap(test, "kill", hit, &cause);
         buf_clear(&fault->begun_evidence);
-        if (bring_back(test, &state->killed, &back) != ERR_NONE)
+        if (daemons_bring_back(test, &state->killed, &back) != ERR_NONE)
             return err_set(err, code, "%s; and undoing that failed too: %s", cause.message,
                            back.message);
         return err_set(err, code, "%s", cause.message);
@@ -101,7 +58,7 @@ static enum err_code begin(struct test *test, struct fault *fault, struct err *e
 static enum err_code end(struct test *test, struct fault *fault, struct err *err)
 {
     struct state *state = fault->state;
-    enum err_code code = bring_back(test, &state->killed, err);
+    enum err_code code = daemons_bring_back(test, &state->killed, err);
     if (code != ERR_NONE)
         return code;
     code = daemons_stay(test, &state->killed, DAEMON_ALIVE, settle_ns, err);

@@ -37,12 +37,15 @@ demo() {
     need openssh-client "keys for the local cluster" command -v ssh-keygen
     need iproute2 "links between local nodes" command -v ip
     need iptables "the fallback where the kernel has no nf_tables, and tests of it" command -v iptables
+    need e2fsprogs "disks of local nodes that can lose power" command -v mkfs.ext4
+    need libfaketime "wall clocks of local nodes that can be set" faketime_library
     need etcd-server "the system under test of the demo" command -v etcd
 }
 root() {
     need nftables "tests look from outside at what firewalls are left" command -v nft
     need sudo "tests of users who become root" command -v sudo
 }
+faketime_library() { ls /usr/lib/*/faketime/libfaketimeMT.so.1; }
 dev() {
     need clang "the second compiler, and the fuzzers" command -v clang
     need "libclang-rt-$(clang_version)-dev" "sanitizer and fuzzer runtimes of clang" fuzzer

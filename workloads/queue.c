@@ -49,6 +49,10 @@
          .kind = OPTION_REAL,                                                                      \
          .fallback = "0.2",                                                                        \
          .help = "fraction of messages with a priority of 1 to 3; the others have 0"},             \
+        {.name = "spooled",                                                                        \
+         .kind = OPTION_REAL,                                                                      \
+         .fallback = "0",                                                                          \
+         .help = "fraction that one node alone may accept at first (:spool), with priority 4"},    \
         {.name = "lease",                                                                          \
          .kind = OPTION_DURATION,                                                                  \
          .fallback = "2s",                                                                         \
@@ -133,6 +137,7 @@ void queue_mix_init(struct queue_mix *mix, const struct options *from, const cha
         .nack_f = history_f(history, "nack"),
         .extend_f = history_f(history, "extend"),
         .length_f = history_f(history, "length"),
+        .drain_f = history_f(history, "drain"),
         .queues = whole(from, owner, "queues", 1),
         .enqueue = weight(from, owner, "enqueue", 1e9),
         .dequeue = weight(from, owner, "dequeue", 1e9),
@@ -140,6 +145,7 @@ void queue_mix_init(struct queue_mix *mix, const struct options *from, const cha
         .delayed = weight(from, owner, "delayed", 1),
         .expiring = weight(from, owner, "expiring", 1),
         .prioritized = weight(from, owner, "prioritized", 1),
+        .spooled = weight(from, owner, "spooled", 1),
         .nack = weight(from, owner, "nack", 1),
         .crash = weight(from, owner, "crash", 1),
         .hold = weight(from, owner, "hold", 1),
@@ -223,7 +229,9 @@ static struct generator *final_generator(struct test *test, struct arena *arena)
     return generator_on_clients(arena, drain);
 }
 
-static const char *const judged_by[] = {"stats", "availability", "crashes", "faults", NULL};
+/* noop says that nobody has judged: unknown, until what judges deliveries is here. */
+static const char *const judged_by[] = {"delivery", "stats",  "availability",
+                                        "crashes",  "faults", NULL};
 
 const struct workload workload_queue = {
     .name = "queue",

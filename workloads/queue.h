@@ -6,10 +6,10 @@
 
 /* What is asked: from the options in force; nonsense in them is brought to the nearest sense. */
 struct queue_mix {
-    uint16_t enqueue_f, dequeue_f, ack_f, nack_f, extend_f, length_f;
+    uint16_t enqueue_f, dequeue_f, ack_f, nack_f, extend_f, length_f, drain_f;
     int64_t queues;                                           /* "q0", "q1", ... */
     double enqueue, dequeue;                                  /* weights */
-    double once, delayed, expiring, prioritized;              /* fractions of enqueues */
+    double once, delayed, expiring, prioritized, spooled;     /* fractions of enqueues */
     double nack, crash, hold, extend;                         /* of deliveries; the rest: ack */
     int64_t lease_ms, delay_ms_max, ttl_ms_max, work_ms_mean; /* ms */
     int64_t backlog;                                          /* no more unfinished than that */

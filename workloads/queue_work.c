@@ -91,8 +91,14 @@ static void put_times(struct work *work, struct items *items, struct arena *scra
         put(items, scratch, "delay", value_int(scratch, delay_ms));
     else if (chance(work, mix->expiring))
         put(items, scratch, "ttl", value_int(scratch, ttl_ms));
-    if (chance(work, mix->prioritized))
+    /* What is spooled may come later than what its producer sent next: it has a priority of its
+     * own, so that order is promised among such messages alone. */
+    if (mix->spooled > 0 && chance(work, mix->spooled)) {
+        put(items, scratch, "spool", value_bool(true));
+        put(items, scratch, "priority", value_int(scratch, 4));
+    } else if (chance(work, mix->prioritized)) {
         put(items, scratch, "priority", value_int(scratch, prng_between(&work->prng, 1, 3)));
+    }
 }
 
 static void enqueue(struct work *work, struct worker *worker,

@@ -92,7 +92,7 @@ enum err_code test_shell(struct test *test, node_set nodes, struct err *err, con
 enum err_code test_shell_output(struct test *test, uint32_t node, struct buf *out, int *status,
                                 struct err *err, const char *format, ...)
 {
-    (void)out;
+    buf_add_text(out, fake_of(test)->output);
     enum err_code code = called(fake_of(test), "test_shell_output", NODE_SET(node), format, err);
     if (code == ERR_NONE && status != NULL)
         *status = 0;
@@ -128,11 +128,18 @@ enum err_code daemon_start(struct test *test, uint32_t node, const struct daemon
     enum err_code code = called(fake, "daemon_start", NODE_SET(node), spec->name, err);
     if (code != ERR_NONE)
         return code;
+    if (node_in(fake->dark | fake->hanging, node))
+        return err_set(err, ERR_REMOTE, "%s: its disk does not work", test->nodes[node].name);
     if (*state == DAEMON_RUNNING || *state == DAEMON_PAUSED)
         return err_set(err, ERR_REMOTE, "%s: %s runs already", test->nodes[node].name, spec->name);
     *state = DAEMON_RUNNING;
     fake->looks = 0;
     return ERR_NONE;
+}
+
+void daemon_environment(struct test *test, const char *pair)
+{
+    called(fake_of(test), "daemon_environment", 0, pair, NULL);
 }
 
 enum err_code daemon_stop(struct test *test, node_set nodes, const char *name, int64_t grace_ns,
@@ -194,6 +201,54 @@ enum err_code daemon_signal(struct test *test, node_set nodes, const char *name,
         if (evidence != NULL)
             buf_printf(evidence, "%s: %s has got SIG%s\n", test->nodes[i].name, name, signal);
     }
+    return code;
+}
+
+enum err_code disk_give(struct test *test, node_set nodes, const char *path, struct err *err)
+{
+    return called(fake_of(test), "disk_give", nodes, path, err);
+}
+
+enum err_code disk_stall(struct test *test, node_set nodes, const char *path, struct err *err)
+{
+    struct fake_control *fake = fake_of(test);
+    enum err_code code = called(fake, "disk_stall", nodes, path, err);
+    if (code == ERR_NONE)
+        fake->hanging |= nodes; /* else none does, as the contract has it */
+    return code;
+}
+
+enum err_code disk_go_on(struct test *test, node_set nodes, const char *path, struct err *err)
+{
+    struct fake_control *fake = fake_of(test);
+    enum err_code code = called(fake, "disk_go_on", nodes, path, err);
+    fake->hanging &= ~reach(fake, nodes, code);
+    return code;
+}
+
+enum err_code disk_cut(struct test *test, node_set nodes, const char *path,
+                       const char *const *daemons, int64_t *elapsed_ns, struct err *err)
+{
+    struct fake_control *fake = fake_of(test);
+    enum err_code code = called(fake, "disk_cut", nodes, path, err);
+    node_set hit = reach(fake, nodes, code);
+    *elapsed_ns = NS_PER_MS;
+    fake->dark |= hit;
+    fake->hanging &= ~hit;
+    for (const char *const *name = daemons; *name != NULL; name++)
+        for (uint32_t i = 0; i < test->node_count; i++)
+            if (node_in(hit, i))
+                fake->daemons[i][daemon_index(*name)] = DAEMON_EXITED;
+    return code;
+}
+
+enum err_code disk_back(struct test *test, node_set nodes, const char *path, struct buf *evidence,
+                        struct err *err)
+{
+    struct fake_control *fake = fake_of(test);
+    enum err_code code = called(fake, "disk_back", nodes, path, err);
+    fake->dark &= ~reach(fake, nodes, code);
+    buf_add_text(evidence, "mounted again");
     return code;
 }
 
@@ -287,6 +342,7 @@ struct fake_control *fake_new(uint32_t node_count)
     fake->system = (struct system){.name = "fake", .daemons = daemon_names, .start = start};
     fake->plan.system = &fake->system;
     fake->plan.options.values = json_object();
+    fake->output = "done";
     for (const struct nemesis *const *nemesis = nemeses; *nemesis != NULL; nemesis++)
         option_defaults(&fake->plan.options, (*nemesis)->name, (*nemesis)->options);
     for (uint32_t i = 0; i < node_count; i++) {
@@ -322,6 +378,18 @@ void fake_has_primaries(struct fake_control *fake)
     fake->system.primaries = primaries;
 }
 
+static enum err_code replace(struct test *test, node_set nodes, struct err *err)
+{
+    return called(fake_of(test), "replace", nodes, "", err);
+}
+
+void fake_has_disks(struct fake_control *fake)
+{
+    fake->system.data_dir_option = "fake.data-dir";
+    fake->system.replace = replace;
+    fake_set(fake, "fake.data-dir", "/var/lib/fake");
+}
+
 node_set fake_drops(const struct fake_control *fake, uint32_t node)
 {
     node_set drops = 0;
@@ -348,5 +416,5 @@ bool fake_is_whole(const struct fake_control *fake)
     for (uint32_t d = 0; d < FAKE_DAEMONS; d++)
         if (fake_running(fake, d) != test_all_nodes(&fake->test))
             return false;
-    return true;
+    return fake->dark == 0 && fake->hanging == 0;
 }

@@ -26,7 +26,8 @@ struct fake_control {
     enum daemon_state daemons[PLAN_NODES_MAX][FAKE_DAEMONS];
     struct fake_cut cuts[FAKE_CUTS];
     node_set primaries;
-    int64_t now_ns; /* clock_sleep_ns moves it, and takes no time */
+    node_set dark, hanging; /* disks without power, disks that hang */
+    int64_t now_ns;         /* clock_sleep_ns moves it, and takes no time */
     bool cancelled;
 
     /* What happened: "daemon_signal KILL db n1, n3" and so on, a line each. */
@@ -38,6 +39,7 @@ struct fake_control {
     const char *fail_always; /* every call of this function fails; NULL: none */
     bool fail_halfway;       /* a call over nodes that fails has acted on the first of them */
     bool by_process_name;    /* daemon_status knows none: faults by hand */
+    const char *output;      /* of every script on a node; "done" */
     bool cuts_do_nothing;    /* network_block says that all went well */
     uint32_t exit_after;     /* a daemon exits at this look after its start; 0: never */
     uint32_t looks;
@@ -48,9 +50,11 @@ struct fake_control {
 struct fake_control *fake_new(uint32_t node_count);
 void fake_free(struct fake_control *fake);
 void fake_set(struct fake_control *fake, const char *option, const char *value);
+/* The system says where its data is, and its members can be replaced. */
+void fake_has_disks(struct fake_control *fake);
 /* The system can then tell its primaries: those in fake->primaries. */
 void fake_has_primaries(struct fake_control *fake);
-/* Nothing is cut and every daemon runs. */
+/* Nothing is cut, every disk works and every daemon runs. */
 bool fake_is_whole(const struct fake_control *fake);
 /* All that a node drops now. */
 node_set fake_drops(const struct fake_control *fake, uint32_t node);

@@ -1,4 +1,6 @@
-/* partition, kill and pause against a cluster in memory, with every call failing in turn. */
+/* partition, kill, pause, power, disk and clock against a cluster in memory, with every call
+ * failing in turn. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,7 +10,8 @@
 #include "tests/lib/fake_control.h"
 #include "tests/lib/test.h"
 
-static const struct nemesis *const all[] = {&nemesis_partition, &nemesis_kill, &nemesis_pause};
+static const struct nemesis *const all[] = {&nemesis_partition, &nemesis_kill, &nemesis_pause,
+                                            &nemesis_power, &nemesis_disk};
 enum { ALL = sizeof all / sizeof *all };
 
 static struct fault fault_of(struct fake_control *fake, const struct nemesis *nemesis,
@@ -43,6 +46,7 @@ static void every_nemesis_breaks_and_heals(void **state)
         for (uint64_t seed = 0; seed < 12; seed++) {
             struct fake_control *fake = fake_new(5);
             fake_has_primaries(fake);
+            fake_has_disks(fake);
             fake->primaries = 2;
             struct err err = ERR_INIT;
             assert_ok(all[k]->check(&fake->test, &err));
@@ -51,7 +55,8 @@ static void every_nemesis_breaks_and_heals(void **state)
             assert_int_equal(fault.begun_verified, VERIFIED_YES);
             assert_true(fault.nodes != 0 && fault.begun_evidence.length > 0);
             assert_null(strchr(fault.begun_evidence.data, '\n'));
-            assert_false(fake_is_whole(fake));
+            if (all[k] != &nemesis_disk) /* a node whose disk was emptied runs, and knows nothing */
+                assert_false(fake_is_whole(fake));
             assert_ok(all[k]->end(&fake->test, &fault, &err));
             assert_int_equal(fault.ended_verified, VERIFIED_YES);
             assert_true(fault.ended_evidence.length > 0);
@@ -85,19 +90,22 @@ static void the_same_seed_asks_for_the_same_faults(void **state)
 
 /* Fails call `fail_at` of a begin and an end. Whatever fails, the cluster must be whole after the
  * end, or after the begin when that failed. False when the fault took fewer calls. */
-static bool survives(const struct nemesis *nemesis, uint32_t fail_at, bool halfway)
+static bool survives(const struct nemesis *nemesis, uint64_t seed, uint32_t fail_at, bool halfway)
 {
     struct fake_control *fake = fake_new(3);
     fake->fail_at = fail_at;
     fake->fail_halfway = halfway;
     fake_set(fake, "kill.targets", "majority");
     fake_set(fake, "pause.targets", "majority");
+    fake_set(fake, "power.targets", "majority");
+    fake_has_disks(fake);
     struct err err = ERR_INIT;
-    struct fault fault = fault_of(fake, nemesis, 1);
+    struct fault fault = fault_of(fake, nemesis, seed);
     enum err_code code = nemesis->begin(&fake->test, &fault, &err);
     assert_int_equal(fault.begun_verified, code == ERR_NONE ? VERIFIED_YES : VERIFIED_NO);
     if (code == ERR_NONE) {
-        assert_false(fake_is_whole(fake));
+        if (nemesis != &nemesis_disk)
+            assert_false(fake_is_whole(fake));
         code = nemesis->end(&fake->test, &fault, &err);
         assert_int_equal(fault.ended_verified, code == ERR_NONE ? VERIFIED_YES : VERIFIED_NO);
     } else {
@@ -121,9 +129,9 @@ static void every_failing_call_leaves_the_cluster_whole(void **state)
 {
     (void)state;
     for (size_t k = 0; k < ALL; k++)
-        for (int halfway = 0; halfway < 2; halfway++) {
+        for (int variant = 0; variant < 8; variant++) { /* seeds draw other stages and damages */
             uint32_t call = 1;
-            while (survives(all[k], call, halfway != 0))
+            while (survives(all[k], 1 + (uint64_t)variant / 2, call, variant % 2 != 0))
                 call++;
             assert_true(call > 4); /* it did something that could fail */
         }
@@ -140,13 +148,13 @@ static void names_say_what_was_done(void **state)
     fake_set(fake, "partition.map", "n1:n2+n3");
     static const struct {
         const char *asked, *done;
-    } expected[ALL] = {
+    } expected[] = {
         {"{:shape :map, :drops {\"n1\" #{\"n2\" \"n3\"}}}",
          "[:isolated {\"n1\" #{\"n2\" \"n3\"}}]"},
         {"{:targets :named, :nodes [\"n1\" \"n3\"]}", "{\"n1\" :killed, \"n3\" :killed}"},
         {"{:targets :named, :nodes [\"n2\"]}", "{\"n2\" :paused}"},
     };
-    for (size_t k = 0; k < ALL; k++) {
+    for (size_t k = 0; k < sizeof expected / sizeof *expected; k++) {
         assert_ok(all[k]->check(&fake->test, &err));
         struct fault fault = fault_of(fake, all[k], 1);
         assert_value(fault.asked, expected[k].asked);
@@ -463,6 +471,134 @@ static void a_resume_that_fails_is_told(void **state)
     fake_free(fake);
 }
 
+/* ---- Disks and clocks ---- */
+
+static void disks_that_cannot_lose_power_are_refused(void **state)
+{
+    (void)state;
+    struct fake_control *fake = fake_new(3);
+    struct err err = ERR_INIT;
+    assert_int_equal(nemesis_power.check(&fake->test, &err), ERR_CONFIG);
+    assert_int_equal(nemesis_disk.check(&fake->test, &err), ERR_CONFIG);
+    fake_has_disks(fake);
+    assert_ok(nemesis_power.check(&fake->test, &err));
+    assert_ok(nemesis_disk.check(&fake->test, &err));
+    assert_contains(fake->calls.data, "disk_give /var/lib/fake n1, n2, n3");
+    fake->fail_always = "disk_give";
+    assert_int_equal(nemesis_power.check(&fake->test, &err), ERR_REMOTE);
+    fake_free(fake);
+    fake = fake_new(2); /* two cannot spare one */
+    fake_has_disks(fake);
+    assert_int_equal(nemesis_disk.check(&fake->test, &err), ERR_CONFIG);
+    fake_free(fake);
+}
+
+static uint32_t place_of(const struct fake_control *fake, const char *line)
+{
+    const char *found = strstr(fake->calls.data, line);
+    if (found == NULL)
+        fail_msg("no call '%s' in:\n%s", line, fake->calls.data);
+    return (uint32_t)(found - fake->calls.data);
+}
+
+/* The minority is killed first, then everybody; the one whose disk was damaged is started with the
+ * minority alone, and is a member again only after the others are back. */
+static void a_trap_is_laid_in_its_order(void **state)
+{
+    (void)state;
+    struct fake_control *fake = fake_new(3);
+    struct err err = ERR_INIT;
+    fake_has_disks(fake);
+    fake_set(fake, "disk.stage", "trap");
+    fake_set(fake, "disk.damage", "wipe");
+    struct fault fault = fault_of(fake, &nemesis_disk, 5);
+    assert_int_equal(value_count(value_get(fault.asked, "nodes")), 1);
+    assert_int_equal(value_count(value_get(fault.asked, "behind")), 1);
+    assert_ok(nemesis_disk.begin(&fake->test, &fault, &err));
+    assert_true(fake->now_ns >= 1500 * NS_PER_MS);
+    assert_int_equal(node_set_count(fake_running(fake, 0)), 2);
+    assert_int_equal(fault.nodes, 7);
+    char killed[64], damaged[64];
+    const char *behind = value_as_text(value_at(value_get(fault.asked, "behind"), 0));
+    const char *victim = value_as_text(value_at(value_get(fault.asked, "nodes"), 0));
+    snprintf(killed, sizeof killed, "daemon_signal KILL db %s\n", behind);
+    snprintf(damaged, sizeof damaged, "test_shell_output");
+    assert_true(place_of(fake, killed) < place_of(fake, damaged));
+    assert_true(place_of(fake, damaged) < place_of(fake, "daemon_start"));
+    assert_string_not_equal(behind, victim);
+    assert_ok(nemesis_disk.end(&fake->test, &fault, &err));
+    assert_true(place_of(fake, "replace") > place_of(fake, "daemon_start"));
+    assert_true(fake_is_whole(fake));
+    fault_free(&fault);
+    fake_free(fake);
+}
+
+static void a_member_that_is_not_replaced_is_told(void **state)
+{
+    (void)state;
+    struct fake_control *fake = fake_new(3);
+    struct err err = ERR_INIT;
+    fake_has_disks(fake);
+    struct fault fault = fault_of(fake, &nemesis_disk, 2);
+    assert_ok(nemesis_disk.begin(&fake->test, &fault, &err));
+    fake->fail_always = "replace";
+    int64_t began_ns = fake->now_ns;
+    assert_int_equal(nemesis_disk.end(&fake->test, &fault, &err), ERR_REMOTE);
+    assert_contains(err.message, "making it a member again");
+    assert_int_equal(fault.ended_verified, VERIFIED_NO);
+    assert_true(fake->now_ns - began_ns >= 40 * NS_PER_SECOND);
+    fault_free(&fault);
+    fake_free(fake);
+}
+
+static void clocks_are_set_and_seen_to_be(void **state)
+{
+    (void)state;
+    struct fake_control *fake = fake_new(3);
+    struct err err = ERR_INIT;
+    fake_set(fake, "clock.offset", "-10s");
+    fake_set(fake, "clock.targets", "n2");
+    fake->output = "/usr/lib/libfaketimeMT.so.1\n";
+    assert_ok(nemesis_clock.check(&fake->test, &err));
+    assert_contains(fake->calls.data, "LD_PRELOAD=/usr/lib/libfaketimeMT.so.1");
+    assert_contains(fake->calls.data, "FAKETIME_DONT_FAKE_MONOTONIC=1");
+    struct fault fault = fault_of(fake, &nemesis_clock, 1);
+    fake->output = "-10003 -9998\n";
+    assert_ok(nemesis_clock.begin(&fake->test, &fault, &err));
+    assert_int_equal(fault.begun_verified, VERIFIED_YES);
+    assert_int_equal(fault.nodes, 2);
+    assert_int_equal(nemesis_clock.end(&fake->test, &fault, &err), ERR_REMOTE); /* still off */
+    assert_int_equal(fault.ended_verified, VERIFIED_NO);
+    fake->output = "-3 2\n";
+    assert_ok(nemesis_clock.end(&fake->test, &fault, &err));
+    assert_int_equal(fault.ended_verified, VERIFIED_YES);
+    fault_free(&fault);
+    fake_free(fake);
+}
+
+static void a_clock_that_does_not_move_is_no_fault(void **state)
+{
+    (void)state;
+    static const char *const outputs[] = {"0 3\n", "db has not loaded libfaketime\n", "", "7\n"};
+    for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++) {
+        struct fake_control *fake = fake_new(3);
+        struct err err = ERR_INIT;
+        fake_set(fake, "clock.offset", "+1h");
+        fake->output = outputs[i];
+        struct fault fault = fault_of(fake, &nemesis_clock, 1);
+        assert_int_equal(nemesis_clock.begin(&fake->test, &fault, &err), ERR_REMOTE);
+        assert_int_equal(fault.begun_verified, VERIFIED_NO);
+        assert_int_equal(fault.nodes, 0);
+        fault_free(&fault);
+        fake_free(fake);
+    }
+    struct fake_control *fake = fake_new(3);
+    struct err err = ERR_INIT;
+    fake_set(fake, "clock.offset", "tomorrow");
+    assert_int_equal(nemesis_clock.check(&fake->test, &err), ERR_CONFIG);
+    fake_free(fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -485,6 +621,11 @@ int main(void)
         cmocka_unit_test(the_killed_while_paused_need_no_resuming),
         cmocka_unit_test(faults_by_hand_hit_processes_that_agents_do_not_know),
         cmocka_unit_test(a_resume_that_fails_is_told),
+        cmocka_unit_test(disks_that_cannot_lose_power_are_refused),
+        cmocka_unit_test(a_trap_is_laid_in_its_order),
+        cmocka_unit_test(a_member_that_is_not_replaced_is_told),
+        cmocka_unit_test(clocks_are_set_and_seen_to_be),
+        cmocka_unit_test(a_clock_that_does_not_move_is_no_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -102,25 +103,30 @@ struct world {
     void *client;
 };
 
-static void begin(struct world *world, uint16_t port)
+static void begin_with(struct world *world, uint16_t port, int64_t timeout_ns)
 {
     char text[16];
-    *world = (struct world){
-        .plan = {.options = {.values = json_object()}, .op_timeout_ns = 300 * NS_PER_MS},
-        .node = {.name = "127.0.0.1"}};
+    *world =
+        (struct world){.plan = {.options = {.values = json_object()}, .op_timeout_ns = timeout_ns},
+                       .node = {.name = "127.0.0.1"}};
     snprintf(text, sizeof text, "%u", port);
     json_set_text(world->plan.options.values, "queue.client-port", text);
     option_defaults(&world->plan.options, "queue", queue_options);
     history_init(&world->history);
     world->test = (struct test){
         .plan = &world->plan, .nodes = &world->node, .node_count = 1, .history = &world->history};
-    static const char *const names[] = {"enqueue", "dequeue", "ack", "nack",
-                                        "extend",  "length",  "peek"};
+    static const char *const names[] = {"enqueue", "dequeue", "ack",  "nack",
+                                        "extend",  "length",  "peek", "drain"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         history_f(&world->history, names[i]);
     struct err err = ERR_INIT;
     world->client = calloc(1, queue_client.state_size);
     assert_ok(queue_client.open(world->client, &world->test, 0, &err));
+}
+
+static void begin(struct world *world, uint16_t port)
+{
+    begin_with(world, port, 300 * NS_PER_MS);
 }
 
 static void end(struct world *world)
@@ -318,6 +324,7 @@ static pid_t start_queue(uint16_t *port)
     assert_non_null(mkdtemp(directory));
     pid_t pid = fork();
     if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* also when a test fails */
         execl(program, program, "--dir", directory, "--bind", "127.0.0.1", "--port", text,
               "--log-level", "error", (char *)NULL);
         _exit(127);
@@ -370,6 +377,27 @@ static void keys_and_times(struct world *world)
     assert_int_equal(op.type, OP_OK);
     op = ask(world, "length", in_queue(world));
     assert_true(number(op.value, "ready") == 1 && number(op.value, "delayed") == 1);
+    /* At most once: delivered, it needs no acknowledgement. */
+    struct value zero = value_int(&world->scratch, 0);
+    const char *const names[] = {"message", "queue", "retry"};
+    const struct value once[] = {value_int(&world->scratch, 13),
+                                 value_string(&world->scratch, "q1"), zero};
+    assert_int_equal(ask(world, "enqueue", map_of(world, names, once, 3)).type, OP_OK);
+    const struct value more[] = {value_int(&world->scratch, 14),
+                                 value_string(&world->scratch, "q1"),
+                                 value_int(&world->scratch, 60000)};
+    for (int i = 0; i < 150; i++)
+        assert_int_equal(ask(world, "enqueue", map_of(world, names, more, 3)).type, OP_OK);
+    const char *const queue_names[] = {"queue"};
+    struct value other = map_of(world, queue_names, once + 1, 1);
+    op = ask(world, "drain", other);
+    assert_int_equal(op.type, OP_OK);
+    assert_int_equal(value_count(op.value), 151);
+    op = ask(world, "drain", other);
+    assert_int_equal(op.type, OP_OK);
+    assert_int_equal(value_count(op.value), 0);
+    op = ask(world, "length", other);
+    assert_int_equal(number(op.value, "length"), 0);
     struct value only = ask(world, "dequeue", in_queue(world)).value;
     assert_int_equal(number(only, "message"), 10);
     assert_true(value_is_nil(ask(world, "dequeue", in_queue(world)).value));
@@ -381,7 +409,7 @@ static void a_real_server_is_spoken_to(void **state)
     uint16_t port;
     struct world world;
     pid_t pid = start_queue(&port);
-    begin(&world, port);
+    begin_with(&world, port, 10 * NS_PER_SECOND);
     struct buf why = BUF_INIT;
     int64_t until_ns = clock_monotonic_ns() + 10 * NS_PER_SECOND;
     while (!queue_ready(&world.test, &why) && clock_monotonic_ns() < until_ns) {

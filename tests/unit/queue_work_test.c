@@ -150,6 +150,15 @@ static void on_length(struct world *world, struct simulate_event *event)
     event->value = value_items(&world->values, VALUE_MAP, items, 4);
 }
 
+static void on_drain(struct world *world, struct simulate_event *event)
+{
+    unsigned queue = queue_number(event->value);
+    for (int64_t m = 0; m < world->job_count; m++)
+        if (world->jobs[m].state == READY && world->jobs[m].queue == queue)
+            world->jobs[m].state = DONE;
+    event->value = value_nil();
+}
+
 static void outcome(void *state, struct simulate_event *event)
 {
     struct world *world = state;
@@ -160,6 +169,8 @@ static void outcome(void *state, struct simulate_event *event)
         on_dequeue(world, event);
     else if (strcmp(name, "length") == 0)
         on_length(world, event);
+    else if (strcmp(name, "drain") == 0)
+        on_drain(world, event);
     else
         on_settle(world, event, name);
 }
@@ -344,21 +355,22 @@ static void draining_empties_every_queue_and_asks_every_node(void **state)
     for (int64_t m = 0; m < world->job_count; m++)
         assert_true(world->jobs[m].state == ABSENT || world->jobs[m].state == DONE);
     assert_true(world->result.now_ns >= 4 * NS_PER_SECOND); /* settle */
-    /* The last lengths: of each queue, from the three threads that are the nodes' first. */
+    /* The lengths in the end: of each queue, from the three threads that are the nodes' first. */
     int asked[3][3] = {{0}};
-    size_t from = world->result.count;
-    while (from > 0 &&
-           strcmp(world->history.f_names[world->result.events[from - 1].f], "length") == 0)
-        from--;
-    for (size_t i = from; i < world->result.count; i++) {
+    bool drains = false;
+    for (size_t i = 0; i < world->result.count; i++) {
         const struct simulate_event *event = &world->result.events[i];
-        if (event->type == OP_OK && event->thread < 3)
-            asked[event->thread][queue_number(event->value)]++;
-        assert_true(event->type != OP_OK || number(event->value, "length") == 0);
+        const char *name = world->history.f_names[event->f];
+        drains = drains || strcmp(name, "drain") == 0;
+        if (!drains || event->thread >= 3 || event->type != OP_OK || strcmp(name, "length") != 0)
+            continue;
+        asked[event->thread][queue_number(event->value)]++;
+        assert_int_equal(number(event->value, "length"), 0);
     }
     for (int thread = 0; thread < 3; thread++)
         for (int queue = 0; queue < 3; queue++)
             assert_true(asked[thread][queue] >= 1);
+    assert_int_equal(count_of(world, "drain", OP_OK), 9);
     end(world);
 }
 

@@ -60,7 +60,11 @@ enum err_code system_wipe_data_dir(struct test *test, node_set nodes, const char
         return code;
     struct buf word = BUF_INIT;
     buf_add_shell_word(&word, option_text(&test->plan->options, name));
-    code = test_shell(test, nodes, err, "rm -rf -- %s", word.data);
+    /* A mount point (a disk that a nemesis gave it) can only be emptied. */
+    code =
+        test_shell(test, nodes, err,
+                   "if mountpoint -q %s; then find %s -mindepth 1 -delete; else rm -rf -- %s; fi",
+                   word.data, word.data, word.data);
     buf_free(&word);
     return code;
 }

@@ -129,6 +129,7 @@ const struct system system_etcd = {
     .options = etcd_options,
     .daemons = daemons,
     .log_paths = log_paths,
+    .data_dir_option = "etcd.data-dir",
     .install = install,
     .start = start,
     .ready = etcd_ready,

@@ -168,11 +168,13 @@ const struct system system_queue = {
     .options = queue_options,
     .daemons = daemons,
     .log_paths = log_paths,
+    .data_dir_option = "queue.data-dir",
     .install = install,
     .start = start,
     .ready = queue_ready,
     .wipe = wipe,
     .primaries = queue_primaries,
+    .replace = queue_replace,
     .version = queue_version,
     .client = client,
 };

@@ -48,6 +48,7 @@ int64_t queue_info_number(const char *info, const char *name);
 /* The hooks of `struct system`. */
 bool queue_ready(struct test *test, struct buf *why_not);
 enum err_code queue_primaries(struct test *test, node_set *primaries, struct err *err);
+enum err_code queue_replace(struct test *test, node_set nodes, struct err *err);
 enum err_code queue_version(struct test *test, struct buf *version, struct err *err);
 
 #endif

@@ -7,6 +7,7 @@
  *   ack, nack, extend: such a delivery, with :delay, :dead, :retry as used
  *   length {:queue "q0"} -> {:queue "q0" :length 3 :ready 2 :delayed 1 :leased 0 :dead 0}
  *   peek {:queue "q0"} -> [{:message 7 ...} ...]
+ *   drain {:queue "q0"} -> [{:message 7 ...} ...], all that was ready, acknowledged
  *
  * The length counts all that may yet be delivered; what is dead is beside it.
  *
@@ -23,14 +24,15 @@
 #include "harness/base/text.h"
 #include "workloads/systems/queue.h"
 
-enum { WORDS_MAX = 32, TAKE_MAX = 1000 };
+enum { WORDS_MAX = 128, TAKE_MAX = 1000, DRAIN_AT_ONCE = 100 };
 
 struct queue_client_state {
     struct redis_client *redis;
     struct redis_reply reply;
     struct buf words; /* of the request, one after the other */
     size_t starts[WORDS_MAX], lengths[WORDS_MAX], count;
-    int enqueue_f, dequeue_f, ack_f, nack_f, extend_f, length_f, peek_f; /* -1: not in this run */
+    /* -1: not in this run */
+    int enqueue_f, dequeue_f, ack_f, nack_f, extend_f, length_f, peek_f, drain_f;
     bool fenced, async;
     int64_t timeout_ns, wait_ms, key_ttl_ms;
     size_t body_size;
@@ -49,6 +51,7 @@ static enum err_code client_open(void *state, struct test *test, uint32_t node, 
     client->extend_f = history_find_f(test->history, "extend");
     client->length_f = history_find_f(test->history, "length");
     client->peek_f = history_find_f(test->history, "peek");
+    client->drain_f = history_find_f(test->history, "drain");
     client->fenced = option_bool(options, "queue.fenced");
     client->async = option_bool(options, "queue.async");
     client->wait_ms = option_duration_ns(options, "queue.wait") / NS_PER_MS;
@@ -233,7 +236,9 @@ static void enqueue_words(struct queue_client_state *client, struct value map, c
         add(client, "ID");
         add(client, id);
     }
-    if (client->async)
+    if (is_true(map, "spool"))
+        add(client, "SPOOL");
+    else if (client->async)
         add(client, "ASYNC");
 }
 
@@ -319,11 +324,9 @@ static bool read_jobs(const struct redis_value *reply, struct arena *scratch, bo
     return true;
 }
 
-static void do_dequeue(struct queue_client_state *client, struct op *op, struct arena *scratch)
+static void dequeue_words(struct queue_client_state *client, struct value queue, int64_t count,
+                          int64_t wait_ms)
 {
-    int64_t count = number_of(op->value, "count", 1);
-    int64_t wait_ms = number_of(op->value, "timeout", client->wait_ms);
-    count = count < 1 ? 1 : count > TAKE_MAX ? TAKE_MAX : count;
     begin(client);
     add(client, "GETJOB");
     if (wait_ms > 0) {
@@ -337,7 +340,15 @@ static void do_dequeue(struct queue_client_state *client, struct op *op, struct 
     add(client, "WITHCOUNTERS");
     add(client, "FENCED");
     add(client, "FROM");
-    add(client, queue_of(op->value));
+    add(client, value_as_text(queue));
+}
+
+static void do_dequeue(struct queue_client_state *client, struct op *op, struct arena *scratch)
+{
+    int64_t count = number_of(op->value, "count", 1);
+    count = count < 1 ? 1 : count > TAKE_MAX ? TAKE_MAX : count;
+    dequeue_words(client, value_get(op->value, "queue"), count,
+                  number_of(op->value, "timeout", client->wait_ms));
     const struct redis_value *reply = ask(client, CHANGES, op, scratch);
     if (reply == NULL)
         return;
@@ -389,6 +400,65 @@ static void do_settle(struct queue_client_state *client, struct op *op, struct a
         op_fail(op, scratch, "not-found", NULL); /* nor is it there to be so later */
     else
         op_ok(op);
+}
+
+/* ---- drain ---- */
+
+/* Acknowledges these deliveries in one command; at-most-once jobs need none. False: op is complete.
+ */
+static bool drain_ack(struct queue_client_state *client, struct value jobs, struct op *op,
+                      struct arena *scratch)
+{
+    begin(client);
+    add(client, "ACKJOB");
+    for (size_t i = 0; i < value_count(jobs); i++)
+        if (number_of(value_at(jobs, i), "retry", -1) != 0)
+            add_id(client, value_at(jobs, i));
+    int64_t asked = (int64_t)client->count - 1;
+    if (asked == 0)
+        return true;
+    const struct redis_value *reply = ask(client, CHANGES, op, scratch);
+    if (reply == NULL) {
+        op->type = OP_INFO; /* something was taken, whatever became of this request */
+        return false;
+    }
+    if (redis_kind(reply) == REDIS_INTEGER && redis_integer(reply) == asked)
+        return true;
+    op_info(op, scratch, "not-acknowledged", "what was drained is not all acknowledged");
+    return false;
+}
+
+static void do_drain(struct queue_client_state *client, struct op *op, struct arena *scratch)
+{
+    int64_t deadline_ns = clock_monotonic_ns() + client->timeout_ns,
+            patience_ns = client->timeout_ns;
+    struct value queue = value_get(op->value, "queue"), *all = NULL;
+    size_t count = 0;
+    for (struct value jobs;; client->timeout_ns = deadline_ns - clock_monotonic_ns()) {
+        dequeue_words(client, queue, DRAIN_AT_ONCE, 0);
+        const struct redis_value *reply =
+            client->timeout_ns > 0 ? ask(client, CHANGES, op, scratch) : NULL;
+        if (client->timeout_ns <= 0)
+            op_info(op, scratch, "timeout", "not drained in time");
+        else if (reply != NULL && redis_count(reply) == 0)
+            op_ok(op);
+        else if (reply != NULL && !read_jobs(reply, scratch, true, true, &jobs))
+            bad_reply(CHANGES, op, scratch, "not jobs");
+        else if (reply != NULL && drain_ack(client, jobs, op, scratch)) {
+            struct value *more = arena_alloc(scratch, (count + value_count(jobs)) * sizeof *more);
+            for (size_t i = 0; i < count + value_count(jobs); i++)
+                more[i] = i < count ? all[i] : value_at(jobs, i - count);
+            all = more;
+            count += value_count(jobs);
+            continue;
+        }
+        break;
+    }
+    client->timeout_ns = patience_ns;
+    if (op->type == OP_OK)
+        op->value = value_items(scratch, VALUE_VECTOR, all, count);
+    else if (count > 0)
+        op->type = OP_INFO; /* a refusal later on does not undo what was taken before */
 }
 
 /* ---- length, peek ---- */
@@ -468,10 +538,12 @@ static void client_invoke(void *state, struct test *test, struct op *op, struct 
         do_length(client, op, scratch);
     else if (f == client->peek_f && names_queue(op->value))
         do_peek(client, op, scratch);
+    else if (f == client->drain_f && names_queue(op->value))
+        do_drain(client, op, scratch);
     else
         op_fail(op, scratch, "unsupported",
                 "queue takes maps: enqueue {:message n :queue \"q\"}, dequeue {:queue \"q\"}, "
-                "ack, nack, extend {:id ..}, length and peek {:queue \"q\"}");
+                "ack, nack, extend {:id ..}, length, peek and drain {:queue \"q\"}");
 }
 
 const struct client queue_client = {

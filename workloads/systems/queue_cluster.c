@@ -264,3 +264,67 @@ enum err_code queue_version(struct test *test, struct buf *version, struct err *
     questions_free(questions, test->node_count);
     return code;
 }
+
+/* ---- Members anew ---- */
+
+/* The line of that node in what CLUSTER NODES says; "" when there is none. */
+static void member_line(const char *nodes, uint32_t node, struct buf *line)
+{
+    char head[32];
+    snprintf(head, sizeof head, "%u ", node + 1);
+    for (const char *at = nodes; *at != '\0';) {
+        size_t length = strcspn(at, "\n");
+        if (text_starts(at, head))
+            buf_add(line, at, length);
+        at += length + (at[length] == '\n');
+    }
+}
+
+static enum err_code replace_one(struct test *test, uint32_t node, uint32_t leader,
+                                 const char *nodes, struct err *err)
+{
+    struct buf line = BUF_INIT;
+    const char *name = test->nodes[node].name;
+    member_line(nodes, node, &line);
+    const char *text = buf_text(&line);
+    enum err_code code = ERR_NONE;
+    if (strstr(text, "another-disk") != NULL) {
+        char number[16];
+        snprintf(number, sizeof number, "%u", node + 1);
+        const char *const words[] = {"CLUSTER", "REPLACE", number, NULL};
+        struct question question = {
+            .test = test, .node = leader, .words = words, .timeout_ns = 3 * NS_PER_SECOND};
+        ask(&question);
+        code = err_set(err, ERR_TIMEOUT, "%s is being replaced%s%s", name,
+                       question.trouble.length > 0 ? ": " : "", buf_text(&question.trouble));
+        buf_free(&question.answer);
+        buf_free(&question.trouble);
+    } else if (strstr(text, " voter ") == NULL || strstr(text, " connected") == NULL) {
+        code = err_set(err, ERR_TIMEOUT, "%s is no connected voter yet: %s", name, text);
+    }
+    buf_free(&line);
+    return code;
+}
+
+enum err_code queue_replace(struct test *test, node_set nodes, struct err *err)
+{
+    static const char *const words[] = {"CLUSTER", "NODES", NULL};
+    node_set leaders = 0;
+    enum err_code code = queue_primaries(test, &leaders, err);
+    if (code != ERR_NONE)
+        return code;
+    if (leaders == 0)
+        return err_set(err, ERR_TIMEOUT, "no node of the queue leads");
+    uint32_t leader = (uint32_t)__builtin_ctzll(leaders);
+    struct question question = {
+        .test = test, .node = leader, .words = words, .timeout_ns = NS_PER_SECOND};
+    ask(&question);
+    if (question.trouble.length > 0)
+        code = err_set(err, ERR_TIMEOUT, "%s: %s", test->nodes[leader].name, question.trouble.data);
+    for (uint32_t i = 0; i < test->node_count && code == ERR_NONE; i++)
+        if (node_in(nodes, i))
+            code = replace_one(test, i, leader, buf_text(&question.answer), err);
+    buf_free(&question.answer);
+    buf_free(&question.trouble);
+    return code;
+}

@@ -1,0 +1,124 @@
+/* What plug-ins may do to the nodes' disks, and the calls that this is made of: see test.h. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/base/clock.h"
+#include "harness/control.h"
+
+/* ---- Many calls at once ---- */
+
+struct agent_call *control_calls_add(struct control_calls *calls, uint32_t node, const char *verb)
+{
+    if (calls->count == calls->capacity) {
+        calls->capacity = calls->capacity == 0 ? 16 : calls->capacity * 2;
+        calls->items = realloc(calls->items, calls->capacity * sizeof *calls->items);
+        if (calls->items == NULL) {
+            fprintf(stderr, "ordeal: out of memory for calls to agents\n");
+            abort();
+        }
+    }
+    struct agent_call *call = &calls->items[calls->count++];
+    agent_call_begin(call, node, verb);
+    return call;
+}
+
+void control_calls_free(struct control_calls *calls)
+{
+    for (size_t i = 0; i < calls->count; i++)
+        agent_call_free(&calls->items[i]);
+    free(calls->items);
+    *calls = (struct control_calls){.items = NULL};
+}
+
+enum err_code control_calls_make(struct test *test, struct control_calls *calls, struct err *err)
+{
+    if (calls->count == 0)
+        return ERR_NONE;
+    return agents_call_many(test->control->agents, calls->items, calls->count, err);
+}
+
+/* ---- Disks ---- */
+
+#define DISK_TIMEOUT_NS (30 * NS_PER_SECOND)
+
+static void add_disk_calls(struct test *test, struct control_calls *calls, node_set nodes,
+                           const char *verb, const char *path)
+{
+    for (uint32_t i = 0; i < test->node_count; i++) {
+        if (!node_in(nodes, i))
+            continue;
+        struct agent_call *call = control_calls_add(calls, i, verb);
+        line_key(&call->request, "path", path);
+        call->timeout_ns = DISK_TIMEOUT_NS;
+    }
+}
+
+static enum err_code do_to_disks(struct test *test, node_set nodes, const char *verb,
+                                 const char *path, struct err *err)
+{
+    struct control_calls calls = {.items = NULL};
+    add_disk_calls(test, &calls, nodes, verb, path);
+    enum err_code code = control_calls_make(test, &calls, err);
+    control_calls_free(&calls);
+    return code;
+}
+
+enum err_code disk_give(struct test *test, node_set nodes, const char *path, struct err *err)
+{
+    return do_to_disks(test, nodes, "disk-give", path, err);
+}
+
+enum err_code disk_stall(struct test *test, node_set nodes, const char *path, struct err *err)
+{
+    enum err_code code = do_to_disks(test, nodes, "disk-stall", path, err);
+    if (code != ERR_NONE)
+        (void)!disk_go_on(test, nodes, path, NULL);
+    return code;
+}
+
+enum err_code disk_go_on(struct test *test, node_set nodes, const char *path, struct err *err)
+{
+    char id[256];
+    snprintf(id, sizeof id, "stall:%s", path);
+    return control_undo(test, nodes, id, err);
+}
+
+enum err_code disk_cut(struct test *test, node_set nodes, const char *path,
+                       const char *const *daemons, int64_t *elapsed_ns, struct err *err)
+{
+    struct control_calls calls = {.items = NULL};
+    for (uint32_t i = 0; i < test->node_count; i++)
+        for (const char *const *name = daemons; *name != NULL && node_in(nodes, i); name++) {
+            struct agent_call *call = control_calls_add(&calls, i, "daemon-signal");
+            line_key(&call->request, "name", *name);
+            line_key(&call->request, "signal", "KILL");
+            call->timeout_ns = DISK_TIMEOUT_NS;
+        }
+    add_disk_calls(test, &calls, nodes, "disk-cut", path);
+    int64_t began_ns = clock_monotonic_ns();
+    enum err_code code = control_calls_make(test, &calls, err);
+    *elapsed_ns = clock_monotonic_ns() - began_ns;
+    control_calls_free(&calls);
+    return code;
+}
+
+enum err_code disk_back(struct test *test, node_set nodes, const char *path, struct buf *evidence,
+                        struct err *err)
+{
+    struct control_calls calls = {.items = NULL};
+    add_disk_calls(test, &calls, nodes, "disk-back", path);
+    enum err_code code = control_calls_make(test, &calls, err);
+    for (size_t i = 0; i < calls.count && code == ERR_NONE; i++) {
+        const struct agent_call *call = &calls.items[i];
+        const char *unsynced = line_get(&call->reply.line, "unsynced");
+        char took[32];
+        clock_format_human(line_get_int(&call->reply.line, "elapsed_ns", 0), took, sizeof took);
+        buf_printf(evidence, "%s%s: mounted again in %s", evidence->length > 0 ? "; " : "",
+                   test->nodes[call->node].name, took);
+        if (unsynced != NULL && strcmp(unsynced, "none") != 0)
+            buf_printf(evidence, ", what was not synced is %s", unsynced);
+    }
+    control_calls_free(&calls);
+    return code;
+}

@@ -1,0 +1,160 @@
+/* Takes away the power: daemons are killed and what their disks were not made to write is lost.
+ *
+ * Before the run every node's data directory gets a disk of its own (test.h). When the power goes,
+ * the daemons of a node are killed and its disk drops all that was not synced, in one breath; when
+ * it comes back, the disk is mounted again, recovered by its journal, and the system started. Now
+ * and then the disks hang for a moment before: a system that promises only what is on disks
+ * promises nothing then, and one that promises earlier loses all that it promised meanwhile. */
+#include "harness/base/clock.h"
+#include "nemeses/daemons.h"
+#include "nemeses/nemeses.h"
+#include "nemeses/targets.h"
+
+static const int64_t settle_ns = NS_PER_SECOND; /* one that exits sooner has not really started */
+
+struct state {
+    struct daemons killed;
+};
+
+static const char *data_dir(const struct test *test)
+{
+    return option_text(&test->plan->options, test->plan->system->data_dir_option);
+}
+
+static enum err_code check(struct test *test, struct err *err)
+{
+    const struct system *system = test->plan->system;
+    enum err_code code = daemons_check(test, err);
+    if (code == ERR_NONE && system->data_dir_option == NULL)
+        code = err_set(err, ERR_CONFIG,
+                       "it needs a system that says where its data is; %s does not", system->name);
+    if (code == ERR_NONE)
+        code = targets_check(test, "power.targets", err);
+    if (code == ERR_NONE && disk_give(test, test_all_nodes(test), data_dir(test), err) != ERR_NONE)
+        code = err_wrap(err, "giving each node a disk that can lose power");
+    return code;
+}
+
+static struct value choose(struct test *test, struct prng *prng, struct arena *arena)
+{
+    int64_t stall_ms = option_duration_ns(&test->plan->options, "power.stall") / NS_PER_MS;
+    bool stalls = prng_below(prng, 2) == 0;
+    struct value chosen = targets_choose(test, "power.targets", prng, arena);
+    struct value items[8];
+    size_t count = value_count(chosen);
+    for (size_t i = 0; i < count; i++)
+        items[i] = value_at(chosen, i);
+    items[count++] = value_keyword(arena, "stall");
+    items[count++] = value_int(arena, stalls ? stall_ms : 0);
+    return value_items(arena, VALUE_MAP, items, count);
+}
+
+static enum err_code cut(struct test *test, struct fault *fault, node_set hit, int64_t stall_ms,
+                         struct err *err)
+{
+    int64_t elapsed_ns = 0;
+    enum err_code code = ERR_NONE;
+    if (stall_ms > 0) {
+        code = disk_stall(test, hit, data_dir(test), err);
+        for (int64_t slept = 0; code == ERR_NONE && slept < stall_ms && !test_cancelled(test);
+             slept += 10)
+            clock_sleep_ns(10 * NS_PER_MS);
+    }
+    if (code == ERR_NONE)
+        code = disk_cut(test, hit, data_dir(test), test->plan->system->daemons, &elapsed_ns, err);
+    if (code != ERR_NONE)
+        return code;
+    char took[32];
+    clock_format_human(elapsed_ns, took, sizeof took);
+    test_print_nodes(test, hit, &fault->begun_evidence);
+    buf_printf(&fault->begun_evidence, ": daemons gone and disks without power in %s", took);
+    if (stall_ms > 0)
+        buf_printf(&fault->begun_evidence, ", after they hung for %lld ms", (long long)stall_ms);
+    return ERR_NONE;
+}
+
+/* With a few tries: what stays without power would spoil the rest of the run. */
+static enum err_code restore(struct test *test, const struct daemons *killed, struct buf *evidence,
+                             struct err *err)
+{
+    enum { TRIES = 3 };
+    enum err_code code = ERR_NONE;
+    for (int i = 0; i < TRIES; i++) {
+        buf_clear(evidence);
+        code = disk_back(test, daemons_nodes(test, killed), data_dir(test), evidence, err);
+        if (code == ERR_NONE || code == ERR_CANCELLED)
+            break;
+        clock_sleep_ns(100 * NS_PER_MS);
+    }
+    return code == ERR_NONE ? daemons_bring_back(test, killed, err) : code;
+}
+
+static enum err_code begin(struct test *test, struct fault *fault, struct err *err)
+{
+    struct state *state = fault->state;
+    node_set asked = 0;
+    enum err_code code = targets_resolve(test, fault->asked, &asked, err);
+    if (code == ERR_NONE)
+        code = daemons_targets(test, asked, DAEMON_ALIVE, &state->killed, err);
+    if (code != ERR_NONE)
+        return err_wrap(err, "power");
+    node_set hit = daemons_nodes(test, &state->killed);
+    if (hit == 0) {
+        err_set(err, ERR_REMOTE, "no daemon of %s runs there", test->plan->system->name);
+        return daemons_wrap(test, "power of", asked, err);
+    }
+    struct err cause = ERR_INIT, back = ERR_INIT;
+    code = cut(test, fault, hit, value_as_int(value_get(fault->asked, "stall")), &cause);
+    if (code != ERR_NONE) {
+        buf_clear(&fault->begun_evidence);
+        (void)!disk_go_on(test, hit, data_dir(test), NULL);
+        struct daemons alive;
+        if (daemons_in(test, hit, &state->killed, DAEMON_ALIVE, &alive, &back) != ERR_NONE ||
+            daemons_signal(test, &alive, "KILL", NULL, &back) != ERR_NONE ||
+            restore(test, &state->killed, &fault->begun_evidence, &back) != ERR_NONE)
+            return err_set(err, code, "%s; and undoing that failed too: %s", cause.message,
+                           back.message);
+        buf_clear(&fault->begun_evidence);
+        return err_set(err, code, "%s", cause.message);
+    }
+    fault->nodes = hit;
+    fault->done =
+        daemons_outcome(test, asked, hit, "without-power", "was-not-running", fault->arena);
+    fault->begun_verified = VERIFIED_YES;
+    return ERR_NONE;
+}
+
+static enum err_code end(struct test *test, struct fault *fault, struct err *err)
+{
+    struct state *state = fault->state;
+    enum err_code code = restore(test, &state->killed, &fault->ended_evidence, err);
+    if (code != ERR_NONE)
+        return code;
+    code = daemons_stay(test, &state->killed, DAEMON_ALIVE, settle_ns, err);
+    if (code != ERR_NONE)
+        return err_wrap(err, "started again, but it did not stay");
+    fault->ended_verified = VERIFIED_YES;
+    buf_add_text(&fault->ended_evidence, "; running again on ");
+    test_print_nodes(test, fault->nodes, &fault->ended_evidence);
+    return ERR_NONE;
+}
+
+static const struct option options[] = {
+    {"targets", OPTION_TEXT, "random", NULL, TARGETS_HELP},
+    {"stall", OPTION_DURATION, "400ms", NULL,
+     "how long disks hang before, every other time; 0s: never"},
+    {.name = NULL},
+};
+
+const struct nemesis nemesis_power = {
+    .name = "power",
+    .summary = "power loss: daemons are killed, and their disks lose what was not synced",
+    .options = options,
+    .begin_f = "power-off",
+    .end_f = "power-on",
+    .fault_state_size = sizeof(struct state),
+    .check = check,
+    .choose = choose,
+    .begin = begin,
+    .end = end,
+};
