@@ -2,6 +2,7 @@
 #include "queue/node.h"
 
 #include "queue/defect.h"
+#include "queue/slab.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -106,6 +107,8 @@ void node_tick(struct node *node)
     struct raft_event event = {.type = RAFT_EVENT_TICK,
                                .tick = {.now_ms = node_clock_ms(), .random = node_random()}};
     node_step(node, &event);
+    if (!node->child_running)
+        slab_rejoin();
 }
 
 /* Batches. */

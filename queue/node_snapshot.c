@@ -1,5 +1,6 @@
 /* A node's snapshots: written by a forked child, sent in chunks, received, installed. */
 #include "queue/node.h"
+#include "queue/slab.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -64,6 +65,7 @@ static void finish(struct node *node)
 {
     struct queue_error error;
     node->child_running = false;
+    slab_rejoin_begin();
     if (snapshot_finish_child(&node->disk, &node->child, &error) != DISK_OK) {
         node->snapshot_failures++;
         journal_write(JOURNAL_ERROR, "snapshot", "%s", error.message);

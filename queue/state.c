@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "queue/slab.h"
 #include "queue/state_base.h"
 
 static const uint64_t config_defaults[CONFIG_COUNT] = {
@@ -61,6 +62,18 @@ struct state *state_create(void)
     return state;
 }
 
+static void free_job(void *context, void *item)
+{
+    (void)context;
+    job_free(item);
+}
+
+static void free_done(void *context, void *item)
+{
+    (void)context;
+    slab_give(item, sizeof(struct done));
+}
+
 static void free_item(void *context, void *item)
 {
     (void)context;
@@ -71,10 +84,10 @@ void state_free(struct state *state)
 {
     if (!state)
         return;
-    table_scan(&state->jobs, 0, UINT64_MAX, free_item, NULL);
+    table_scan(&state->jobs, 0, UINT64_MAX, free_job, NULL);
     table_scan(&state->keys, 0, UINT64_MAX, free_item, NULL);
     table_scan(&state->names, 0, UINT64_MAX, free_item, NULL);
-    table_scan(&state->done, 0, UINT64_MAX, free_item, NULL);
+    table_scan(&state->done, 0, UINT64_MAX, free_done, NULL);
     for (struct expired *record = state->expired_first, *next; record; record = next) {
         next = record->next;
         free(record);

@@ -209,7 +209,7 @@ static void apply_take(struct state *state, const struct command *command,
     tell(state, listener, result);
     for (struct job *next; spent; spent = next) {
         next = spent->next;
-        free(spent);
+        job_free(spent);
     }
 }
 
@@ -231,7 +231,7 @@ static void apply_ack(struct state *state, const struct command *command, struct
     }
     job_finish(state, job, END_ACKED);
     result->end = END_ACKED;
-    free(job);
+    job_free(job);
 }
 
 /* NACK and EXTEND are for the one who holds the job now. */
@@ -379,7 +379,7 @@ static void apply_job(struct state *state, const struct command *command,
         assert(command->type == COMMAND_DELETE);
         job_finish(state, job, END_DELETED);
         result->end = END_DELETED;
-        free(job);
+        job_free(job);
         break;
     }
     result->job = result->end ? JOB_NONE : (enum job_state)job->state;

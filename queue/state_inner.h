@@ -12,8 +12,8 @@
 #define JOB_BYTES_COUNTED 128 /* what a job costs beside its body, for CONFIG_BYTES_MAX */
 #define PRIORITIES (COMMAND_PRIORITY_MAX + 1)
 
-/* One allocation per job: this head, the body, and a pointer to its key if it has one. With a body
- * of 100 bytes that makes 184 bytes, which malloc serves from 192: one field more would cost 16. */
+/* One piece of a slab per job: this head, the body, and a pointer to its key if it has one. With a
+ * body of 100 bytes that makes 184 bytes. */
 struct job {
     struct timer timer;          /* its lease, delay or TTL; the sequence is in order of ADD */
     struct job *next, *previous; /* in its ready or dead list */
@@ -164,6 +164,7 @@ uint64_t job_hash(const struct job_id *id);
 struct job *job_find(const struct state *state, const struct job_id *id);
 /* A job in no list and no table yet, with room for a key's pointer if asked. */
 struct job *job_allocate(uint32_t body_length, bool keyed_room);
+void job_free(struct job *job);
 /* Puts a new job (state JOB_NONE) into the table of ids and the count of bytes. */
 void job_register(struct state *state, struct job *job);
 /* Each leaves the job's present state first. */

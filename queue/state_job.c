@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "queue/slab.h"
 #include "queue/state_base.h"
 
 uint64_t job_hash(const struct job_id *id)
@@ -17,11 +18,21 @@ struct job *job_find(const struct state *state, const struct job_id *id)
     return table_find(&state->jobs, job_hash(id), id->bytes);
 }
 
-struct job *job_allocate(uint32_t body_length, bool keyed_room)
+static size_t job_bytes(uint32_t body_length, bool keyed_room)
 {
     size_t room = keyed_room ? sizeof(struct key *) : 0;
     size_t size = offsetof(struct job, data) + body_length + room;
-    struct job *job = memory_take(size < sizeof *job ? sizeof *job : size);
+    return size < sizeof(struct job) ? sizeof(struct job) : size;
+}
+
+void job_free(struct job *job)
+{
+    slab_give(job, job_bytes(job->body_length, job->keyed_room));
+}
+
+struct job *job_allocate(uint32_t body_length, bool keyed_room)
+{
+    struct job *job = slab_take(job_bytes(body_length, keyed_room));
     memset(job, 0, sizeof *job);
     job->body_length = body_length;
     job->keyed_room = keyed_room;
@@ -163,7 +174,7 @@ void job_expire(struct state *state, struct job *job)
     expired_remember(state, &record, queue->name);
     expired_trim(state);
     job_finish(state, job, END_EXPIRED);
-    free(job);
+    job_free(job);
 }
 
 /* One deadline has come. T may have passed a later one of the same job as well: its TTL then
@@ -224,7 +235,7 @@ void done_remember(struct state *state, const struct job_id *id, enum job_end en
 {
     if (!state->config[CONFIG_DONE_MAX])
         return;
-    struct done *done = memory_take(sizeof *done);
+    struct done *done = slab_take(sizeof *done);
     *done = (struct done){.id = *id, .end = end, .time_ms = time_ms};
     *(state->done_last ? &state->done_last->next : &state->done_first) = done;
     state->done_last = done;
@@ -239,7 +250,7 @@ void done_trim(struct state *state)
         if (!done->next)
             state->done_last = NULL;
         table_remove(&state->done, job_hash(&done->id), done);
-        free(done);
+        slab_give(done, sizeof *done);
     }
 }
 

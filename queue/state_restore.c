@@ -307,7 +307,7 @@ static bool get_job(struct reader *reader)
     bool keyed = record.flags & 2;
     struct job *job = job_allocate(record.body_length, keyed);
     if (!get_raw(reader, job->data, record.body_length)) {
-        free(job);
+        job_free(job);
         return false;
     }
     job->id = record.id;

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "queue/slab.h"
 #include "tests/queue/lib/state_trial.h"
 
 #define BATCH 100
@@ -159,7 +160,7 @@ static void mixed(struct bench *bench)
 static uint64_t used_bytes(void)
 {
     struct mallinfo2 info = mallinfo2();
-    return info.uordblks + info.hblkhd;
+    return info.uordblks + info.hblkhd + slab_bytes();
 }
 
 static bool count_bytes(void *context, const void *data, size_t length)
@@ -176,7 +177,7 @@ static void measure(struct bench *bench, uint64_t ttl_ms, const char *what, bool
     bench->index = bench->time_ms = 0;
     add_jobs(bench, ttl_ms);
     uint64_t used = used_bytes() - used_before, resident = resident_bytes() - resident_before;
-    printf("# %s: %" PRIu64 " jobs of %d bytes: %.1f bytes each by malloc, %.1f resident\n", what,
+    printf("# %s: %" PRIu64 " jobs of %d bytes: %.1f bytes each taken, %.1f resident\n", what,
            bench->jobs, BODY_BYTES, (double)used / (double)bench->jobs,
            (double)resident / (double)bench->jobs);
     if (bounded) {
