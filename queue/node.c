@@ -281,6 +281,48 @@ static void apply(struct node *node, const struct entry *entry)
         start_leading(node);
 }
 
+static bool in_memory(const struct entry *entry)
+{
+    return entry->data != NULL || entry->length == 0;
+}
+
+static void apply_all(struct node *node, const struct entry *entries, uint64_t count)
+{
+    for (uint64_t i = 0; i < count;) {
+        if (in_memory(&entries[i])) {
+            apply(node, &entries[i++]);
+            continue;
+        }
+        struct log_batch batch;
+        node_read_entries(node, entries[i].index, NODE_READ_BYTES, &batch);
+        for (size_t k = 0; k < batch.count && i < count; k++)
+            apply(node, &batch.entries[k]), i++;
+        log_batch_free(&batch);
+    }
+}
+
+/* To a follower that is far behind: what it lacks is read from the disk. */
+static void send_message(struct node *node, const struct raft_message *asked)
+{
+    struct raft_message message = *asked;
+    struct log_batch batch = {.entries = NULL};
+    uint64_t bytes = 0;
+    bool missing = false;
+    for (uint32_t i = 0; i < message.entry_count; i++) {
+        bytes += message.entries[i].length;
+        missing |= !in_memory(&message.entries[i]);
+    }
+    if (missing) {
+        node_read_entries(node, message.index + 1, bytes, &batch);
+        message.entries = batch.entries;
+        if (batch.count < message.entry_count) /* the rest is asked for when these have come */
+            message.entry_count = (uint32_t)batch.count;
+        node->counters.entries_read += message.entry_count;
+    }
+    node->listener->send(node->listener->context, &message);
+    log_batch_free(&batch);
+}
+
 static uint64_t applied_index(const struct node *node)
 {
     struct state_info info;
@@ -403,7 +445,7 @@ void node_carry_out(struct node *node, const struct raft_effect *effect)
         node_install(node, effect);
         break;
     case RAFT_EFFECT_SEND:
-        listener->send(listener->context, &effect->message);
+        send_message(node, &effect->message);
         break;
     case RAFT_EFFECT_SEND_SNAPSHOT:
         node_send_snapshot(node, &effect->message);
@@ -412,8 +454,7 @@ void node_carry_out(struct node *node, const struct raft_effect *effect)
         node_store_chunk(node, effect);
         break;
     case RAFT_EFFECT_APPLY:
-        for (uint64_t i = 0; i < effect->entries.count; i++)
-            apply(node, &effect->entries.list[i]);
+        apply_all(node, effect->entries.list, effect->entries.count);
         try_reads(node);
         break;
     case RAFT_EFFECT_ROLE:

@@ -19,6 +19,8 @@
 #include "queue/state.h"
 #include "queue/storage.h"
 
+enum { NODE_READ_BYTES = 4 << 20, NODE_MEMORY_BYTES = 4 << 20 };
+
 struct node_listener {
     void *context;
     /* Committed and applied, in the term in which it was proposed, by this node. */
@@ -57,6 +59,8 @@ struct node_pending { /* on its way to the disk */
 
 struct node_counters {
     uint64_t batches, commands, ticks, elections, snapshots, snapshots_received;
+    uint64_t fork_us;      /* how long the last snapshot's fork held everybody up */
+    uint64_t entries_read; /* from the log, for followers that were far behind */
     uint64_t memory_index; /* state index at which `bytes` was looked up */
 };
 
@@ -143,6 +147,9 @@ void node_step(struct node *node, const struct raft_event *event);
 void node_carry_out(struct node *node, const struct raft_effect *effect);
 void node_report_persisted(struct node *node);
 bool node_load(struct node *node, struct queue_error *error);
+/* As log_read does, of entries that must be there: the process ends when they are not. */
+void node_read_entries(struct node *node, uint64_t from, uint64_t bytes_max,
+                       struct log_batch *batch);
 void node_log_effect(struct node *node, const struct raft_effect *effect);
 void node_send_snapshot(struct node *node, const struct raft_message *message);
 void node_store_chunk(struct node *node, const struct raft_effect *effect);

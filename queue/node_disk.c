@@ -8,8 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { READ_BYTES = 16 << 20 };
-
 void node_die(const char *what, const struct queue_error *error)
 {
     journal_write(JOURNAL_ERROR, what, "%s; the server ends, since nothing more may be promised",
@@ -52,20 +50,47 @@ static bool open_storage(struct node *node, struct queue_error *error)
            storage_open(&node->storage, &node->disk, &options, error) == DISK_OK;
 }
 
-/* All entries of the log, in batches that own their bytes. */
+void node_read_entries(struct node *node, uint64_t from, uint64_t bytes_max,
+                       struct log_batch *batch)
+{
+    struct queue_error error;
+    if (log_read(node->storage.log, from, bytes_max, batch, &error) != DISK_OK)
+        node_die("log", &error);
+}
+
+/* All entries of the log without their data, but for memberships. */
 struct loaded {
-    struct log_batch *batches;
-    size_t count;
+    struct log_batch *configs; /* batches that memberships' data lie in */
+    size_t config_count;
     struct entry *entries;
     uint64_t entry_count;
 };
 
 static void loaded_free(struct loaded *loaded)
 {
-    for (size_t i = 0; i < loaded->count; i++)
-        log_batch_free(&loaded->batches[i]);
-    free(loaded->batches);
+    for (size_t i = 0; i < loaded->config_count; i++)
+        log_batch_free(&loaded->configs[i]);
+    free(loaded->configs);
     free(loaded->entries);
+}
+
+/* True when it keeps the batch. */
+static bool load_batch(struct loaded *loaded, const struct log_batch *batch)
+{
+    bool keep = false;
+    for (size_t i = 0; i < batch->count; i++) {
+        struct entry *entry = &loaded->entries[loaded->entry_count++];
+        *entry = batch->entries[i];
+        keep |= entry->type == ENTRY_CONFIG;
+        if (entry->type != ENTRY_CONFIG)
+            entry->data = NULL;
+    }
+    if (keep) {
+        loaded->configs =
+            disk_allocate(loaded->configs, (loaded->config_count + 1) * sizeof *loaded->configs);
+        loaded->configs[loaded->config_count++] = *batch;
+    }
+    return keep;
 }
 
 static bool load_entries(struct node *node, struct loaded *loaded, struct queue_error *error)
@@ -76,16 +101,12 @@ static bool load_entries(struct node *node, struct loaded *loaded, struct queue_
     if (last >= first)
         loaded->entries = disk_allocate(NULL, (last - first + 1) * sizeof *loaded->entries);
     for (uint64_t next = first; next <= last;) {
-        loaded->batches =
-            disk_allocate(loaded->batches, (loaded->count + 1) * sizeof *loaded->batches);
-        struct log_batch *batch = &loaded->batches[loaded->count];
-        if (log_read(node->storage.log, next, READ_BYTES, batch, error) != DISK_OK)
+        struct log_batch batch;
+        if (log_read(node->storage.log, next, NODE_READ_BYTES, &batch, error) != DISK_OK)
             return false;
-        loaded->count++;
-        memcpy(loaded->entries + loaded->entry_count, batch->entries,
-               batch->count * sizeof *batch->entries);
-        loaded->entry_count += batch->count;
-        next += batch->count;
+        next += batch.count;
+        if (!load_batch(loaded, &batch))
+            log_batch_free(&batch);
     }
     return true;
 }
@@ -101,6 +122,7 @@ static bool open_raft(struct node *node, struct raft_stored *stored, struct queu
     options.entry_bytes_max = 32 << 20;
     options.uncommitted_entries_max = 1 << 16;
     options.uncommitted_bytes_max = 256 << 20;
+    options.memory_bytes_max = NODE_MEMORY_BYTES;
     stored->meta.disk = node->disk_id;
     stored->meta.term = node->storage.meta.state.term;
     stored->meta.vote = node->storage.meta.state.vote;

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "queue/snapshot_internal.h"
 
@@ -39,6 +40,13 @@ bool node_restore(struct node *node, struct snapshot *snapshot, struct queue_err
     return true;
 }
 
+static uint64_t clock_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 static void begin(struct node *node, const struct state_info *info)
 {
     struct raft_config config;
@@ -50,8 +58,11 @@ static void begin(struct node *node, const struct state_info *info)
                                      .term = raft_term_at(node->raft, info->index),
                                      .config = bytes,
                                      .config_bytes = (uint32_t)raft_config_encode(&config, bytes)};
-    if (snapshot_begin_child(&node->disk, &node->child, &header, fill, node->state, &error) ==
-        DISK_OK) {
+    uint64_t begun_us = clock_us();
+    enum disk_result result =
+        snapshot_begin_child(&node->disk, &node->child, &header, fill, node->state, &error);
+    node->counters.fork_us = clock_us() - begun_us;
+    if (result == DISK_OK) {
         node->child_running = true;
     } else {
         node->snapshot_failures++;
@@ -66,7 +77,7 @@ static void finish(struct node *node)
     struct queue_error error;
     node->child_running = false;
     slab_rejoin_begin();
-    if (snapshot_finish_child(&node->disk, &node->child, &error) != DISK_OK) {
+    if (snapshot_finish_child(&node->child, &error) != DISK_OK) {
         node->snapshot_failures++;
         journal_write(JOURNAL_ERROR, "snapshot", "%s", error.message);
         return;
@@ -146,7 +157,7 @@ static void stop_child(struct node *node)
         return;
     kill(node->child.pid, SIGKILL);
     node->child_running = false;
-    snapshot_finish_child(&node->disk, &node->child, &ignored);
+    snapshot_finish_child(&node->child, &ignored);
     disk_unlink(&node->disk, node->child.aside, &ignored);
 }
 

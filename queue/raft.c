@@ -272,6 +272,7 @@ void raft_step(struct raft *raft, const struct raft_event *event, struct raft_ef
 {
     effects->count = 0;
     raft->effects = effects;
+    raft_window_evict(raft);
     switch (event->type) {
     case RAFT_EVENT_TICK:
         tick(raft, event->tick.now_ms, event->tick.random);
@@ -452,6 +453,7 @@ void raft_status(const struct raft *raft, struct raft_status *status)
         .persisted = raft->persisted,
         .snapshot_index = raft->snapshot_index,
         .window_bytes = raft->window.bytes,
+        .memory_bytes = raft->window.memory_bytes,
         .config = &raft->config,
         .config_index = raft->config_index,
     };

@@ -348,6 +348,9 @@ struct raft_options {
     uint64_t uncommitted_bytes_max;
     uint64_t trailing_entries; /* kept behind a snapshot, for followers that are a little late */
     uint64_t catch_up_entries; /* a learner that lacks no more than these has caught up */
+    /* So many bytes of entries are kept in memory, of those that are durable and applied: of older
+     * ones only what they are, but not their data. 0: of all. */
+    uint64_t memory_bytes_max;
 };
 /* Values for a local network; the caller sets node, now_ms and random. */
 struct raft_options raft_options_default(void);
@@ -357,11 +360,15 @@ struct raft_stored {
     struct raft_meta meta;
     uint64_t snapshot_index, snapshot_term; /* 0: none */
     struct raft_config snapshot_config;
-    const struct entry *entries; /* in order, without gaps; copied */
+    const struct entry *entries; /* in order, without gaps; copied, see below */
     uint64_t entry_count;
 };
 
-/* Starts from what is stored; the machine is at the snapshot's state. NULL and *problem, a static
+/* In what is stored, and in SEND and APPLY effects, an entry whose data is NULL although its length
+ * is not 0 is one whose data is on the disk and not in memory: whoever needs it reads it there. That
+ * of an ENTRY_CONFIG is always in memory.
+ *
+ * Starts from what is stored; the machine is at the snapshot's state. NULL and *problem, a static
  * text, when that cannot be the rest of any log: format the disk and join again. May have effects,
  * as a step has. */
 struct raft *raft_open(const struct raft_options *options, const struct raft_stored *stored,
@@ -379,7 +386,8 @@ struct raft_status {
     uint64_t first;        /* entries are kept from here */
     uint64_t last, commit, persisted;
     uint64_t snapshot_index;
-    uint64_t window_bytes; /* of the entries kept in memory: time for a snapshot when it is large */
+    uint64_t window_bytes; /* of the entries kept: time for a snapshot when it is large */
+    uint64_t memory_bytes; /* of them, the data that is in memory */
     const struct raft_config *config;
     uint64_t config_index;
 };

@@ -34,13 +34,14 @@ struct peer {
     uint64_t inflight[RAFT_INFLIGHT_MAX]; /* last index of each message on its way, oldest first */
 };
 
-/* Entries in memory: those behind base, which is compacted or in the snapshot. Each owns its data.
- */
+/* Entries behind base, which is compacted or in the snapshot. Each owns its data, as far as it is in
+ * memory; that of those up to `evicted` is not. */
 struct window {
     struct entry *list;
     size_t start, count, capacity;
     uint64_t base, base_term;
-    uint64_t bytes;
+    uint64_t bytes, memory_bytes;
+    uint64_t evicted;
 };
 
 /* An APPEND or INSTALL that is not yet known to be durable. */
@@ -144,6 +145,7 @@ struct entry *raft_window_at(const struct raft *raft, uint64_t index);
 uint64_t raft_window_term(const struct raft *raft, uint64_t index);  /* 0: not kept */
 void raft_window_push(struct raft *raft, const struct entry *entry); /* copies */
 void raft_window_cut(struct raft *raft, uint64_t last);
+void raft_window_evict(struct raft *raft);
 void raft_window_drop(struct raft *raft, uint64_t index); /* entries up to index */
 void raft_window_reset(struct raft *raft, uint64_t base, uint64_t base_term);
 void raft_window_free(struct raft *raft);

@@ -31,14 +31,14 @@ uint64_t raft_window_term(const struct raft *raft, uint64_t index)
     return index == raft->snapshot_index ? raft->snapshot_term : 0;
 }
 
-/* A place for one more at the end. The list moves to the front before it grows, so that dropping
- * from the front and pushing at the end costs a constant time for each entry. */
+/* A place for one more at the end. The list moves to the front before it grows, once a quarter of
+ * it was dropped there, so that dropping and pushing costs a constant time for each entry. */
 static struct entry *window_room(struct window *window)
 {
     if (window->start + window->count == window->capacity) {
-        if (window->start > window->count) {
-            memcpy(window->list, window->list + window->start,
-                   window->count * sizeof *window->list);
+        if (window->start > window->capacity / 4) {
+            memmove(window->list, window->list + window->start,
+                    window->count * sizeof *window->list);
         } else {
             size_t capacity = window->capacity ? window->capacity * 2 : 64;
             struct entry *list = malloc(capacity * sizeof *list);
@@ -59,10 +59,11 @@ void raft_window_push(struct raft *raft, const struct entry *entry)
 {
     assert(entry->index == raft_last(raft) + 1);
     void *data = NULL;
-    if (entry->length > 0) {
+    if (entry->length > 0 && entry->data) {
         data = malloc(entry->length);
         assert(data);
         memcpy(data, entry->data, entry->length);
+        raft->window.memory_bytes += entry->length;
     }
     struct entry *place = window_room(&raft->window);
     *place = *entry;
@@ -73,7 +74,27 @@ void raft_window_push(struct raft *raft, const struct entry *entry)
 static void window_forget(struct window *window, const struct entry *entry)
 {
     window->bytes -= sizeof *entry + entry->length;
+    window->memory_bytes -= entry->data ? entry->length : 0;
     free((void *)entry->data);
+}
+
+/* Between steps, when nobody holds on to the effects of the one before. */
+void raft_window_evict(struct raft *raft)
+{
+    struct window *window = &raft->window;
+    uint64_t max = raft->options.memory_bytes_max;
+    uint64_t until = raft->commit < raft->persisted ? raft->commit : raft->persisted;
+    if (window->evicted < window->base) {
+        window->evicted = window->base;
+    }
+    while (max > 0 && window->memory_bytes > max && window->evicted < until) {
+        struct entry *entry = raft_window_at(raft, ++window->evicted);
+        if (entry->type != ENTRY_CONFIG && entry->data) {
+            window->memory_bytes -= entry->length;
+            free((void *)entry->data);
+            entry->data = NULL;
+        }
+    }
 }
 
 void raft_window_cut(struct raft *raft, uint64_t last)
@@ -104,6 +125,7 @@ void raft_window_reset(struct raft *raft, uint64_t base, uint64_t base_term)
     raft->window.base = base;
     raft->window.base_term = base_term;
     raft->window.start = 0;
+    raft->window.evicted = base;
 }
 
 void raft_window_free(struct raft *raft)

@@ -33,6 +33,7 @@ static void add(struct simulation_result *total, const struct simulation_result 
     total->crashes += result->crashes;
     total->changes += result->changes;
     total->transfers += result->transfers;
+    total->entries_read += result->entries_read;
 }
 
 static void seeds_hold(void **state)
@@ -58,11 +59,12 @@ static void seeds_hold(void **state)
     printf("# seeds %lu to %lu: %lu steps (%.2f million a minute), %lu virtual s, %lu committed, "
            "%lu elections, %lu reads, %lu changes, %lu crashes, %lu disks lost, %lu snapshots "
            "installed, "
-           "%lu transfers\n",
+           "%lu transfers, %lu entries read back\n",
            first, first + ran - 1, total.steps, (double)total.steps / took * 60 / 1e6,
            total.virtual_ms / 1000, total.committed, total.elections, total.reads, total.changes,
-           total.crashes, total.wipes, total.installs, total.transfers);
+           total.crashes, total.wipes, total.installs, total.transfers, total.entries_read);
     assert_int_equal(failures, 0);
+    assert_true(seed || total.entries_read > 0);
 }
 
 int main(void)

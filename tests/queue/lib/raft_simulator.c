@@ -352,11 +352,24 @@ static void want_entries(struct world *world, struct simulated_node *node,
     }
 }
 
+static void send_whole(struct world *world, struct simulated_node *node,
+                       const struct raft_message *asked)
+{
+    struct entry entries[RAFT_MESSAGE_ENTRIES_MAX];
+    struct raft_message message = *asked;
+    for (uint32_t i = 0; i < message.entry_count; i++) {
+        entries[i] = world_whole_entry(world, node, &asked->entries[i]);
+    }
+    message.entries = entries;
+    network_send(world, &message);
+}
+
 static void apply(struct world *world, struct simulated_node *node,
                   const struct raft_effect *effect)
 {
     for (uint64_t i = 0; i < effect->entries.count; i++) {
-        check_apply(world, node, &effect->entries.list[i]);
+        struct entry entry = world_whole_entry(world, node, &effect->entries.list[i]);
+        check_apply(world, node, &entry);
     }
     check_commit(world, node, node->applied);
 }
@@ -433,7 +446,7 @@ static void carry_out(struct world *world, struct simulated_node *node,
         }
         break;
     case RAFT_EFFECT_SEND:
-        network_send(world, &effect->message);
+        send_whole(world, node, &effect->message);
         break;
     case RAFT_EFFECT_SEND_SNAPSHOT:
         send_chunk(world, node, effect->message);

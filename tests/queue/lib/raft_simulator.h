@@ -68,6 +68,7 @@ struct simulation_options {
 };
 
 struct simulation_result {
+    uint64_t entries_read; /* by the core's wish, from a disk */
     bool failed;
     char message[400]; /* what was violated, where and when */
     uint64_t steps;    /* calls of raft_step */

@@ -201,6 +201,10 @@ uint32_t world_leader(const struct world *world);
 /* raft_world_check.c: each ends the run when something is wrong. */
 void world_fail(struct world *world, const struct simulated_node *node, const char *format, ...)
     __attribute__((format(printf, 3, 4), noreturn));
+/* An entry with its data, which the core may have left to the disk. */
+struct entry world_whole_entry(struct world *world, const struct simulated_node *node,
+                               const struct entry *entry);
+
 void check_entry(struct world *world, struct simulated_node *node, const struct entry *entry);
 void check_truncate(struct world *world, struct simulated_node *node, uint64_t last);
 /* After opening: the observer's view of the log, from the disk. */

@@ -176,9 +176,9 @@ void check_restore(struct world *world, struct simulated_node *node)
         chain_set(node, i, world->committed[i].chain);
     }
     for (uint64_t i = status.snapshot_index + 1; i <= status.last; i++) {
-        const struct entry *entry = raft_entry(node->raft, i);
-        uint64_t chain = chain_next(i > 1 ? node->chain[i - 1] : 0, entry);
-        check_matching(world, node, i, entry->term, chain);
+        struct entry entry = world_whole_entry(world, node, raft_entry(node->raft, i));
+        uint64_t chain = chain_next(i > 1 ? node->chain[i - 1] : 0, &entry);
+        check_matching(world, node, i, entry.term, chain);
         chain_set(node, i, chain);
     }
     node->commit = node->applied = status.commit;

@@ -184,3 +184,21 @@ void disk_free(struct disk *disk)
     free(disk->ops);
     free(disk->log);
 }
+
+struct entry world_whole_entry(struct world *world, const struct simulated_node *node,
+                               const struct entry *entry)
+{
+    struct entry whole = *entry;
+    const struct disk *disk = &node->disk;
+    if (entry->data || entry->length == 0) {
+        return whole;
+    }
+    uint64_t place = entry->index - disk->first;
+    if (entry->index < disk->first || place >= disk->count ||
+        disk->log[place].term != entry->term || disk->log[place].length != entry->length) {
+        world_fail(world, node, "keeps entry %lu neither in memory nor on the disk", entry->index);
+    }
+    whole.data = disk->log[place].data;
+    world->result->entries_read++;
+    return whole;
+}

@@ -342,12 +342,14 @@ void world_start(struct world *world, struct simulated_node *node)
                                  .snapshot_term = disk->snapshot.term,
                                  .snapshot_config = disk->snapshot.config,
                                  .entry_count = disk->count};
+    uint64_t memory_bytes_max = world->options->seed / 8 % 2 * 30; /* a few entries, or all */
     struct entry *entries = calloc(disk->count + 1, sizeof *entries);
     assert(entries);
     for (size_t i = 0; i < disk->count; i++) {
         const struct kept *kept = &disk->log[i];
-        entries[i] =
-            (struct entry){disk->first + i, kept->term, kept->type, kept->length, kept->data};
+        bool in_memory = memory_bytes_max == 0 || kept->type == ENTRY_CONFIG;
+        entries[i] = (struct entry){disk->first + i, kept->term, kept->type, kept->length,
+                                    in_memory ? kept->data : NULL};
     }
     stored.entries = entries;
     struct raft_options options = {
@@ -363,6 +365,7 @@ void world_start(struct world *world, struct simulated_node *node)
         .uncommitted_bytes_max = 4000,
         .trailing_entries = world->options->seed % 8,
         .catch_up_entries = 8,
+        .memory_bytes_max = memory_bytes_max,
     };
     const char *problem;
     free(node->chain);
