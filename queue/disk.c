@@ -65,6 +65,14 @@ static int real_sync(void *context, int file)
     return fdatasync(file);
 }
 
+static int real_settle(void *context, int file, uint64_t offset, uint64_t length)
+{
+    (void)context;
+    return sync_file_range(file, (off_t)offset, (off_t)length,
+                           SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+                               SYNC_FILE_RANGE_WAIT_AFTER);
+}
+
 static int real_sync_directory(void *context)
 {
     return fsync(directory_of(context));
@@ -139,6 +147,7 @@ static const struct disk_calls real_calls = {
     .allocate = real_allocate,
     .size = real_size,
     .sync = real_sync,
+    .settle = real_settle,
     .sync_directory = real_sync_directory,
     .rename = real_rename,
     .unlink = real_unlink,
@@ -265,6 +274,12 @@ enum disk_result disk_sync(const struct disk *disk, int file, const char *name,
     if (disk->calls->sync(disk->context, file) != 0)
         return failed(error, "sync", name);
     return DISK_OK;
+}
+
+void disk_settle(const struct disk *disk, int file, uint64_t offset, uint64_t length)
+{
+    if (disk->calls->settle != NULL)
+        disk->calls->settle(disk->context, file, offset, length);
 }
 
 static enum disk_result sync_directory(const struct disk *disk, struct queue_error *error)

@@ -34,6 +34,8 @@ struct disk_calls {
     int (*allocate)(void *context, int file, uint64_t length); /* so long, the new part zeros */
     int64_t (*size)(void *context, int file);
     int (*sync)(void *context, int file); /* its bytes and its length */
+    /* Writes these bytes out without making them durable; may be NULL. See disk_settle. */
+    int (*settle)(void *context, int file, uint64_t offset, uint64_t length);
     int (*sync_directory)(void *context); /* which names there are */
     int (*rename)(void *context, const char *source, const char *target);
     int (*unlink)(void *context, const char *name);
@@ -66,6 +68,9 @@ enum disk_result disk_read(const struct disk *disk, int file, const char *name, 
                            size_t length, uint64_t offset, struct queue_error *error);
 enum disk_result disk_sync(const struct disk *disk, int file, const char *name,
                            struct queue_error *error);
+/* Waits until these bytes have left memory, so that whoever syncs another file need not wait for
+ * them as well. Promises nothing. */
+void disk_settle(const struct disk *disk, int file, uint64_t offset, uint64_t length);
 enum disk_result disk_rename(const struct disk *disk, const char *source, const char *target,
                              struct queue_error *error); /* and syncs the directory */
 enum disk_result disk_unlink(const struct disk *disk, const char *name,

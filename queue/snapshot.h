@@ -34,8 +34,9 @@ enum disk_result snapshot_save(const struct disk *disk, const struct snapshot_he
 
 /* The same in a forked child, which has the state as it is at this instant while the server goes
  * on. The child closes all files but the directory, dies with the server, and takes no lock that
- * another thread may hold: `fill` must not either. When `pipe` becomes readable the child has
- * ended: call snapshot_finish_child, which waits for it, renames and prunes. */
+ * another thread may hold: `fill` must not either. It gives way to others on processor and disk,
+ * and gives the file its name itself, since that waits for the disk. When `pipe` becomes readable
+ * the child has ended: call snapshot_finish_child. */
 struct snapshot_child {
     int pid, pipe;
     uint64_t index, term;
@@ -44,8 +45,7 @@ struct snapshot_child {
 enum disk_result snapshot_begin_child(const struct disk *disk, struct snapshot_child *child,
                                       const struct snapshot_header *header, snapshot_fill *fill,
                                       void *context, struct queue_error *error);
-enum disk_result snapshot_finish_child(const struct disk *disk, struct snapshot_child *child,
-                                       struct queue_error *error);
+enum disk_result snapshot_finish_child(struct snapshot_child *child, struct queue_error *error);
 
 /* Reading */
 

@@ -124,7 +124,7 @@ static void a_child_writes_the_state_as_it_was(void **state)
                      DISK_OK);
     at_first.fill = 41; /* the server goes on */
     wait_for_child(&child);
-    if (snapshot_finish_child(&disk, &child, &error) != DISK_OK)
+    if (snapshot_finish_child(&child, &error) != DISK_OK)
         fail_msg("%s", error.message);
     expect_newest(&disk, 40, STATE_BYTES);
     disk_close(&disk);
@@ -143,12 +143,12 @@ static void a_child_that_fails_says_why_and_leaves_no_snapshot(void **state)
     struct snapshot none;
     assert_int_equal(disk_open(&disk, path, &error), DISK_OK);
     assert_int_equal(snapshot_begin_child(&disk, &child, &header, fill, &failing, &error), DISK_OK);
-    assert_int_equal(snapshot_finish_child(&disk, &child, &error), DISK_FAILED);
+    assert_int_equal(snapshot_finish_child(&child, &error), DISK_FAILED);
     assert_non_null(strstr(error.message, "could not be written out"));
     assert_int_equal(snapshot_begin_child(&disk, &child, &header, fill, &waiting, &error), DISK_OK);
     kill(child.pid, SIGKILL);
     wait_for_child(&child);
-    assert_int_equal(snapshot_finish_child(&disk, &child, &error), DISK_FAILED);
+    assert_int_equal(snapshot_finish_child(&child, &error), DISK_FAILED);
     assert_non_null(strstr(error.message, "signal 9"));
     assert_int_equal(disk_remove_aside(&disk, &error), DISK_OK);
     assert_int_equal(count_files(&disk), 0);
@@ -177,7 +177,7 @@ static void a_child_holds_nothing_of_the_servers(void **state)
     disk_close(&disk);
     assert_int_equal(disk_open(&again, path, &error), DISK_OK);
     kill(child.pid, SIGKILL);
-    assert_int_equal(snapshot_finish_child(&again, &child, &error), DISK_FAILED);
+    assert_int_equal(snapshot_finish_child(&child, &error), DISK_FAILED);
     close(connection[0]);
     disk_close(&again);
     scratch_remove(path);
