@@ -53,7 +53,8 @@ INTEGRATION_SRC := $(wildcard tests/integration/*_test.c)
 FAKE_SRC := $(wildcard tests/lib/fake_*.c)
 TEST_LIB_SRC := $(filter-out $(FAKE_SRC),$(wildcard tests/lib/*.c))
 FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
-BENCH_SRC := $(wildcard tests/bench/*.c)
+QUEUE_BENCH_SRC := $(wildcard tests/bench/queue_*.c)
+BENCH_SRC := $(filter-out $(QUEUE_BENCH_SRC) tests/bench/commit_probe.c,$(wildcard tests/bench/*.c))
 
 obj = $(patsubst %.c,$(B)/%.o,$(1))
 bin = $(patsubst %.c,$(B)/%,$(1))
@@ -73,7 +74,7 @@ endif
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all check check-all check-queue check-root check-san deps demo fuzz tidy bench bench-transactions conformance coverage install uninstall dist clean help programs tests format
+.PHONY: all check check-all check-queue check-root check-san deps demo fuzz tidy bench bench-queue bench-transactions conformance coverage install uninstall dist clean help programs tests format
 
 all: programs
 
@@ -122,6 +123,10 @@ $(B)/tests/fuzz/%_fuzz: $(B)/tests/fuzz/%_fuzz.o $(B)/tests/fuzz/driver.o $(AGEN
 $(B)/tests/fuzz/queue_%_fuzz: $(B)/tests/fuzz/queue_%_fuzz.o $(B)/tests/queue/lib/disk_shim.o $(B)/libqueue.a \
 		$(B)/tests/fuzz/driver.o $(B)/libordeal.a
 	$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ $(PKG_LIBS) -lssl -lcrypto -lm -ldl
+$(B)/tests/bench/queue_bench: $(call obj,$(QUEUE_BENCH_SRC))
+	$(call say,LINK)$(CC) $(SAN_FLAGS) $(LDFLAGS) -o $@ $^
+$(B)/tests/bench/commit_probe: $(B)/tests/bench/commit_probe.o $(B)/queue/crc32c.o
+	$(call say,LINK)$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^
 $(B)/tests/bench/%: $(B)/tests/bench/%.o $(call obj,$(filter-out tests/lib/test.c,$(TEST_LIB_SRC))) $(B)/libordeal.a
 	$(call say,LINK)$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ -lcmocka $(PKG_LIBS) -lm -ldl
 
@@ -152,6 +157,8 @@ bench: programs $(call bin,$(BENCH_SRC)) ## measure what the documents promise, 
 	@tests/bench/run.sh $(B)
 bench-transactions: programs $(B)/tests/bench/transactions ## measure the transactions checker: TRANSACTIONS=10000000 for more
 	@$(B)/tests/bench/transactions $(B)/ordeal $(TRANSACTIONS)
+bench-queue: programs $(B)/tests/bench/queue_bench $(B)/tests/bench/commit_probe ## the queue beside Redis, NATS, RabbitMQ, beanstalkd
+	@tests/bench/queue.sh $(B)
 tidy:                ## style, dependencies between folders, man pages
 	@tools/tidy.sh
 format:              ## clang-format in place

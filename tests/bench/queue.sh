@@ -1,0 +1,160 @@
+#!/bin/bash
+# tests/bench/queue.sh BUILD [ROUNDS] [SECONDS]: the queue beside others, side by side in one session: adds, and take with
+# acknowledgement, bodies of 100 bytes, closed loop, connections x requests outstanding on each. Cells are medians of
+# interleaved rounds: thousands of operations a second, and the 50th and 99th percentile of one operation in ms. Installs
+# nothing: a server that is missing is named and left out. Needs no root. Everything listens on loopback, ports 21500-21599.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+build=${1:-build/release}; rounds=${2:-3}; seconds=${3:-1}
+bench=$build/tests/bench/queue_bench; queue=$build/ordeal-queue
+work=$(mktemp -d "${TMPDIR:-/tmp}/ordeal-bench-queue.XXXXXX")
+pids=()
+finish() {
+    for pid in "${pids[@]}"; do kill -9 "$pid" 2>/dev/null; done
+    wait 2>/dev/null
+    rm -rf "$work"
+}
+trap finish EXIT
+run() { local log=$1; shift; "$@" >"$work/$log.log" 2>&1 & pids+=($!); }
+have() { command -v "$1" >/dev/null || { echo "not installed, left out: $1"; return 1; }; }
+wait_port() { for _ in $(seq 300); do (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return 0; sleep 0.1; done; echo "nothing listens on $1"; return 1; }
+
+systems=() # name protocol port
+serve() { systems+=("$1 $2 $3"); }
+
+start_queue() { # name, base port, nodes, fsync
+    local peers="" n
+    for n in $(seq "$3"); do peers+="${peers:+,}$n=127.0.0.1:$(($2 + n + 3))"; done
+    for n in $(seq "$3"); do
+        run "$1-$n" "$queue" --dir "$work/$1-$n" --node "$n" --port $(($2 + n)) --fsync "$4" --bind 127.0.0.1 \
+            $([ "$3" -gt 1 ] && echo "--peer-port $(($2 + n + 3)) --peers $peers")
+    done
+    wait_port $(($2 + 1)) && sleep 3
+    local port=$(($2 + 1))
+    for n in $(seq "$3"); do # clients are at the leader
+        exec 5<>"/dev/tcp/127.0.0.1/$(($2 + n))" && printf 'INFO\r\n' >&5 && timeout 1 sed '/^role:leader/q' <&5 | grep -q '^role:leader' && port=$(($2 + n))
+        exec 5>&-
+    done
+    serve "$1" queue $port
+}
+
+start_probe() { # name, base port, [nosync]
+    run "$1-2" "$build/tests/bench/commit_probe" follower $(($2 + 1)) "$work/$1-2" ${3:-}
+    run "$1-3" "$build/tests/bench/commit_probe" follower $(($2 + 2)) "$work/$1-3" ${3:-}
+    run "$1-1" "$build/tests/bench/commit_probe" leader "$2" "$work/$1-1" $(($2 + 1)) $(($2 + 2)) ${3:-}
+    wait_port "$2" && serve "$1" probe "$2"
+}
+
+start_redis() { # name, port, appendfsync or "no-aof"
+    have redis-server || return
+    mkdir "$work/$1"
+    local aof="--appendonly yes --appendfsync $3"
+    [ "$3" = no-aof ] && aof="--appendonly no"
+    run "$1" redis-server --port "$2" --bind 127.0.0.1 --dir "$work/$1" --save "" $aof
+    wait_port "$2" && serve "$1" stream "$2"
+}
+
+start_beanstalk() {
+    have beanstalkd || return
+    run "$1" beanstalkd -l 127.0.0.1 -p "$2"
+    wait_port "$2" && serve "$1" beanstalk "$2"
+}
+
+start_nats() { # name, base port
+    have nats-server || return
+    local n routes
+    routes="nats://127.0.0.1:$(($2 + 4)),nats://127.0.0.1:$(($2 + 5)),nats://127.0.0.1:$(($2 + 6))"
+    for n in 1 2 3; do
+        run "$1-$n" nats-server -a 127.0.0.1 -p $(($2 + n)) -n "n$n" -js -sd "$work/$1-$n" \
+            --cluster_name bench --cluster "nats://127.0.0.1:$(($2 + n + 3))" --routes "$routes"
+    done
+    export NATS_REPLICAS=3
+    wait_port $(($2 + 3)) && sleep 6 && serve "$1" nats $(($2 + 1))
+}
+
+start_rabbit() { # name, base port
+    have rabbitmq-server || return
+    local n script=/usr/lib/rabbitmq/bin
+    export ERL_EPMD_PORT=$(($2 + 9)) ERL_EPMD_ADDRESS=127.0.0.1 HOME="$work" RABBITMQ_CONFIG_FILE="$work/none"
+    for n in 1 2 3; do
+        export RABBITMQ_NODENAME="bench$n@localhost" RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 RABBITMQ_NODE_PORT=$(($2 + n))
+        export RABBITMQ_DIST_PORT=$(($2 + n + 3)) RABBITMQ_MNESIA_BASE="$work/$1-$n" RABBITMQ_LOG_BASE="$work"
+        export RABBITMQ_ENABLED_PLUGINS_FILE="$work/plugins" RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-setcookie bench"
+        echo '[].' >"$work/plugins"
+        run "$1-$n" "$script/rabbitmq-server"
+        wait_port $(($2 + n)) || return
+    done
+    for n in 2 3; do
+        for step in stop_app "join_cluster bench1@localhost" start_app; do
+            RABBITMQ_CTL_ERL_ARGS="-setcookie bench" "$script/rabbitmqctl" --erlang-cookie bench -n "bench$n@localhost" $step >>"$work/ctl.log" 2>&1 ||
+                { echo "no RabbitMQ cluster: $(tail -1 "$work/ctl.log")"; return; }
+        done
+    done
+    wait_port $(($2 + 1)) && serve "$1" amqp $(($2 + 1))
+}
+
+echo "processors: $(nproc), $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1); kernel $(uname -r); load before: $(cut -d' ' -f1 /proc/loadavg); $rounds rounds of $seconds s"
+start_probe probe-3-fsync 21500
+start_queue queue-3-fsync 21510 3 yes
+start_redis stream-always 21520 always
+start_nats nats-3-file 21530
+start_rabbit rabbit-3 21540
+start_probe probe-3-no 21550 nosync
+start_queue queue-1-no 21560 1 no
+start_redis stream-no 21570 no-aof
+start_beanstalk beanstalk 21571
+
+cells="1x1 16x1 50x1 1x32 16x32 50x32"
+for what in add get; do
+    for cell in $cells; do
+        for _ in $(seq "$rounds"); do
+            for system in "${systems[@]}"; do
+                read -r name protocol port <<<"$system"
+                [ $what$protocol = getprobe ] && continue
+                # Beside a measurement on a two-processor machine nothing else should have work left over from the one before.
+                echo "$name $what $cell $($bench "$protocol" "$port" $what "${cell%x*}" "${cell#*x}" "$seconds" 2>>"$work/errors")" >>"$work/results"
+            done
+        done
+    done
+done
+sort -u "$work/errors" | head -5
+
+median() { sort -n | awk '{v[NR] = $1} END {if (NR) printf "%.6g", NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2; else printf "0"}'; }
+value() { awk -v k="$1 $2 $3" -v f="$4" '$1 " " $2 " " $3 == k && NF > 3 {print $f}' "$work/results" | median; }
+for what in add get; do
+    printf '\n%s\n| %-14s |' "$([ $what = add ] && echo "adds: thousands a second (p50 / p99 ms)" || echo "takes with acknowledgement: thousands a second (p50 / p99 ms)")" system
+    for cell in $cells; do printf ' %-20s |' "$cell"; done
+    printf '\n|%s|' ----------------; for cell in $cells; do printf '%s|' ----------------------; done; echo
+    for system in "${systems[@]}"; do
+        name=${system%% *}
+        [[ $what == get && $name == probe* ]] && continue
+        printf '| %-14s |' "$name"
+        for cell in $cells; do
+            printf ' %-20s |' "$(awk -v r="$(value "$name" $what "$cell" 4)" -v a="$(value "$name" $what "$cell" 5)" -v b="$(value "$name" $what "$cell" 6)" 'BEGIN {printf r ? "%.1f (%.2f / %.1f)" : "-", r / 1000, a / 1000, b / 1000}')"
+        done
+        echo
+    done
+done
+
+# One is so many times as fast (or slow, for field 6) as the other, as the median of the rounds' ratios.
+ratio() { paste -d' ' <(awk -v k="$1 $3 $4" '$1 " " $2 " " $3 == k && NF > 3' "$work/results") <(awk -v k="$2 $3 $4" '$1 " " $2 " " $3 == k && NF > 3' "$work/results") |
+    awk -v f="$5" 'NF == 16 {print $f / $(f + 8)}' | median; }
+printf '\n| %-66s | %8s | %-10s | %-7s |\n|%s|%s|%s|%s|\n' demand measured promised "" -------------------------------------------------------------------- ---------- ------------ ---------
+failed=0
+demand() { # text, ours, other, what, cell, field, least or most, bound
+    [[ " ${systems[*]} " == *" $3 "* || "${systems[*]}" == *"$3 "* ]] || { printf '| %-66s | %8s | %-10s | %-7s |\n' "$1" - "$7 $8" "left out"; return; }
+    local r; r=$(ratio "$2" "$3" "$4" "$5" "$6")
+    local good; good=$(awk -v r="$r" -v b="$8" -v m="$7" 'BEGIN {print (r > 0 && (m == ">=" ? r >= b : r <= b)) ? "met" : "NOT met"}')
+    [ "$good" = met ] || failed=1
+    printf '| %-66s | %8.2f | %-10s | %-7s |\n' "$1" "$r" "$7 $8" "$good"
+}
+demand "3 nodes with fsync, adds 16x32, of the bare commit path" queue-3-fsync probe-3-fsync add 16x32 4 '>=' 0.5
+demand "3 nodes with fsync, p99 of adds 50x1, of the bare commit path" queue-3-fsync probe-3-fsync add 50x1 6 '<=' 1.5
+for what in add get; do
+    demand "3 nodes with fsync, $what 16x32, of a Redis stream, appendfsync always" queue-3-fsync stream-always $what 16x32 4 '>=' 1
+    demand "3 nodes with fsync, $what 16x32, of NATS JetStream R3 (no fsync)" queue-3-fsync nats-3-file $what 16x32 4 '>=' 1
+    demand "3 nodes with fsync, $what 16x32, of a RabbitMQ quorum queue" queue-3-fsync rabbit-3 $what 16x32 4 '>=' 1
+    demand "1 node without fsync, $what 16x32, of beanstalkd" queue-1-no beanstalk $what 16x32 4 '>=' 1
+    demand "1 node without fsync, $what 16x32, of a Redis stream" queue-1-no stream-no $what 16x32 4 '>=' 0.7
+done
+exit $failed
