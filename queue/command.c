@@ -23,12 +23,17 @@ const char *command_name(enum command_type type)
     return type > 0 && type < COMMAND_TYPE_END ? names[type] : "?";
 }
 
-static uint8_t *batch_room(struct command_batch *batch, size_t length)
+static void batch_grow(struct command_batch *batch, size_t length)
 {
-    if (batch->capacity - batch->length < length) {
-        batch->capacity = (batch->length + length) * 2;
-        batch->data = memory_resize(batch->data, batch->capacity);
-    }
+    batch->capacity = (batch->length + length) * 2;
+    batch->data = memory_resize(batch->data, batch->capacity);
+}
+
+/* Once for each field of each command: small enough to become part of its caller. */
+static inline uint8_t *batch_room(struct command_batch *batch, size_t length)
+{
+    if (batch->capacity - batch->length < length)
+        batch_grow(batch, length);
     batch->length += length;
     return batch->data + batch->length - length;
 }

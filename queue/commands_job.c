@@ -167,9 +167,10 @@ static void add_result(struct request *request, const struct state_result *resul
         commands_refuse(request, result);
         return;
     }
-    char id[COMMANDS_ID_BYTES], text[COMMANDS_ID_BYTES + 16];
-    commands_print_id(&result->id, id);
-    snprintf(text, sizeof text, "%s committed", id);
+    static const char strength[] = " committed";
+    char text[COMMANDS_ID_BYTES + sizeof strength];
+    commands_print_id(&result->id, text);
+    memcpy(text + COMMANDS_ID_BYTES - 1, strength, sizeof strength);
     struct resp_writer writer = request_writer(request);
     resp_write_status(&writer, text);
     request_finish(request);

@@ -75,10 +75,14 @@ static void add_line(struct resp_writer *writer, char type, const char *text, si
     if (at == NULL)
         return;
     *at++ = type;
-    for (size_t i = 0; i < length; i++)
-        *at++ = text[i] == '\r' || text[i] == '\n' ? ' ' : text[i];
-    *at++ = '\r';
-    *at = '\n';
+    memcpy(at, text, length);
+    static const char ends[] = "\r\n";
+    for (const char *end = ends; *end != '\0'; end++) {
+        for (char *found = at; (found = memchr(found, *end, (size_t)(at + length - found)));)
+            *found = ' ';
+    }
+    at[length] = '\r';
+    at[length + 1] = '\n';
     writer->buffer->length += length + 3;
 }
 
