@@ -365,8 +365,8 @@ struct raft_stored {
 };
 
 /* In what is stored, and in SEND and APPLY effects, an entry whose data is NULL although its length
- * is not 0 is one whose data is on the disk and not in memory: whoever needs it reads it there. That
- * of an ENTRY_CONFIG is always in memory.
+ * is not 0 is one whose data is on the disk only: whoever needs it reads it there. That of an
+ * ENTRY_CONFIG is always in memory.
  *
  * Starts from what is stored; the machine is at the snapshot's state. NULL and *problem, a static
  * text, when that cannot be the rest of any log: format the disk and join again. May have effects,

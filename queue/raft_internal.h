@@ -34,8 +34,8 @@ struct peer {
     uint64_t inflight[RAFT_INFLIGHT_MAX]; /* last index of each message on its way, oldest first */
 };
 
-/* Entries behind base, which is compacted or in the snapshot. Each owns its data, as far as it is in
- * memory; that of those up to `evicted` is not. */
+/* Entries behind base, which is compacted or in the snapshot. Each owns its data, as far as that is
+ * in memory; up to `evicted` it is not. */
 struct window {
     struct entry *list;
     size_t start, count, capacity;

@@ -17,10 +17,19 @@ finish() {
 trap finish EXIT
 run() { local log=$1; shift; "$@" >"$work/$log.log" 2>&1 & pids+=($!); }
 have() { command -v "$1" >/dev/null || { echo "not installed, left out: $1"; return 1; }; }
-wait_port() { for _ in $(seq 300); do (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return 0; sleep 0.1; done; echo "nothing listens on $1"; return 1; }
+wait_port() { for _ in $(seq "${2:-300}"); do (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return 0; sleep 0.1; done; echo "nothing listens on $1"; return 1; }
 
 systems=() # name protocol port
 serve() { systems+=("$1 $2 $3"); }
+
+leads() { # port; INFO's `leading` is 1 once it answers
+    { exec 5<>"/dev/tcp/127.0.0.1/$1"; } 2>/dev/null || return
+    printf 'INFO\r\n' >&5
+    timeout 1 sed -n '/^leading:1/{p;q}' <&5 | grep -q .
+    local found=$?
+    exec 5>&-
+    return $found
+}
 
 start_queue() { # name, base port, nodes, fsync
     local peers="" n
@@ -29,13 +38,14 @@ start_queue() { # name, base port, nodes, fsync
         run "$1-$n" "$queue" --dir "$work/$1-$n" --node "$n" --port $(($2 + n)) --fsync "$4" --bind 127.0.0.1 \
             $([ "$3" -gt 1 ] && echo "--peer-port $(($2 + n + 3)) --peers $peers")
     done
-    wait_port $(($2 + 1)) && sleep 3
-    local port=$(($2 + 1))
-    for n in $(seq "$3"); do # clients are at the leader
-        exec 5<>"/dev/tcp/127.0.0.1/$(($2 + n))" && printf 'INFO\r\n' >&5 && timeout 1 sed '/^role:leader/q' <&5 | grep -q '^role:leader' && port=$(($2 + n))
-        exec 5>&-
+    wait_port $(($2 + 1)) || return
+    for _ in $(seq 300); do # clients are at the leader
+        for n in $(seq "$3"); do
+            leads "$(($2 + n))" && { serve "$1" queue $(($2 + n)); return; }
+        done
+        sleep 0.1
     done
-    serve "$1" queue $port
+    echo "no leader of $1"
 }
 
 start_probe() { # name, base port, [nosync]
@@ -81,8 +91,8 @@ start_rabbit() { # name, base port
         export RABBITMQ_DIST_PORT=$(($2 + n + 3)) RABBITMQ_MNESIA_BASE="$work/$1-$n" RABBITMQ_LOG_BASE="$work"
         export RABBITMQ_ENABLED_PLUGINS_FILE="$work/plugins" RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-setcookie bench"
         echo '[].' >"$work/plugins"
-        run "$1-$n" "$script/rabbitmq-server"
-        wait_port $(($2 + n)) || return
+        cd "$work" && run "$1-$n" "$script/rabbitmq-server"; cd "$OLDPWD" || exit 1
+        wait_port $(($2 + n)) 1200 || return
     done
     for n in 2 3; do
         for step in stop_app "join_cluster bench1@localhost" start_app; do
