@@ -184,3 +184,72 @@ size_t lin_random_bad_tail(struct lin_text_op *ops, size_t count)
     }
     return count;
 }
+
+/* Windows that begin in the order of the operations; at most `most` are open at once. */
+static void draw_windows(struct prng *prng, struct lin_text_op *ops, uint32_t count, uint32_t most)
+{
+    uint32_t open[LIN_RANDOM_FEW], open_count = 0, begun = 0;
+    assert(count <= LIN_RANDOM_FEW);
+    for (int time = 1; begun < count || open_count > 0; time++) {
+        if (begun < count && (open_count == 0 || (open_count < most && chance(prng, 0.6)))) {
+            ops[begun].invoked = time;
+            open[open_count++] = begun++;
+            continue;
+        }
+        uint32_t i = (uint32_t)prng_below(prng, open_count);
+        ops[open[i]].completed = time;
+        open[i] = open[--open_count];
+    }
+}
+
+void lin_random_anything(struct prng *prng, const struct lin_random *random,
+                         struct lin_text_op *ops)
+{
+    int times[2 * LIN_RANDOM_FEW];
+    assert(random->ops <= LIN_RANDOM_FEW);
+    for (int i = 0; i < 2 * (int)random->ops; i++)
+        times[i] = i + 1;
+    prng_shuffle(prng, times, 2 * (size_t)random->ops, sizeof times[0]);
+    for (uint32_t i = 0; i < random->ops; i++) {
+        int a = times[2 * i], b = times[2 * i + 1];
+        ops[i] = (struct lin_text_op){.f = "rwcrwcc"[prng_below(prng, 7)],
+                                      .a = (int)prng_below(prng, random->values),
+                                      .b = (int)prng_below(prng, random->values),
+                                      .key = LIN_TEXT_NO_KEY,
+                                      .process = (int)i,
+                                      .invoked = a < b ? a : b,
+                                      .completed = a < b ? b : a};
+        double outcome = prng_unit(prng);
+        ops[i].outcome = outcome < random->info ? OP_INFO : outcome < 0.95 ? OP_OK : OP_FAIL;
+    }
+}
+
+void lin_random_places(struct prng *prng, const struct lin_random *random, struct lin_text_op *ops)
+{
+    int others = random->values > 1 ? (int)random->values - 1 : 1;
+    uint32_t last = random->ops - 1;
+    for (uint32_t i = 0; i < random->ops; i++) {
+        int other = 1 + (int)prng_below(prng, (uint64_t)others);
+        int third = 1 + (int)prng_below(prng, (uint64_t)others);
+        uint64_t kind = prng_below(prng, 20);
+        ops[i] = (struct lin_text_op){
+            .f = 'c', .key = LIN_TEXT_NO_KEY, .process = (int)i, .outcome = OP_OK, .b = other};
+        if (kind < 7)
+            ops[i].f = 'w'; /* the value 0 */
+        else if (kind < 12)
+            ops[i].f = 'w', ops[i].a = other;
+        else if (kind < 14)
+            ops[i].a = third;
+        if (chance(prng, i == last ? 0.5 : 0.05))
+            ops[i].f = 'r', ops[i].a = third;
+        if (kind < 7 && chance(prng, random->info))
+            ops[i].outcome = OP_INFO;
+    }
+    /* The last one sees what all that came to. */
+    uint32_t before = chance(prng, 0.5) ? last : random->ops;
+    draw_windows(prng, ops, before, 2 + (uint32_t)prng_below(prng, 3));
+    if (before == last) {
+        ops[last].invoked = 2 * (int)last + 1;
+        ops[last].completed = 2 * (int)last + 2;
+    }
+}

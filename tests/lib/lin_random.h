@@ -15,6 +15,14 @@ struct lin_random {
 /* Fills ops[0 .. random->ops). Some system could have answered so: a third of the indeterminate
  * operations took effect before they ended, a third after, a third never. */
 void lin_random_valid(struct prng *prng, const struct lin_random *random, struct lin_text_op *ops);
+/* Rules about supply and windows break on mixes that simulations rarely make: here every window,
+ * value and outcome is drawn without looking at the others. At most LIN_RANDOM_FEW operations. */
+enum { LIN_RANDOM_FEW = 12 };
+void lin_random_anything(struct prng *prng, const struct lin_random *random,
+                         struct lin_text_op *ops);
+/* The same, of the kind on which rules about hidden writes break: one value is written several
+ * times, compare-and-sets lead away from it and on, and other writes cover all that. */
+void lin_random_places(struct prng *prng, const struct lin_random *random, struct lin_text_op *ops);
 /* Changes something small, which may or may not make it invalid. */
 void lin_random_spoil(struct prng *prng, const struct lin_random *random, struct lin_text_op *ops);
 /* Adds, at the end, two operations by new processes: a write of a fresh value that completes, and a

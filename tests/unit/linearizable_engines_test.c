@@ -6,96 +6,12 @@
 
 #include "checkers/linearizable/engine.h"
 #include "checkers/linearizable/verify.h"
+#include "tests/lib/lin_brute.h"
 #include "tests/lib/lin_random.h"
+#include "tests/lib/lin_subject.h"
 #include "tests/lib/test.h"
 
-/* ---- Brute force: every order, with nothing in common with the engines ---- */
-
-static bool may_come_next(const struct lin_text_op *ops, size_t count, unsigned placed, size_t next)
-{
-    for (size_t i = 0; i < count; i++) /* somebody else had returned before it was invoked? */
-        if ((placed >> i & 1) == 0 && ops[i].outcome == OP_OK &&
-            ops[i].completed < ops[next].invoked)
-            return false;
-    return true;
-}
-
-static bool apply(const struct lin_text_op *op, int *value)
-{
-    switch (op->f) {
-    case 'w':
-        *value = op->a;
-        return true;
-    case 'r':
-        return op->outcome != OP_OK || *value == op->a;
-    case 'c':
-        if (*value != op->a)
-            return false;
-        *value = op->b;
-        return true;
-    case 'a': /* the lock: nil is free, 0 is held */
-        if (*value != LIN_TEXT_NIL)
-            return false;
-        *value = 0;
-        return true;
-    default:
-        if (*value != 0)
-            return false;
-        *value = LIN_TEXT_NIL;
-        return true;
-    }
-}
-
-static bool brute_force(const struct lin_text_op *ops, size_t count, unsigned placed, int value)
-{
-    bool done = true;
-    for (size_t i = 0; i < count; i++)
-        done = done && (ops[i].outcome != OP_OK || (placed >> i & 1) != 0);
-    for (size_t i = 0; i < count && !done; i++) {
-        int after = value;
-        if ((placed >> i & 1) == 0 && ops[i].outcome != OP_FAIL &&
-            may_come_next(ops, count, placed, i) && apply(&ops[i], &after))
-            done = brute_force(ops, count, placed | 1U << i, after);
-    }
-    return done;
-}
-
 /* ---- Engines on one history ---- */
-
-struct subject {
-    struct history history;
-    struct arena arena;
-    struct lin_problem problem;
-    struct lin_memory memory;
-    struct lin_budget budget;
-};
-
-static void open_subject(struct subject *subject, const struct lin_text_op *ops, size_t count)
-{
-    bool locks = count > 0 && (ops[0].f == 'a' || ops[0].f == 'l');
-    lin_text_history(ops, count, &subject->history);
-    subject->arena = ARENA_INIT;
-    lin_memory_init(&subject->memory, 0);
-    subject->budget = (struct lin_budget){.memory = &subject->memory, .deadline_ns = INT64_MAX};
-    uint32_t *events = calloc(subject->history.count + 1, sizeof *events);
-    assert_non_null(events);
-    for (uint32_t i = 0; i < subject->history.count; i++)
-        events[i] = i;
-    struct buf trouble = BUF_INIT;
-    bool built = lin_problem_build(&subject->problem, &subject->arena,
-                                   model_find(locks ? "mutex" : "cas-register"), &subject->history,
-                                   events, subject->history.count, false, NULL, &trouble);
-    if (!built)
-        fail_msg("%s", buf_text(&trouble));
-    free(events);
-}
-
-static void close_subject(struct subject *subject)
-{
-    assert_int_equal(atomic_load(&subject->memory.used_bytes), 0); /* every search gave all back */
-    arena_free(&subject->arena);
-    history_free(&subject->history);
-}
 
 static void show(const char *what, const struct lin_text_op *ops, size_t count,
                  enum verdict expected, enum verdict got)
@@ -109,7 +25,7 @@ static void show(const char *what, const struct lin_text_op *ops, size_t count,
 }
 
 /* An order is asked for and replayed whenever the answer is VALID. */
-static void judge(const char *what, const struct subject *subject, struct lin_answer *answer,
+static void judge(const char *what, const struct lin_subject *subject, struct lin_answer *answer,
                   enum verdict expected, bool wants_order, const struct lin_text_op *ops,
                   size_t count)
 {
@@ -127,7 +43,7 @@ static void judge(const char *what, const struct subject *subject, struct lin_an
 }
 
 /* The search with hiding in one way; the certain side of what it says must be as expected. */
-static void agree_hiding(const struct subject *subject, struct lin_hiding_options options,
+static void agree_hiding(const struct lin_subject *subject, struct lin_hiding_options options,
                          enum verdict expected, bool exact, const struct lin_text_op *ops,
                          size_t count)
 {
@@ -141,8 +57,8 @@ static void agree_hiding(const struct subject *subject, struct lin_hiding_option
         judge(what, subject, &answer, expected, true, ops, count);
 }
 
-static void agree_hiding_all(const struct subject *subject, enum verdict expected, uint32_t first,
-                             const struct lin_text_op *ops, size_t count)
+static void agree_hiding_all(const struct lin_subject *subject, enum verdict expected,
+                             uint32_t first, const struct lin_text_op *ops, size_t count)
 {
     static const unsigned without[] = {0,
                                        LIN_RULE_DOMINANCE,
@@ -171,8 +87,8 @@ static void agree_hiding_all(const struct subject *subject, enum verdict expecte
 /* Every way of asking agrees with `expected`, exactly or on its certain side. */
 static void agree_all(const struct lin_text_op *ops, size_t count, enum verdict expected)
 {
-    struct subject subject;
-    open_subject(&subject, ops, count);
+    struct lin_subject subject;
+    lin_subject_open(&subject, ops, count);
     struct lin_answer answer, wgl;
     lin_wgl(&subject.problem, LIN_WGL_PLAIN, &subject.budget, &wgl);
     judge("wgl", &subject, &wgl, expected, true, ops, count);
@@ -200,12 +116,12 @@ static void agree_all(const struct lin_text_op *ops, size_t count, enum verdict 
     if (answer.verdict != VERDICT_UNKNOWN)
         judge("frontier, beam", &subject, &answer, expected, true, ops, count);
     agree_hiding_all(&subject, expected, wgl.at, ops, count);
-    close_subject(&subject);
+    lin_subject_close(&subject);
 }
 
 static void agree_with_brute_force(const struct lin_text_op *ops, size_t count, uint32_t counts[2])
 {
-    bool valid = brute_force(ops, count, 0, LIN_TEXT_NIL);
+    bool valid = lin_brute_valid(ops, count);
     counts[valid]++;
     agree_all(ops, count, valid ? VERDICT_VALID : VERDICT_INVALID);
 }
@@ -237,30 +153,6 @@ static struct lin_random draw_shape(struct prng *prng, uint32_t ops_least, uint3
                                .locks = prng_below(prng, 12) == 0};
 }
 
-/* Rules about supply and windows break on mixes that simulations rarely make: here every window,
- * value and outcome is drawn without looking at the others. */
-static void draw_anything(struct prng *prng, const struct lin_random *random,
-                          struct lin_text_op *ops)
-{
-    int times[2 * 8];
-    for (int i = 0; i < 2 * (int)random->ops; i++)
-        times[i] = i + 1;
-    prng_shuffle(prng, times, 2 * (size_t)random->ops, sizeof times[0]);
-    for (uint32_t i = 0; i < random->ops; i++) {
-        /* Neighbouring moments more often than not, else everything overlaps. */
-        int a = times[2 * i], b = times[2 * i + 1];
-        ops[i] = (struct lin_text_op){.f = "rwcrwcc"[prng_below(prng, 7)],
-                                      .a = (int)prng_below(prng, random->values),
-                                      .b = (int)prng_below(prng, random->values),
-                                      .key = LIN_TEXT_NO_KEY,
-                                      .process = (int)i,
-                                      .invoked = a < b ? a : b,
-                                      .completed = a < b ? b : a};
-        double outcome = prng_unit(prng);
-        ops[i].outcome = outcome < random->info ? OP_INFO : outcome < 0.95 ? OP_OK : OP_FAIL;
-    }
-}
-
 static void small_histories_agree_with_brute_force(void **state)
 {
     (void)state;
@@ -270,13 +162,13 @@ static void small_histories_agree_with_brute_force(void **state)
     for (int i = 0; i < SMALL; i++) {
         struct lin_random random = draw_shape(&prng, 1, 7);
         if (i % 3 == 2)
-            draw_anything(&prng, &random, ops);
+            lin_random_anything(&prng, &random, ops);
         else
             lin_random_valid(&prng, &random, ops);
         for (uint64_t spoil = i % 3 == 1 ? prng_below(&prng, 4) : 0; spoil > 0; spoil--)
             lin_random_spoil(&prng, &random, ops);
         if (i % 3 == 0)
-            assert_true(brute_force(ops, random.ops, 0, LIN_TEXT_NIL));
+            assert_true(lin_brute_valid(ops, random.ops));
         agree_with_brute_force(ops, random.ops, counts);
     }
     /* The test is worth something only when both answers are common. */
@@ -297,13 +189,13 @@ static void middle_histories_agree_with_the_plain_search(void **state)
         bool spoilt = i % 2 == 1;
         for (uint64_t spoil = spoilt ? 1 + prng_below(&prng, 3) : 0; spoil > 0; spoil--)
             lin_random_spoil(&prng, &random, ops);
-        struct subject subject;
-        open_subject(&subject, ops, random.ops);
+        struct lin_subject subject;
+        lin_subject_open(&subject, ops, random.ops);
         struct lin_answer answer;
         lin_wgl(&subject.problem, LIN_WGL_PLAIN, &subject.budget, &answer);
         enum verdict verdict = answer.verdict;
         judge("wgl", &subject, &answer, spoilt ? verdict : VERDICT_VALID, true, ops, random.ops);
-        close_subject(&subject);
+        lin_subject_close(&subject);
         counts[verdict == VERDICT_VALID]++;
         agree_all(ops, random.ops, verdict);
     }
@@ -324,8 +216,8 @@ static void long_valid_histories_are_found_valid(void **state)
                                     .cas = 0.33,
                                     .write = 0.33};
         lin_random_valid(&prng, &random, ops);
-        struct subject subject;
-        open_subject(&subject, ops, random.ops);
+        struct lin_subject subject;
+        lin_subject_open(&subject, ops, random.ops);
         struct lin_answer answer;
         lin_engine_frontier.search(&subject.problem, &subject.budget, &answer);
         judge("engine", &subject, &answer, VERDICT_VALID, true, ops, random.ops);
@@ -335,13 +227,13 @@ static void long_valid_histories_are_found_valid(void **state)
                    &answer);
         if (answer.verdict != VERDICT_UNKNOWN)
             judge("hiding, free", &subject, &answer, VERDICT_VALID, true, ops, random.ops);
-        close_subject(&subject);
+        lin_subject_close(&subject);
         size_t count = lin_random_bad_tail(ops, random.ops);
-        open_subject(&subject, ops, count);
+        lin_subject_open(&subject, ops, count);
         lin_engine_frontier.search(&subject.problem, &subject.budget, &answer);
         assert_int_equal(subject.problem.ops[answer.at].op.event, subject.history.count - 2);
         judge("engine", &subject, &answer, VERDICT_INVALID, true, ops, count);
-        close_subject(&subject);
+        lin_subject_close(&subject);
     }
     free(ops);
 }
@@ -362,8 +254,8 @@ static void every_shortage_of_memory_is_survived(void **state)
         int unknown = 0;
         enum verdict verdict = VERDICT_UNKNOWN;
         for (size_t limit = 1; verdict == VERDICT_UNKNOWN; limit += 1 + limit / 50) {
-            struct subject subject;
-            open_subject(&subject, ops, random.ops);
+            struct lin_subject subject;
+            lin_subject_open(&subject, ops, random.ops);
             lin_memory_init(&subject.memory, limit);
             struct lin_answer answer;
             engines[i]->search(&subject.problem, &subject.budget, &answer);
@@ -373,7 +265,7 @@ static void every_shortage_of_memory_is_survived(void **state)
             unknown += verdict == VERDICT_UNKNOWN;
             assert_true(atomic_load(&subject.memory.peak_bytes) <= limit);
             judge("with little memory", &subject, &answer, verdict, true, ops, random.ops);
-            close_subject(&subject);
+            lin_subject_close(&subject);
         }
         assert_int_equal(verdict, VERDICT_VALID);
         assert_in_range(unknown, 100, 10000);
@@ -406,14 +298,13 @@ static void histories_that_broke_other_rules(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct lin_text_op ops[16];
         size_t count = lin_text_parse(cases[i].text, ops, 16);
-        assert_int_equal(brute_force(ops, count, 0, LIN_TEXT_NIL),
-                         cases[i].verdict == VERDICT_VALID);
+        assert_int_equal(lin_brute_valid(ops, count), cases[i].verdict == VERDICT_VALID);
         agree_all(ops, count, cases[i].verdict);
     }
 }
 
 /* Any sequence of operations, judged by the rules of brute force. */
-static bool is_order(const struct subject *subject, const struct lin_text_op *ops, size_t count,
+static bool is_order(const struct lin_subject *subject, const struct lin_text_op *ops, size_t count,
                      const uint32_t *order, uint32_t order_count)
 {
     unsigned placed = 0;
@@ -422,8 +313,9 @@ static bool is_order(const struct subject *subject, const struct lin_text_op *op
         /* An operation's process is its number in `ops`. */
         uint32_t event = subject->problem.ops[order[i]].op.event;
         size_t op = (size_t)subject->history.process[event];
-        if ((placed >> op & 1) != 0 || !may_come_next(ops, count, placed | 1U << op, op) ||
-            !apply(&ops[op], &value))
+        if ((placed >> op & 1) != 0 ||
+            !lin_brute_may_come_next(ops, count, placed | 1U << op, op) ||
+            !lin_brute_apply(&ops[op], &value))
             return false;
         placed |= 1U << op;
     }
@@ -442,11 +334,11 @@ static void the_judge_of_orders_agrees_with_brute_force(void **state)
     for (int i = 0; i < SMALL / 4; i++) {
         struct lin_random random = draw_shape(&prng, 2, 4);
         random.locks = false;
-        draw_anything(&prng, &random, ops);
+        lin_random_anything(&prng, &random, ops);
         for (uint32_t op = 0; op < random.ops; op++)
             ops[op].b = ops[op].a; /* few values, so that many orders are good */
-        struct subject subject;
-        open_subject(&subject, ops, random.ops);
+        struct lin_subject subject;
+        lin_subject_open(&subject, ops, random.ops);
         uint32_t count = subject.problem.op_count;
         for (uint32_t op = 0; op < count; op++)
             order[op] = op;
@@ -458,7 +350,7 @@ static void the_judge_of_orders_agrees_with_brute_force(void **state)
         bool good = is_order(&subject, ops, random.ops, order, count);
         counts[good]++;
         assert_int_equal(lin_verify(&subject.problem, order, count), good);
-        close_subject(&subject);
+        lin_subject_close(&subject);
     }
     assert_in_range(counts[1], SMALL / 200, SMALL);
     assert_in_range(counts[0], SMALL / 40, SMALL);
@@ -474,8 +366,8 @@ static void weaker_problems_of_valid_histories_are_valid(void **state)
     for (int i = 0; i < SMALL / 4; i++) {
         struct lin_random random = draw_shape(&prng, 4, 12);
         lin_random_valid(&prng, &random, ops);
-        struct subject subject;
-        open_subject(&subject, ops, random.ops);
+        struct lin_subject subject;
+        lin_subject_open(&subject, ops, random.ops);
         const struct lin_problem *problem = &subject.problem;
         uint8_t choice[16] = {LIN_KEEP};
         struct lin_weakening weakening = {.choice = choice, .until = problem->event_count};
@@ -497,7 +389,7 @@ static void weaker_problems_of_valid_histories_are_valid(void **state)
         struct lin_answer answer;
         lin_engine_frontier.search(&weaker, &subject.budget, &answer);
         judge("weaker, frontier", &subject, &answer, VERDICT_VALID, false, ops, random.ops);
-        close_subject(&subject);
+        lin_subject_close(&subject);
     }
     assert_in_range(from_any_state, SMALL / 20, SMALL);
 }
