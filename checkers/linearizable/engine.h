@@ -35,7 +35,8 @@ struct lin_engine {
                    struct lin_answer *answer);
 };
 
-extern const struct lin_engine lin_engine_hiding, lin_engine_frontier, lin_engine_wgl;
+extern const struct lin_engine lin_engine_hiding, lin_engine_frontier, lin_engine_appends,
+    lin_engine_wgl;
 /* In the order of preference; NULL at the end. */
 extern const struct lin_engine *const lin_engines[];
 /* "auto": the first that suits the model. NULL when there is none of the name that suits. */

@@ -4,7 +4,7 @@
 #include <string.h>
 
 const struct lin_engine *const lin_engines[] = {&lin_engine_hiding, &lin_engine_frontier,
-                                                &lin_engine_wgl, NULL};
+                                                &lin_engine_appends, &lin_engine_wgl, NULL};
 
 const struct lin_engine *lin_engine_find(const char *name, const struct model *model)
 {

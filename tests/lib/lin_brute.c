@@ -1,7 +1,8 @@
 /* Brute force: see lin_brute.h. */
 #include "tests/lib/lin_brute.h"
 
-bool lin_brute_may_come_next(const struct lin_text_op *ops, size_t count, unsigned placed, size_t next)
+bool lin_brute_may_come_next(const struct lin_text_op *ops, size_t count, unsigned placed,
+                             size_t next)
 {
     for (size_t i = 0; i < count; i++) /* somebody else had returned before it was invoked? */
         if ((placed >> i & 1) == 0 && ops[i].outcome == OP_OK &&

@@ -54,8 +54,7 @@ static size_t draw(struct prng *prng, enum kind kind, uint32_t i, struct lin_tex
  */
 static bool agrees(const struct lin_text_op *ops, size_t count, bool valid, unsigned defects)
 {
-    static const struct lin_hiding_options ways[] = {
-        {.width = 0}, {.is_free = true}, {.width = 2}};
+    static const struct lin_hiding_options ways[] = {{.width = 0}, {.is_free = true}, {.width = 2}};
     struct lin_subject subject;
     bool agrees = true;
     lin_subject_open(&subject, ops, count);
@@ -69,8 +68,7 @@ static bool agrees(const struct lin_text_op *ops, size_t count, bool valid, unsi
         else
             agrees = (answer.verdict == VERDICT_VALID) == valid;
         if (answer.verdict == VERDICT_VALID && answer.order != NULL)
-            agrees =
-                agrees && lin_verify(&subject.problem, answer.order, answer.order_count);
+            agrees = agrees && lin_verify(&subject.problem, answer.order, answer.order_count);
         free(answer.order);
     }
     lin_subject_close(&subject);

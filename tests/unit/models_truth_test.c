@@ -85,9 +85,11 @@ static void agree(const struct sample *sample, uint32_t counts[2], uint32_t *dec
     struct lin_answer answer;
     lin_wgl(&built.problem, LIN_WGL_PLAIN, &budget, &answer);
     judge(sample, &built, "wgl", &answer, expected);
-    if (built.problem.model->effect != NULL) {
-        lin_engine_frontier.search(&built.problem, &budget, &answer);
-        judge(sample, &built, "frontier", &answer, expected);
+    for (const struct lin_engine *const *engine = lin_engines; *engine != NULL; engine++) {
+        if (*engine == &lin_engine_wgl || !(*engine)->suits(built.problem.model))
+            continue;
+        (*engine)->search(&built.problem, &budget, &answer);
+        judge(sample, &built, (*engine)->name, &answer, expected);
     }
     watch(sample, &built, &budget, expected, decided);
     assert_int_equal(atomic_load(&memory.used_bytes), 0);
