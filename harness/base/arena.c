@@ -2,12 +2,18 @@
 #include "harness/base/arena.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum { ALIGNMENT = 16, BLOCK_MIN = 4096, BLOCK_MAX = 1 << 20 };
+
+/* An arena that holds much (a history of millions) gets large blocks of huge pages: a page fault
+ * every 4 KiB was a third of the time it took to read one. */
+enum { HUGE_PAGE = 2 << 20, HUGE_BLOCK = 16 << 20, HUGE_FROM = 32 << 20 };
 
 struct arena_block {
     struct arena_block *older;
@@ -19,6 +25,19 @@ static char *block_bytes(struct arena_block *block)
     return (char *)block + ((sizeof *block + ALIGNMENT - 1) / ALIGNMENT) * ALIGNMENT;
 }
 
+/* Raises *size to what fills whole pages. */
+static struct arena_block *huge_block(size_t *size)
+{
+    size_t header = sizeof(struct arena_block) + ALIGNMENT, least = HUGE_BLOCK - header;
+    size_t whole = ((*size < least ? least : *size) + header + HUGE_PAGE - 1) / HUGE_PAGE;
+    struct arena_block *block = aligned_alloc(HUGE_PAGE, whole * HUGE_PAGE);
+    if (block == NULL)
+        return NULL;
+    *size = whole * HUGE_PAGE - header;
+    madvise(block, whole * HUGE_PAGE, MADV_HUGEPAGE); /* where there are none, small ones do */
+    return block;
+}
+
 static void new_block(struct arena *arena, size_t needed)
 {
     size_t size = arena->blocks == NULL ? BLOCK_MIN : arena->blocks->size * 2;
@@ -26,7 +45,8 @@ static void new_block(struct arena *arena, size_t needed)
         size = BLOCK_MAX;
     if (size < needed)
         size = needed;
-    struct arena_block *block = malloc(size + sizeof *block + ALIGNMENT);
+    bool huge = size >= 2 * HUGE_PAGE || arena->used_bytes >= HUGE_FROM;
+    struct arena_block *block = huge ? huge_block(&size) : malloc(size + sizeof *block + ALIGNMENT);
     if (block == NULL) {
         fprintf(stderr, "ordeal: out of memory (%zu bytes more than the %zu of this arena)\n", size,
                 arena->used_bytes);
