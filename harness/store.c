@@ -11,6 +11,7 @@
 #include "harness/base/text.h"
 #include "harness/histories/edn.h"
 #include "harness/histories/history_io.h"
+#include "harness/histories/history_supply.h"
 
 enum { ATTEMPTS_MAX = 1000, FILE_BYTES_MAX = 1 << 30 };
 
@@ -146,7 +147,14 @@ enum err_code store_read_history(const char *path, const char *format, struct st
     history_notes_print(&notes, &stored->notes);
     if (history.cut != NULL)
         buf_printf(&stored->notes, "%s\n", history.cut);
-    uint32_t left_open;
+    uint32_t left_open, supplied;
+    if (history_supply_invocations(&stored->history, &supplied, err) != ERR_NONE)
+        return err_wrap(err, "%s", path);
+    if (supplied > 0)
+        buf_printf(&stored->notes,
+                   "%u completions have no invocation: taken as invoked right after what their "
+                   "process did before, which numbers the events anew.\n",
+                   supplied);
     if (history_pair_found(&stored->history, &left_open, err) != ERR_NONE)
         return err_wrap(err, "%s", path);
     if (left_open > 0)
