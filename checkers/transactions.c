@@ -3,7 +3,7 @@
  *
  * The parts, in checkers/transactions/: txns and slots (decoding), levels (the lattice), append*
  * (list-append: version orders, direct anomalies, edges), graph (components), paths and cycles (the
- * search), explain (words), found (what was found). */
+ * search), explain (words), found (what was found), register* (read-write registers). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,8 +11,10 @@
 
 #include "checkers/checkers.h"
 #include "checkers/transactions/cycles.h"
+#include "checkers/transactions/weak.h"
 #include "harness/base/clock.h"
 #include "harness/base/text.h"
+#include "harness/histories/edn.h"
 
 enum { STEPS_MAX = 20000000 };
 
@@ -230,6 +232,12 @@ static void report_given_up(struct session *session)
     buf_free(&kinds);
 }
 
+/* Whether all that must not be is seen in a transaction by itself. */
+static bool only_direct(anomaly_set prohibited)
+{
+    return (prohibited & ~(ANOMALY_BIT(INTERNAL) | ANOMALY_BIT(FUTURE_READ))) == 0;
+}
+
 static void report(struct session *session)
 {
     const struct txns *txns = &session->txns;
@@ -248,7 +256,8 @@ static void report(struct session *session)
                       txns->ignored_count > 0 ? "the history has client operations but no "
                                                 "transactions"
                                               : "the history has no client operations");
-    else if (session->inference.graph.first[session->inference.graph.count] == 0)
+    else if (session->inference.graph.first[session->inference.graph.count] == 0 &&
+             !(txns->reads > 0 && only_direct(session->prohibited)))
         check_verdict(session->result, VERDICT_UNKNOWN,
                       "no transaction observed another, so nothing was tested");
     check_verdict(session->result, VERDICT_VALID,
@@ -267,8 +276,21 @@ static enum err_code infer(struct session *session, struct err *err)
         return err_set(err, ERR_PARSE,
                        "the history mixes :append and :w; judge lists and "
                        "registers apart");
-    session->kind = "list-append";
-    return append_infer(&session->inference, err);
+    bool registers = txns->writes > 0 || (txns->appends == 0 && txns->single_reads > 0);
+    session->kind = registers ? "rw-register" : "list-append";
+    if (!registers)
+        return append_infer(&session->inference, err);
+    const struct options *options = &session->input->options;
+    struct register_options promised = {
+        .writes_follow_reads = option_bool(options, "transactions.wfr-keys"),
+        .sequential = option_bool(options, "transactions.sequential-keys"),
+        .linearizable = option_bool(options, "transactions.linearizable-keys"),
+    };
+    const char *initial = option_text(options, "transactions.initial");
+    if (edn_parse_all(&session->arena, initial, strlen(initial), &promised.initial, err) !=
+        ERR_NONE)
+        return err_wrap(err, "transactions.initial");
+    return register_infer(&session->inference, &promised, err);
 }
 
 static void judge(struct session *session)
@@ -292,12 +314,18 @@ static void judge(struct session *session)
         txns_number_slots(&session->txns);
         code = infer(session, &err);
     }
-    if (code != ERR_NONE) {
-        check_verdict(session->result, VERDICT_UNKNOWN, "%s", err.message);
+    if (code == ERR_NONE) {
+        cycles_find(&session->search);
+        if (session->inference.why == register_why)
+            session->search.given_up |=
+                weak_find(&session->inference, session->prohibited, input->limits.memory_bytes);
+        report(session);
         return;
     }
-    cycles_find(&session->search);
-    report(session);
+    check_verdict(session->result, VERDICT_UNKNOWN, "%s", err.message);
+    add_found(session); /* what was found before is no less true */
+    if ((found_set(&session->found) & session->prohibited) != 0)
+        report_invalid(session);
 }
 
 static void check(const struct check_input *input, struct check_result *result)
@@ -314,13 +342,20 @@ static const struct option options[] = {
     {"level", OPTION_TEXT, "strict-serializable", NULL,
      "isolation levels that were promised, or none (docs/transactions.md lists them)"},
     {"anomalies", OPTION_TEXT, "", NULL, "anomalies that must not be, beside what the level says"},
+    {"wfr-keys", OPTION_BOOL, "false", NULL,
+     "registers: what a transaction writes to a key comes after what it read of it"},
+    {"sequential-keys", OPTION_BOOL, "false", NULL,
+     "registers: each key by itself is sequential: a process sees later and later versions"},
+    {"linearizable-keys", OPTION_BOOL, "false", NULL,
+     "registers: each key by itself is linearizable"},
+    {"initial", OPTION_TEXT, "nil", NULL, "registers: what every key holds at first (EDN)"},
     {"dot", OPTION_BOOL, "false", NULL, "add each cycle as a Graphviz graph"},
     {.name = NULL},
 };
 
 const struct checker checker_transactions = {
     .name = "transactions",
-    .summary = "isolation levels: anomalies of list-append transactions",
+    .summary = "isolation levels: anomalies of transactions over lists and registers",
     .options = options,
     .check = check,
 };

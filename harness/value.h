@@ -91,6 +91,13 @@ struct value value_get(struct value map, const char *name);
 /* True for a vector or list of exactly two items. */
 bool value_is_pair(struct value value);
 
+/* A hint that the value will soon be read. */
+static inline void value_prefetch(struct value value)
+{
+    if ((value.bits & 7) == 0)
+        __builtin_prefetch((const void *)(uintptr_t)value.bits);
+}
+
 bool value_equal(struct value a, struct value b);
 uint64_t value_hash(struct value value); /* equal values have equal hashes */
 

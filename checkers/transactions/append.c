@@ -24,12 +24,11 @@ static enum err_code check_kinds(const struct txns *txns, struct err *err)
         buf_free(&mop);
         return code;
     }
-    for (uint32_t t = 0; t < txns->count; t++)
+    for (uint32_t t = 0; txns->single_reads > 0 && t < txns->count; t++)
         for (uint32_t m = txns->first[t]; m < txns->first[t + 1]; m++) {
-            if (txns->mops[m].kind != MOP_READ)
-                continue;
             enum value_kind kind = value_kind(txns->mops[m].value);
-            if (kind != VALUE_VECTOR && kind != VALUE_LIST && kind != VALUE_NIL)
+            if (txns->mops[m].kind == MOP_READ && kind != VALUE_VECTOR && kind != VALUE_LIST &&
+                kind != VALUE_NIL)
                 return err_set(err, ERR_PARSE,
                                "event %u: a read of list-append must be a list or nil",
                                txns_event(txns, t));
@@ -48,9 +47,8 @@ static void find_longest(struct append *append)
             if (mop->kind != MOP_READ)
                 continue;
             struct append_key *key = &append->keys[mop->key];
-            size_t length = value_count(mop->value);
-            if (length > key->length) {
-                key->length = (uint32_t)length;
+            if (mop->slot > key->length) {
+                key->length = mop->slot;
                 key->longest = mop->value;
                 key->longest_txn = t;
             }
@@ -84,7 +82,6 @@ static void order_key(struct append *append, uint32_t number)
 static void order_versions(struct append *append)
 {
     struct txns *txns = append->txns;
-    append->keys = arena_zalloc(txns->arena, ((size_t)txns->key_count + 1) * sizeof *append->keys);
     find_longest(append);
     for (uint32_t key = 0; key < txns->key_count; key++) {
         append->keys[key].base = append->order_count;
@@ -308,9 +305,12 @@ enum err_code append_infer(struct inference *inference, struct err *err)
     append->txns = txns;
     inference->state = append;
     inference->why = append_why;
+    append->keys = arena_zalloc(txns->arena, ((size_t)txns->key_count + 1) * sizeof *append->keys);
     enum err_code code = check_kinds(txns, err);
-    if (code != ERR_NONE)
+    if (code != ERR_NONE) {
+        append_check_internal(inference); /* that needs to know of nobody else */
         return code;
+    }
     order_versions(append);
     append_find_reads(inference);
     find_committed(append);

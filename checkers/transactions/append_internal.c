@@ -22,6 +22,7 @@ struct own {
     struct own_key *keys;
     uint32_t *before; /* of an append: the one before it since the last read */
     uint32_t before_capacity;
+    bool ordered; /* the orders of versions are known */
     uint32_t internal_txn, future_txn,
         order_txn; /* the last ones found: each is told once a transaction */
 };
@@ -157,6 +158,27 @@ static void step_append(struct own *own, uint32_t t, uint32_t m, struct own_key 
     found_future(own, t, &own->txns->mops[key->longest], mop);
 }
 
+/* How much of the key's order the read shows; element by element where it is no plain prefix. */
+static uint32_t farthest(const struct own *own, const struct mop *mop)
+{
+    const struct txns *txns = own->txns;
+    const struct append *append = own->inference->state;
+    const struct append_key *key = &append->keys[mop->key];
+    struct value room[2];
+    size_t length;
+    uint32_t version = 0;
+    if (!key->irregular && !key->incompatible)
+        return mop->slot == TXN_NONE ? 0 : mop->slot;
+    const struct value *items = value_array(mop->value, room, &length);
+    for (size_t i = 0; i < length; i++) {
+        uint32_t slot = txns_slot(txns, mop->key, items[i]);
+        uint32_t position = slot == TXN_NONE ? TXN_NONE : txns->slots[slot].position;
+        if (position != TXN_NONE && position + 1 > version)
+            version = position + 1;
+    }
+    return version;
+}
+
 static void step(struct own *own, uint32_t t, uint32_t m)
 {
     const struct mop *mop = &own->txns->mops[m];
@@ -172,8 +194,9 @@ static void step(struct own *own, uint32_t t, uint32_t m)
         own->internal_txn = t;
         found_internal(own, t, mop, key);
     }
-    if (mop->slot != TXN_NONE && mop->slot > key->version) {
-        key->version = mop->slot;
+    uint32_t version = own->ordered ? farthest(own, mop) : 0;
+    if (version > key->version) {
+        key->version = version;
         key->longest = m;
     }
     key->read = m;
@@ -197,8 +220,10 @@ static bool touches_twice(struct own *own, uint32_t t)
 void append_check_internal(struct inference *inference)
 {
     struct txns *txns = inference->txns;
+    const struct append *append = inference->state;
     struct own own = {.inference = inference,
                       .txns = txns,
+                      .ordered = append->order != NULL,
                       .internal_txn = TXN_NONE,
                       .future_txn = TXN_NONE,
                       .order_txn = TXN_NONE};

@@ -5,6 +5,8 @@
 
 #include "checkers/transactions/append.h"
 
+enum { AHEAD = 16 };
+
 struct reading {
     struct inference *inference;
     struct append *append;
@@ -165,6 +167,8 @@ static void read_elements(struct reading *r, uint32_t t, struct mop *mop)
 
 static bool is_prefix(struct value list, struct value longest)
 {
+    if (list.bits == longest.bits)
+        return true;
     struct value list_room[2], longest_room[2];
     size_t length, longest_length;
     const struct value *items = value_array(list, list_room, &length);
@@ -199,15 +203,14 @@ static void found_incompatible(struct reading *r, uint32_t t, const struct mop *
 static void check_read(struct reading *r, uint32_t t, struct mop *mop)
 {
     struct append_key *key = &r->append->keys[mop->key];
-    bool prefix = is_prefix(mop->value, key->longest);
+    bool prefix = mop->slot == 0 || is_prefix(mop->value, key->longest);
     if (!prefix)
         found_incompatible(r, t, mop);
     if (!prefix || key->irregular) {
         read_elements(r, t, mop);
         return;
     }
-    uint32_t length = (uint32_t)value_count(mop->value);
-    mop->slot = length;
+    uint32_t length = mop->slot;
     if (length == 0)
         return;
     const struct version *order = r->append->order + key->base;
@@ -228,8 +231,11 @@ void append_find_reads(struct inference *inference)
     struct txns *txns = r.txns;
     for (uint32_t t = 0; t < txns->count; t++)
         for (uint32_t m = txns->first[t]; m < txns->first[t + 1]; m++)
-            if (txns->mops[m].kind == MOP_READ)
+            if (txns->mops[m].kind == MOP_READ) {
+                if (m + AHEAD < txns->mop_count)
+                    value_prefetch(txns->mops[m + AHEAD].value);
                 check_read(&r, t, &txns->mops[m]);
+            }
 }
 
 /* ---- Dirty updates ---- */

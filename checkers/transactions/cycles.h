@@ -40,5 +40,8 @@ enum anomaly cycle_kind(const struct cycle *cycle);
 /* Puts a cycle into words (and data) and adds it to what was found. False, and nothing is added,
  * when an edge of it cannot be shown: that would be a bug, and no database's. */
 bool cycle_tell(const struct inference *inference, const struct cycle *cycle);
+/* The same under another name than what its edges say. */
+bool cycle_tell_as(const struct inference *inference, const struct cycle *cycle,
+                   enum anomaly anomaly);
 
 #endif

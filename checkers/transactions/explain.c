@@ -97,7 +97,9 @@ static const char *in_words(enum anomaly anomaly)
         return "a cycle with one anti-dependency";
     if (anomaly <= ANOMALY_G_NONADJACENT_REALTIME)
         return "a cycle whose anti-dependencies are not adjacent";
-    return "a cycle of anti-dependencies";
+    if (anomaly <= ANOMALY_G2_REALTIME)
+        return "a cycle of anti-dependencies";
+    return "a cycle in every order of commits";
 }
 
 /* ---- Graphviz ---- */
@@ -196,8 +198,13 @@ static bool add_steps(const struct inference *inference, const struct cycle *cyc
 
 bool cycle_tell(const struct inference *inference, const struct cycle *cycle)
 {
+    return cycle_tell_as(inference, cycle, cycle_kind(cycle));
+}
+
+bool cycle_tell_as(const struct inference *inference, const struct cycle *cycle,
+                   enum anomaly anomaly)
+{
     struct found *found = inference->found;
-    enum anomaly anomaly = cycle_kind(cycle);
     struct buf text = BUF_INIT, title = BUF_INIT;
     struct json *fields = json_object();
     if (found->counts[anomaly] >= FOUND_KEPT_MAX) {
@@ -213,7 +220,7 @@ bool cycle_tell(const struct inference *inference, const struct cycle *cycle)
         return false;
     }
     found_count(found, anomaly);
-    const char *shape = special(cycle);
+    const char *shape = anomaly <= ANOMALY_G2_REALTIME ? special(cycle) : NULL;
     buf_printf(&title, "%s: %s of %" PRIu32 " transactions", anomaly_name(anomaly),
                in_words(anomaly), cycle->length);
     if (shape != NULL)

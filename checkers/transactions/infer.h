@@ -23,6 +23,14 @@ struct inference {
 /* List-append: version orders from the lists that were read. */
 enum err_code append_infer(struct inference *inference, struct err *err);
 
+/* Registers: version orders from what the options promise of each key. */
+struct register_options {
+    bool writes_follow_reads, sequential, linearizable;
+    struct value initial;
+};
+enum err_code register_infer(struct inference *inference, const struct register_options *options,
+                             struct err *err);
+
 /* The transaction's own consistency (Cerone's INT): each read agrees with what the transaction
  * itself read and wrote before. */
 void append_check_internal(struct inference *inference);

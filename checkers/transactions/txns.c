@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { KEYS_MAX = 1 << 30 };
+enum { KEYS_MAX = 1 << 30, AHEAD = 16 };
 
 /* ---- Which events are transactions ---- */
 
@@ -86,10 +86,8 @@ static enum err_code measure(struct decoder *d, uint64_t *txn_count, uint64_t *m
         struct value value = txn_value(history, invoked, completed);
         bool named = d->f_txn == history->f[event];
         enum value_kind kind = value_kind(value);
-        if (!is_transaction(value)) {
-            bool empty = kind == VALUE_NIL ||
-                         ((kind == VALUE_VECTOR || kind == VALUE_LIST) && value_count(value) == 0);
-            if (named && !empty)
+        if (named ? kind != VALUE_VECTOR : !is_transaction(value)) {
+            if (named && kind != VALUE_NIL && kind != VALUE_LIST)
                 return err_set(err, ERR_PARSE,
                                "event %" PRIu32 ": not a transaction of [:r key value], [:append "
                                "key value] and [:w key value]",
@@ -166,6 +164,18 @@ static void init_keys(struct decoder *d)
 
 /* ---- Transactions ---- */
 
+/* How long a list was read; of the history it is remembered whether all reads are lists or nil. */
+static uint32_t read_length(struct txns *txns, struct value value)
+{
+    enum value_kind kind = value_kind(value);
+    if (kind != VALUE_VECTOR && kind != VALUE_LIST) {
+        txns->single_reads += kind != VALUE_NIL;
+        return 0;
+    }
+    txns->list_reads++;
+    return (uint32_t)value_count(value);
+}
+
 static enum err_code add_mop(struct decoder *d, uint32_t event, struct value value, bool ok,
                              struct err *err)
 {
@@ -186,6 +196,8 @@ static enum err_code add_mop(struct decoder *d, uint32_t event, struct value val
     mop->kind = (unsigned)kind & 3;
     mop->slot = TXN_NONE;
     mop->value = count == 3 ? items[2] : value_nil();
+    if (kind == MOP_READ)
+        mop->slot = read_length(txns, mop->value);
     txns->reads += kind == MOP_READ;
     txns->appends += kind == MOP_APPEND;
     txns->writes += kind == MOP_WRITE;
@@ -266,8 +278,8 @@ static void order_events(struct txns *txns, const struct history *history)
     txns->epoch_first[epoch + 1] = txns->count;
 }
 
-/* Each transaction's predecessor in its process. Only one that is known to have ended comes before
- * what its process did next. */
+/* Each transaction's predecessor in its process. Only one that is known to have ended, before this
+ * one began, comes before it: histories from elsewhere have processes that do several at once. */
 static void order_processes(struct txns *txns, const struct history *history)
 {
     uint32_t mask = 1023;
@@ -284,7 +296,8 @@ static void order_processes(struct txns *txns, const struct history *history)
         uint32_t at = (uint32_t)process * UINT32_C(2654435769) & slots;
         while (table[at].last != 0 && table[at].process != process)
             at = (at + 1) & slots;
-        txns->previous[t] = table[at].last == 0 ? TXN_NONE : table[at].last - 1;
+        uint32_t before = table[at].last == 0 ? TXN_NONE : table[at].last - 1;
+        txns->previous[t] = before != TXN_NONE && txns_before(txns, before, t) ? before : TXN_NONE;
         if (txns->state[t] == TXN_OK) {
             table[at].process = process;
             table[at].last = t + 1;
@@ -322,6 +335,8 @@ enum err_code txns_decode(struct txns *txns, size_t memory_max, struct err *err)
     init_keys(&d);
     for (uint32_t event = 0; event < history->count && code == ERR_NONE; event++) {
         uint32_t invoked, completed;
+        if (event + AHEAD < history->count)
+            value_prefetch(history->value[event + AHEAD]);
         if (begins(&d, event, &invoked, &completed))
             code = add_txn(&d, invoked, completed, err);
     }

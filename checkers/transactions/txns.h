@@ -50,7 +50,8 @@ struct txns {
     bool *committed;               /* it is ok, or (set by the inference) its effects were seen */
     struct mop *mops;
     uint32_t mop_count;
-    uint32_t reads, appends, writes; /* micro-operations of each kind */
+    uint32_t reads, appends, writes;   /* micro-operations of each kind */
+    uint32_t list_reads, single_reads; /* reads of lists, and of other values but nil */
     uint32_t ok_count, unknown_count, failed_count, ignored_count;
     /* order */
     uint32_t *begin_epoch, *end_epoch; /* end: TXN_NONE where it never ended for sure */

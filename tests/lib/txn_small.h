@@ -55,4 +55,10 @@ bool small_ordered(const struct small *small);
 /* Two or more committed appends to one key that nobody read: their order is not known then. */
 bool small_order_open(const struct small *small);
 
+/* Registers, by the axioms of Biswas and Enea, sessions included: is there an order of commits? */
+enum small_axiom { SMALL_READ_COMMITTED_AXIOM, SMALL_READ_ATOMIC, SMALL_CAUSAL };
+bool small_axioms(const struct small *small, enum small_axiom axiom);
+/* Some read shows a value that nobody wrote: it might be what a key held at first. */
+bool small_unwritten(const struct small *small);
+
 #endif
