@@ -97,7 +97,7 @@ void drain_expire(struct request *request)
 static const char *refusal(struct drain *drain)
 {
     uint64_t most = drain->server->config.spool_bytes_max;
-    if (!drain->open)
+    if (!drain->open || drain->stale)
         return "ERR the spool of this node cannot be used (see its log); nothing was added";
     if (most != 0 && drain->spool.bytes >= most)
         return "OOM the spool has reached spool-max; nothing was added";
@@ -132,6 +132,25 @@ void drain_add(struct drain *drain, struct request *request, const struct comman
 
 /* Out of it. */
 
+/* The cluster has decided numbers that this spool has not given yet: jobs that get them now would
+ * be taken for those. */
+static void found_stale(struct drain *drain, uint64_t decided)
+{
+    drain->stale = true;
+    journal_write(
+        JOURNAL_ERROR, "spool-stale",
+        "it ends at %llu, but the cluster has had %llu of it: an older copy was put back; "
+        "nothing more is sent or taken until %.200s/spool is moved away",
+        (unsigned long long)drain->spool.last, (unsigned long long)decided,
+        drain->server->config.directory);
+    while (drain->first < drain->last) {
+        struct request *request = drain->receipts[drain->first++].request;
+        if (waits(request))
+            request_unknown(request);
+        request_untag(request);
+    }
+}
+
 static void on_reply(struct client *client, struct request *request)
 {
     struct drain *drain = &client->server->drain;
@@ -141,6 +160,10 @@ static void on_reply(struct client *client, struct request *request)
     if (request->not_done || request->reply.length < 2 || reply[0] != ':')
         return;
     uint64_t decided = strtoull(reply + 1, NULL, 10), before = drain->spool.decided;
+    if (decided > drain->spool.last) {
+        found_stale(drain, decided);
+        return;
+    }
     spool_decide(&drain->spool, decided);
     drain->handed_on += drain->spool.decided - before;
     if (drain->spool.decided >= drain->sent_to)
@@ -180,7 +203,7 @@ static void tidy(struct drain *drain, uint64_t now_ms)
 
 void drain_turn(struct drain *drain, uint64_t now_ms)
 {
-    if (!drain->open)
+    if (!drain->open || drain->stale)
         return;
     if (drain->first < drain->last && !may_commit(drain->server))
         give_receipts(drain);
@@ -313,7 +336,6 @@ static bool open_spool(struct drain *drain, struct queue_error *error)
     disk_close(&drain->disk);
     if (result != DISK_DAMAGED)
         return false;
-    snprintf(drain->problem, sizeof drain->problem, "%s", error->message);
     journal_write(JOURNAL_ERROR, "spool-damaged",
                   "%s; what %s holds is not sent, and SPOOL is refused, until it is moved away",
                   error->message, path);

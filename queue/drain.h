@@ -22,7 +22,7 @@ struct drain {
     struct disk disk;
     struct spool spool;
     bool open;
-    char problem[256]; /* why it is not */
+    bool stale; /* an older copy of itself was put back: its numbers cannot be used */
     struct watch watch;
     struct client *client; /* the server's own */
     bool sending;
@@ -33,8 +33,8 @@ struct drain {
     uint64_t spooled, handed_on; /* counters */
 };
 
-/* A damaged spool is no reason not to serve: then `problem` says what is wrong, and SPOOL is
- * refused. False when it may not be used at all. */
+/* A damaged spool is no reason not to serve: it is told in the log, and SPOOL is refused. False
+ * when the directory may not be used at all. */
 bool drain_open(struct drain *drain, struct server *server, struct queue_error *error);
 void drain_close(struct drain *drain);
 

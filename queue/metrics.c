@@ -92,7 +92,7 @@ static uint32_t collect(struct server *server, struct number *numbers)
         {"tls_failed", true, server->counters.tls_failed},
         {"spool_jobs", false, drain_jobs(&server->drain)},
         {"spool_bytes", false, server->drain.spool.bytes},
-        {"spool_unusable", false, !server->drain.open},
+        {"spool_unusable", false, !server->drain.open || server->drain.stale},
         {"spool_added", true, server->drain.spooled},
         {"spool_handed_on", true, server->drain.handed_on},
     };

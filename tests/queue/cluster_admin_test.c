@@ -155,8 +155,9 @@ static void shutdown_is_clean_and_quick(void **state)
         redis_send(&redis, "ADDJOB work x 0");
     redis_send(&redis, "SHUTDOWN");
     unsigned committed = 0;
-    for (struct reply *reply = redis_receive(&redis); reply->type != REPLY_BROKEN;
-         reply = redis_receive(&redis)) {
+    for (bool more = true; more;) {
+        struct reply *reply = redis_receive(&redis);
+        more = reply->type != REPLY_BROKEN;
         committed += reply->type == REPLY_STATUS && strncmp(reply->text, "D-", 2) == 0;
         reply_free(reply);
     }

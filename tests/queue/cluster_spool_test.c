@@ -396,6 +396,43 @@ static void a_damaged_spool_is_left_and_told(void **state)
     cluster_close(&cluster);
 }
 
+/* From a backup: numbers that the cluster knows would be given to other jobs. */
+static void an_older_spool_is_found_out(void **state)
+{
+    (void)state;
+    struct cluster cluster = {0};
+    struct redis redis;
+    char path[300], command[1300];
+    cluster_open(&cluster, NODES);
+    cluster_path(&cluster, 1, path, sizeof path);
+    redis_open(&redis, cluster_port(&cluster, 1), WAIT_MS);
+    for (int i = 0; i < 5; i++)
+        redis_expect(&redis, "D-", "ADDJOB work x 5000 SPOOL");
+    assert_int_equal(cluster_stop(&cluster, 1), 0);
+    redis_close(&redis);
+    snprintf(command, sizeof command, "cp -a %s/spool %s/../old", path, path);
+    assert_int_equal(system(command), 0);
+    cluster_start(&cluster, 1);
+    cluster_wait_info(&cluster, 1, "leader", 1);
+    redis_open(&redis, cluster_port(&cluster, 1), WAIT_MS);
+    for (int i = 0; i < 10; i++)
+        redis_expect(&redis, "D-", "ADDJOB work x 5000 SPOOL");
+    wait_drained(&cluster, 1);
+    redis_close(&redis);
+    cluster_kill(&cluster, 1);
+    snprintf(command, sizeof command, "rm -r %s/spool && mv %s/../old %s/spool", path, path, path);
+    assert_int_equal(system(command), 0);
+    cluster_start(&cluster, 1);
+    cluster_wait_info(&cluster, 1, "leader", 1);
+    redis_open(&redis, cluster_port(&cluster, 1), WAIT_MS);
+    redis_expect(&redis, "UNKNOWN D-", "ADDJOB work x 5000 SPOOL");
+    redis_expect(&redis, "ERR the spool", "ADDJOB work x 5000 SPOOL");
+    assert_int_equal(cluster_info(&cluster, 1, "spool_unusable"), 1);
+    redis_expect(&redis, "D-", "ADDJOB work x 5000");
+    redis_close(&redis);
+    cluster_close(&cluster);
+}
+
 /* The planted defect: a job leaves the spool when it is handed on, so with nobody there to take it
  * the promise is broken. */
 static void the_defect_breaks_the_promise(void **state)
@@ -428,6 +465,7 @@ int main(void)
         cmocka_unit_test(a_full_spool_says_so),
         cmocka_unit_test(a_damaged_log_leaves_the_spool_alone),
         cmocka_unit_test(a_damaged_spool_is_left_and_told),
+        cmocka_unit_test(an_older_spool_is_found_out),
         cmocka_unit_test(the_defect_breaks_the_promise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
