@@ -163,8 +163,16 @@ static void counters_conserve(struct cluster *cluster, unsigned node)
     struct redis redis;
     char line[64];
     uint64_t sum = 0;
+    uint64_t end_ms = cluster_now_ms() + CHECK_MS_MAX;
     redis_open(&redis, cluster_port(cluster, node), WAIT_MS);
     struct reply *reply = redis_ask(&redis, "INFO");
+    while (reply->type != REPLY_TEXT && cluster_now_ms() < end_ms) { /* it may be starting still */
+        reply_free(reply);
+        redis_close(&redis);
+        usleep(50000);
+        redis_open(&redis, cluster_port(cluster, node), WAIT_MS);
+        reply = redis_ask(&redis, "INFO");
+    }
     assert_int_equal(reply->type, REPLY_TEXT);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         snprintf(line, sizeof line, "\njobs_%s:", parts[i]);
