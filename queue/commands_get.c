@@ -299,13 +299,14 @@ void commands_unpark_all(struct server *server)
         next = request->waiting_next;
         if (request->phase != REQUEST_PARKED)
             continue;
+        struct client *client = request->client;
         commands_unpark(server, request);
         if (request->barrier)
-            request->client->barriers--;
+            client->barriers--;
         request->barrier = false;
-        request_again(request);
-        if (request->client != NULL && request->client->watch.file >= 0)
-            client_schedule(request->client);
+        request_again(request); /* a session's goes back to its node, and is freed */
+        if (client->watch.file >= 0)
+            client_schedule(client);
     }
 }
 
