@@ -166,7 +166,9 @@ static void counters_conserve(struct cluster *cluster, unsigned node)
     uint64_t end_ms = cluster_now_ms() + CHECK_MS_MAX;
     redis_open(&redis, cluster_port(cluster, node), WAIT_MS);
     struct reply *reply = redis_ask(&redis, "INFO");
-    while (reply->type != REPLY_TEXT && cluster_now_ms() < end_ms) { /* it may be starting still */
+    /* It may be starting still, or not have heard yet what is committed. */
+    while ((reply->type != REPLY_TEXT || strstr(reply->text, "\njobs_added:0\r") != NULL) &&
+           cluster_now_ms() < end_ms) {
         reply_free(reply);
         redis_close(&redis);
         usleep(50000);
