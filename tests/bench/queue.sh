@@ -12,6 +12,8 @@ pids=()
 finish() {
     for pid in "${pids[@]}"; do kill -9 "$pid" 2>/dev/null; done
     wait 2>/dev/null
+    # RabbitMQ's name server makes itself a daemon; this one is ours by its port.
+    [ -n "${ERL_EPMD_PORT:-}" ] && epmd -kill >/dev/null 2>&1
     rm -rf "$work"
 }
 trap finish EXIT
