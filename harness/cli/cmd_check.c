@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "harness/base/clock.h"
 #include "harness/base/text.h"
@@ -273,10 +274,32 @@ static const char *path_for_pieces(struct request *request)
     return path;
 }
 
+/* What the run's plan says of values and models holds in pieces, too; its other checkers do not. */
+static enum err_code follow_plan_in_pieces(struct request *request, struct stored_run *stored,
+                                           struct err *err)
+{
+    const char *asked = request->checkers;
+    if (asked != NULL && strcmp(asked, "linearizable") != 0)
+        return err_set(
+            err, ERR_CONFIG,
+            "in pieces only `--checker linearizable` can judge (--pieces no: load it all)");
+    if (request->map != NULL)
+        return err_set(err, ERR_CONFIG, "--map does not go with --pieces");
+    const char *plan = store_path(&request->arena, request->path, "plan.json");
+    if (!is_directory(request->path) || access(plan, F_OK) != 0)
+        return ERR_NONE;
+    if (json_read_file(plan, &stored->plan, err) != ERR_NONE)
+        return err->code;
+    follow_plan(request, stored->plan);
+    return ERR_NONE;
+}
+
 /* Judges by `linearizable` alone, and says so. */
 static int judge_in_pieces(struct request *request, const char *path, struct stored_run *stored,
                            struct err *err)
 {
+    if (follow_plan_in_pieces(request, stored, err) != ERR_NONE)
+        return cli_fail(err);
     struct pieces_options pieces = {
         .path = path,
         .limits = {.time_ns = request->time_ns,
@@ -288,13 +311,6 @@ static int judge_in_pieces(struct request *request, const char *path, struct sto
     };
     struct json *results;
     enum verdict verdict;
-    if (request->checkers != NULL && strcmp(request->checkers, "linearizable") != 0)
-        return err_set(
-                   err, ERR_CONFIG,
-                   "in pieces only `--checker linearizable` can judge (--pieces no: load it all)"),
-               cli_fail(err);
-    if (request->map != NULL)
-        return err_set(err, ERR_CONFIG, "--map does not go with --pieces"), cli_fail(err);
     if (pieces_check(&pieces, &results, &verdict, &stored->notes, err) != ERR_NONE)
         return cli_fail(err);
     buf_printf(&stored->notes, "Judged by linearizable alone, key by key in pieces of %lld MiB.\n",
