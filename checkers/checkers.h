@@ -7,6 +7,8 @@
 #define CHECKERS(X)                                                                                \
     X(linearizable)                                                                                \
     X(delivery)                                                                                    \
+    X(total_queue)                                                                                 \
+    X(queue)                                                                                       \
     X(sequential)                                                                                  \
     X(set)                                                                                         \
     X(set_full)                                                                                    \
