@@ -74,7 +74,7 @@ endif
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all check check-all check-queue check-root check-san deps demo fuzz tidy bench bench-queue bench-transactions conformance coverage install uninstall dist clean help programs tests format
+.PHONY: all prove prove-clean check check-all check-queue check-root check-san deps demo fuzz tidy bench bench-queue bench-transactions conformance coverage install uninstall dist clean help programs tests format
 
 all: programs
 
@@ -136,7 +136,7 @@ deps:                ## install what building, testing and the demo need (Debian
 	@./tools/deps.sh all
 demo: all            ## raise five local nodes, run the default test for a minute, print the verdict
 	@./tools/deps.sh demo
-	./ordeal run --local 5 --system etcd --workload register --nemesis partition,kill,pause --time-limit 60s --rate 500
+	./ordeal run --local 5 --system queue --workload queue --nemesis partition,kill,pause --time-limit 60s --rate 500
 check: programs tests ## quick tests: no root, no network
 	@tests/run.sh --build $(B) unit fuzz
 check-san:           ## the quick tests under address, undefined and thread sanitizers
@@ -151,6 +151,12 @@ check-queue: programs tests ## the quick tests and three real queue servers unde
 check-all: check check-san check-root ## everything that CI runs
 conformance: programs ## recorded histories and their verdicts: HISTORIES=DIR with a MANIFEST.tsv, FAMILY=.. to choose
 	@tests/conformance.sh $(or $(HISTORIES),../shared/histories) $(FAMILY)
+prove: programs      ## plant every defect of the queue and demand its conviction: PROVE_SEEDS=5 PROVE_DEFECT=a,b (root)
+	@./tools/deps.sh demo
+	@tests/prove.sh
+prove-clean: programs ## short clean runs of the queue with every nemesis on: RUNS=100 (root); reports false convictions
+	@./tools/deps.sh demo
+	@tests/prove_clean.sh $(or $(RUNS),100)
 fuzz:                ## fuzz what parses: FUZZ_SECONDS each (clang, libFuzzer)
 	+tests/fuzz/run.sh $(or $(FUZZ_SECONDS),60)
 bench: programs $(call bin,$(BENCH_SRC)) ## measure what the documents promise, print the figures

@@ -18,6 +18,7 @@
     X(long_fork)                                                                                   \
     X(causal_reverse)                                                                              \
     X(transactions)                                                                                \
+    X(progress)                                                                                    \
     X(stats)                                                                                       \
     X(faults)                                                                                      \
     X(availability)                                                                                \

@@ -236,6 +236,7 @@ static void describe(const struct judge *judge, struct check_result *result)
     json_set_int(details, "message-count", judge->messages.count);
     json_set_int(details, "accepted-count", (int64_t)judge->accepted);
     json_set_int(details, "expired-count", (int64_t)judge->expired);
+    json_set_int(details, "missing-spent-count", (int64_t)judge->spent);
     json_set_int(details, "missing-excused-count", (int64_t)judge->excused);
     json_set_int(details, "missing-undrained-count", (int64_t)judge->undrained);
     json_set_int(details, "unfinished-count", (int64_t)judge->unfinished);

@@ -229,7 +229,6 @@ static struct generator *final_generator(struct test *test, struct arena *arena)
     return generator_on_clients(arena, drain);
 }
 
-/* noop says that nobody has judged: unknown, until what judges deliveries is here. */
 static const char *const judged_by[] = {"delivery", "stats",  "availability",
                                         "crashes",  "faults", NULL};
 

@@ -230,6 +230,8 @@ static void report(struct judge *judge, const struct candidate *items, size_t co
                         (uint32_t[]){message->enqueue, sent, message->from, message->to, item->from,
                                      item->to},
                         6);
+        else if (item->kind == FOUND_LOST && judge_retry_ns(judge, message) == 0)
+            judge->spent++; /* at most once: to be lost with its only delivery is what it may */
         else if (item->kind == FOUND_LOST)
             count(&judge->excused, &judge->excused_example, message, item->message);
         else

@@ -74,9 +74,10 @@ struct judge {
     uint64_t queue_operations;
     /* filled in at the end: messages that were accepted, and of those */
     uint64_t accepted;
-    uint64_t expired;    /* never came, and may have expired */
-    uint64_t undrained;  /* never came, and no drain tells whether they are still there */
-    uint64_t excused;    /* never came, but an operation of unknown outcome may have taken it */
+    uint64_t expired;   /* never came, and may have expired */
+    uint64_t undrained; /* never came, and no drain tells whether they are still there */
+    uint64_t spent;   /* at most once, and may have been taken by an operation of unknown outcome */
+    uint64_t excused; /* never came, but an operation of unknown outcome may have taken it */
     uint64_t unfinished; /* may have to come (again), and nobody waited long enough */
     uint64_t unseen;     /* should have come (again), but may have, unseen */
     struct finding undrained_example, excused_example, unfinished_example, unseen_example;

@@ -159,6 +159,15 @@ static const struct client *client(const char *workload)
     return runs ? &queue_client : NULL;
 }
 
+/* All that docs/queue.md promises, whatever breaks. Not `ttl`: without a leader its time stands
+ * still, so that a job may live longer. The options async, fsync and fenced give up some of these,
+ * and a run with them is convicted for it. */
+static const char *const defaults[] = {
+    "delivery.declared=no-loss,no-phantom,at-most-once,at-least-once,exactly-once,"
+    "no-redelivery-after-ack,exclusive-lease,delay,retry,redelivery-count,order,no-stuck,"
+    "dead-letter,fencing,unique-key",
+    NULL,
+};
 static const char *const daemons[] = {QUEUE_DAEMON, NULL};
 static const char *const log_paths[] = {LOG_PATH, NULL};
 
@@ -176,5 +185,6 @@ const struct system system_queue = {
     .primaries = queue_primaries,
     .replace = queue_replace,
     .version = queue_version,
+    .defaults = defaults,
     .client = client,
 };
