@@ -270,7 +270,8 @@ static void check_count(struct judge *judge, const struct item *item, uint32_t n
         judge_found(judge, FOUND_COUNT_LOW, number, 0, shown, 5);
     else if (item->count == 0 || (message->deliveries > 0 && item->count == message->attempt))
         judge_found(judge, FOUND_COUNT_LOW, number, 0, shown, 5);
-    else if (item->count > most_attempts(judge, message, completion))
+    else if (item->count > message->asked &&
+             item->count > most_attempts(judge, message, completion))
         judge_found(judge, FOUND_COUNT_HIGH, number, 0, shown, 5);
     if (item->count > message->attempt)
         message->attempt = (uint16_t)(item->count > UINT16_MAX ? UINT16_MAX : item->count);

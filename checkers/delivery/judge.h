@@ -46,7 +46,6 @@ enum tested {
     TESTED_TTL,
     TESTED_COUNTED,
     TESTED_ORDERED,
-    TESTED_STUCK,  /* messages whose deliverability was checked */
     TESTED_ENDED,  /* messages moved to the dead letters */
     TESTED_FENCED, /* acks, nacks and extensions of superseded deliveries */
     TESTED_KEYED,  /* messages sent with a key that was used before */

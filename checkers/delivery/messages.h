@@ -17,7 +17,6 @@ enum message_flag {
     MESSAGE_LAST_ALONE = 1 << 4, /* its latest delivery began after all others were over */
     MESSAGE_DEAD = 1 << 5,       /* it was certainly moved to the dead letters */
     MESSAGE_PLAIN = 1 << 6,      /* delivery is acknowledgement */
-    MESSAGE_SHOWN = 1 << 7,      /* its life line is wanted */
     MESSAGE_PEEKED = 1 << 8,     /* it was seen without being delivered */
     MESSAGE_DRAINED = 1 << 9,    /* a drain brought it */
     MESSAGE_PHANTOM = 1 << 10,   /* it came though it was not there: nothing else is judged of it */
@@ -70,7 +69,6 @@ struct stream {
     uint32_t arrived; /* the completion of the delivery that made it so */
 };
 
-struct value_table;
 struct messages {
     struct arena arena;
     struct message **pages;

@@ -147,7 +147,6 @@ static const char *const tested_words[] = {
     [TESTED_TTL] = "deliveries of messages with a time to live",
     [TESTED_COUNTED] = "counts reported",
     [TESTED_ORDERED] = "deliveries compared with earlier ones of their producer",
-    [TESTED_STUCK] = "messages waited for",
     [TESTED_ENDED] = "messages moved to the dead letters",
     [TESTED_FENCED] = "uses of superseded deliveries",
     [TESTED_KEYED] = "keys used again",
