@@ -260,11 +260,20 @@ static void report(struct session *session)
              !(txns->reads > 0 && only_direct(session->prohibited)))
         check_verdict(session->result, VERDICT_UNKNOWN,
                       "no transaction observed another, so nothing was tested");
+    if (txns->history->unordered && (session->prohibited & ANOMALY_BIT(G2_REALTIME)) != 0)
+        check_verdict(session->result, VERDICT_UNKNOWN,
+                      "the history came in a format without times, so nothing is known of what %s "
+                      "says of real time; ask for strong-session-serializable or weaker",
+                      buf_text(&session->promise));
+    /* Of registers the order of writes is known in part: what was not found may still be. */
+    bool partly = session->inference.why == register_why &&
+                  (session->prohibited & (ANOMALY_BIT(G0) | ANOMALY_BIT(G2_ITEM))) != 0;
     check_verdict(session->result, VERDICT_VALID,
                   "%" PRIu32 " transactions (%" PRIu32 " ok, %" PRIu32 " info, %" PRIu32
-                  " fail) of %s over %" PRIu32 " keys show nothing that %s rules out",
+                  " fail) of %s over %" PRIu32 " keys show nothing that %s rules out%s",
                   txns->count, txns->ok_count, txns->unknown_count, txns->failed_count,
-                  session->kind, txns->key_count, buf_text(&session->promise));
+                  session->kind, txns->key_count, buf_text(&session->promise),
+                  partly ? "; the order of writes is known only in part, so this is no proof" : "");
 }
 
 /* ---- Judging ---- */
@@ -357,5 +366,6 @@ const struct checker checker_transactions = {
     .name = "transactions",
     .summary = "isolation levels: anomalies of transactions over lists and registers",
     .options = options,
+    .sessions_suffice = true,
     .check = check,
 };

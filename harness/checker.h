@@ -59,6 +59,9 @@ struct check_result {
 struct checker {
     const char *name, *summary;
     const struct option *options; /* NULL: none */
+    /* It can judge histories of which only the order within each process is known
+     * (history.unordered); for others those are UNKNOWN without being asked. */
+    bool sessions_suffice;
     /* Fills a result whose verdict is VALID and whose members are empty. Cannot fail: what it could
      * not do is UNKNOWN with the reason. */
     void (*check)(const struct check_input *input, struct check_result *result);

@@ -68,6 +68,9 @@ struct history {
     uint32_t process_name_count;
     /* computed by history_pair: an invocation's completion and the reverse; HISTORY_NONE */
     uint32_t *partner;
+    /* only the order within each process is known: a format without times. It is not kept in files.
+     */
+    bool unordered;
     /* the file it came from ended early: what was lost, in words; NULL when whole */
     const char *cut;
 };

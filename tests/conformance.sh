@@ -13,9 +13,18 @@ ordeal=${ORDEAL:-./ordeal}
 [ -r "$dir/MANIFEST.tsv" ] || { echo "no MANIFEST.tsv in $dir: nothing to compare with"; echo "0 passed, 0 failed, 1 skipped"; exit 0; }
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 
+# The keywords of ":NAME [:a :b]" as "a,b"; "none" when it is nil there, else the third argument.
+names() { # options name otherwise
+    case $1 in
+    *":$2 nil"*) echo none ;;
+    *":$2 ["*) local list=${1#*":$2 ["}; list=${list%%]*}; list=${list//:/}; echo "${list// /,}" ;;
+    *) echo "$3" ;;
+    esac
+}
+
 # The arguments of `ordeal check` for a row, or nothing when it is not supported.
 arguments() { # checker model format options
-    case $3 in edn* | json* | jepsen-log*) ;; *) return ;; esac
+    case $3 in edn* | json* | jepsen-log* | awdit* | plume* | bincode*) ;; *) return ;; esac
     case $1 in
     set | counter | queue | total-queue | unique-ids | long-fork | causal-reverse) printf '%s\n' --checker "$1" --keyed no ;;
     set-full)
@@ -24,6 +33,20 @@ arguments() { # checker model format options
     bank)
         printf '%s\n' --checker bank --keyed no
         case $4 in *":total-amount "*) local total=${4##*:total-amount }; printf '%s\n' --set "bank.total=${total%%[!0-9]*}" ;; esac ;;
+    elle-list-append | elle-rw-register)
+        case $4 in *:transaction-order*) return ;; esac # an option that is only Elle's
+        printf '%s\n' --checker transactions --set "transactions.level=$(names "$4" consistency-models strict-serializable)"
+        printf '%s\n' --set "transactions.anomalies=$(names "$4" anomalies "")"
+        for key in linearizable-keys sequential-keys wfr-keys; do
+            case $4 in *":$key? true"*) printf '%s\n' --set "transactions.$key=true" ;; esac
+        done ;;
+    awdit | dbcop\ *)
+        # Serializability and snapshot isolation of registers alone are not decided, only refuted: no verdict to compare.
+        case ${4#*=} in
+        causal | Causal) printf '%s\n' --checker transactions --set transactions.level=causal ;;
+        read-atomic | AtomicRead) printf '%s\n' --checker transactions --set transactions.level=session-read-atomic ;;
+        read-committed | CommittedRead) printf '%s\n' --checker transactions --set transactions.level=session-read-committed ;;
+        esac ;;
     linearizable)
         case $2 in
         "cas-register init="* | "register init="*)
@@ -39,7 +62,7 @@ while IFS=$'\x1f' read -r id _ family file format checker model options expected
     [ "$families" != "  " ] && [[ $families != *" $family "* ]] && continue
     mapfile -t args < <(arguments "$checker" "$model" "$format" "$options")
     if [ ${#args[@]} -eq 0 ]; then echo "$family unsupported $id"; continue; fi
-    case $format in json*) from=json ;; jepsen-log*) from=log ;; *) from=edn ;; esac
+    case $format in json*) from=json ;; jepsen-log*) from=log ;; awdit*) from=awdit ;; plume*) from=plume ;; bincode*) from=dbcop ;; *) from=edn ;; esac
     path=$dir/$file
     case $file in *.gz) gunzip -c "$path" >"$work/history"; path=$work/history ;; esac
     timeout 60 "$ordeal" check "$path" --from $from "${args[@]}" --time 30s --json >"$work/out" 2>"$work/err"

@@ -257,7 +257,7 @@ static void order_events(struct txns *txns, const struct history *history)
     uint32_t epoch = 0;
     bool ended = false;
     txns->epoch_first[0] = 0;
-    for (uint32_t event = 0; event < history->count; event++) {
+    for (uint32_t event = 0; event < history->count && !history->unordered; event++) {
         uint32_t t = of_event[event];
         if (t == TXN_NONE)
             continue;
@@ -297,7 +297,8 @@ static void order_processes(struct txns *txns, const struct history *history)
         while (table[at].last != 0 && table[at].process != process)
             at = (at + 1) & slots;
         uint32_t before = table[at].last == 0 ? TXN_NONE : table[at].last - 1;
-        txns->previous[t] = before != TXN_NONE && txns_before(txns, before, t) ? before : TXN_NONE;
+        bool precedes = before != TXN_NONE && (history->unordered || txns_before(txns, before, t));
+        txns->previous[t] = precedes ? before : TXN_NONE;
         if (txns->state[t] == TXN_OK) {
             table[at].process = process;
             table[at].last = t + 1;

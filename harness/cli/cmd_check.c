@@ -21,7 +21,7 @@ struct request {
     const char *path, *format, *checkers, *model, *map;
     struct json *set;
     enum keyed keyed;
-    bool keyed_given, json;
+    bool keyed_given, level_given, json;
     int64_t time_ns, memory_mib;
     int64_t piece_mib; /* 0: auto; -1: never */
 };
@@ -31,6 +31,7 @@ static const struct cli_option options[] = {
      "judge by these; default: what the run was judged by, else stats,linearizable"},
     {"model", "M", "the sequential model of `linearizable` (ordeal list models)"},
     {"promise", "P,P..", "what the queue is to keep, for `delivery` (ordeal list checkers)"},
+    {"level", "L", "the isolation level of `transactions`, and judge by that checker"},
     {"keyed", "guess|yes|no", "whether client values are [key value]; default guess"},
     {"map", "A=B,..", "read the function A as B: --map publish=enqueue,fetch=dequeue"},
     {"from", "FORMAT", "format of the history; default: by its name"},
@@ -90,6 +91,9 @@ static enum err_code take(void *state, const char *name, const char *value, stru
         json_set_text(request->set, "linearizable.model", value);
     } else if (strcmp(name, "promise") == 0) {
         return take_promise(request, value, err);
+    } else if (strcmp(name, "level") == 0) {
+        json_set_text(request->set, "transactions.level", value);
+        request->level_given = true;
     } else if (strcmp(name, "keyed") == 0) {
         request->keyed_given = true;
         request->keyed = keyed_of(value);
@@ -148,6 +152,8 @@ static bool is_directory(const char *path)
 /* Fills in what the run's own plan says, where the command line says nothing. */
 static void follow_plan(struct request *request, const struct json *plan)
 {
+    if (request->checkers == NULL && request->level_given)
+        request->checkers = "stats,transactions";
     if (request->checkers == NULL)
         request->checkers = json_as_text(json_get(plan, "checkers"), NULL);
     const char *keyed = json_as_text(json_get(plan, "keyed"), "guess");

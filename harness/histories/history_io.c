@@ -15,9 +15,11 @@
 #include "harness/histories/history_jepsen.h"
 #include "harness/histories/history_json.h"
 #include "harness/histories/history_log.h"
+#include "harness/histories/history_txn.h"
 
-const char *const history_formats[] = {"ordeal", "edn", "jsonl", "json", "log", "jepsen", NULL};
-enum { FORMAT_COUNT = 6 };
+const char *const history_formats[] = {"ordeal", "edn",   "jsonl", "json",  "log",
+                                       "jepsen", "awdit", "plume", "dbcop", NULL};
+enum { FORMAT_COUNT = 9 };
 
 static enum err_code check_format(const char *format, struct err *err)
 {
@@ -27,8 +29,10 @@ static enum err_code check_format(const char *format, struct err *err)
     const char *near = text_nearest(format, history_formats, FORMAT_COUNT);
     return err_set(
         err, ERR_CONFIG,
-        "'%s' is not a history format: use ordeal, edn, jsonl, json, log or jepsen%s%s%s", format,
-        near == NULL ? "" : " (did you mean ", near == NULL ? "" : near, near == NULL ? "" : "?)");
+        "'%s' is not a history format: use ordeal, edn, jsonl, json, log, jepsen, awdit, plume or "
+        "dbcop%s%s%s",
+        format, near == NULL ? "" : " (did you mean ", near == NULL ? "" : near,
+        near == NULL ? "" : "?)");
 }
 
 const char *history_format_of(const char *path)
@@ -149,6 +153,13 @@ static enum err_code read_jepsen(int fd, const char *name, struct history *histo
     return code;
 }
 
+/* Those of history_txn.h. */
+static bool is_txn_format(const char *format)
+{
+    return strcmp(format, "awdit") == 0 || strcmp(format, "plume") == 0 ||
+           strcmp(format, "dbcop") == 0;
+}
+
 static enum err_code read_text(int fd, const char *name, const char *format,
                                struct history *history, struct history_notes *notes,
                                struct err *err)
@@ -158,6 +169,8 @@ static enum err_code read_text(int fd, const char *name, const char *format,
     enum err_code code;
     if (strcmp(format, "log") == 0)
         code = history_log_read(&source, history, notes, err);
+    else if (is_txn_format(format))
+        code = history_txn_read(&source, format, history, err);
     else if (strcmp(format, "edn") == 0)
         code = history_edn_read(&source, history, notes, err);
     else
@@ -232,8 +245,14 @@ static enum err_code write_ordeal(const struct history *history, int fd, const c
 static enum err_code write_format(const struct history *history, const char *format, int fd,
                                   const char *name, struct err *err)
 {
-    if (strcmp(format, "jepsen") == 0)
-        return err_set(err, ERR_CONFIG, "%s: test.jepsen is read, not written: use edn", name);
+    if (strcmp(format, "jepsen") == 0 || is_txn_format(format))
+        return err_set(err, ERR_CONFIG, "%s: the format %s is read, not written: use edn", name,
+                       format);
+    if (history->unordered)
+        return err_set(err, ERR_CONFIG,
+                       "%s: the history came without times, and no format that is written keeps "
+                       "that only its sessions are ordered",
+                       name);
     if (strcmp(format, "log") == 0)
         return history_log_write(history, fd, name, err);
     if (strcmp(format, "ordeal") == 0)
