@@ -1,6 +1,7 @@
 /* The values of a container's history: see monitor_items.h. */
 #include "checkers/linearizable/monitor_items.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* While collecting: where a value's item is, and a removal that came before its insertion. */
@@ -166,6 +167,66 @@ void lin_items_give(struct lin_items *items, struct lin_item *item, uint32_t spa
     item->remove = spare;
     item->remove_invoke = op->invoked > item->insert_invoke ? op->invoked : item->insert_invoke;
     item->remove_return = items->events;
+}
+
+/* A Fenwick tree from the last position backwards. */
+void lin_later_init(struct lin_later *later, struct lin_items *items)
+{
+    later->size = items->events + 4;
+    later->least = arena_alloc(&items->m->arena, ((size_t)later->size + 1) * sizeof *later->least);
+    memset(later->least, 0xff, ((size_t)later->size + 1) * sizeof *later->least);
+}
+
+void lin_later_note(struct lin_later *later, uint32_t position, uint32_t value)
+{
+    for (uint32_t i = later->size - position; i <= later->size; i += i & -i)
+        later->least[i] = value < later->least[i] ? value : later->least[i];
+}
+
+uint32_t lin_later_least(const struct lin_later *later, uint32_t position)
+{
+    uint32_t least = LIN_NEVER;
+    for (uint32_t i = later->size - position - 1; i > 0; i -= i & -i)
+        least = later->least[i] < least ? later->least[i] : least;
+    return least;
+}
+
+void lin_later_note_empties(struct lin_later *later, struct lin_items *items)
+{
+    for (uint32_t i = 0; i < items->empty_count; i++) {
+        const struct lin_op *op = &items->m->problem->ops[items->empties[i]];
+        lin_later_note(later, op->invoked, op->returned);
+    }
+}
+
+struct due {
+    uint32_t deadline, item;
+};
+
+static int by_deadline(const void *a, const void *b)
+{
+    const struct due *one = a, *other = b;
+    if (one->deadline != other->deadline)
+        return one->deadline < other->deadline ? -1 : 1;
+    return one->item < other->item ? -1 : 1;
+}
+
+bool lin_items_give_all(struct lin_items *items, const uint32_t *deadlines)
+{
+    struct due *due = arena_alloc(&items->m->arena, ((size_t)items->count + 1) * sizeof *due);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < items->count; i++)
+        if (!lin_item_removed(&items->items[i]) && deadlines[i] != LIN_NEVER)
+            due[count++] = (struct due){deadlines[i], i};
+    if (count > items->spare_count)
+        return false;
+    qsort(due, count, sizeof *due, by_deadline);
+    for (uint32_t i = 0; i < count; i++) {
+        if (items->m->problem->ops[items->spares[i]].invoked >= due[i].deadline)
+            return false;
+        lin_items_give(items, &items->items[due[i].item], items->spares[i]);
+    }
+    return true;
 }
 
 void lin_schedule_init(struct lin_schedule *schedule, struct lin_items *items)

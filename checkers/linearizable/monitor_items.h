@@ -57,6 +57,20 @@ uint32_t *lin_items_sort(struct lin_items *items, const uint32_t *some, uint32_t
  * `item` is removed by `spare` from now on. */
 void lin_items_give(struct lin_items *items, struct lin_item *item, uint32_t spare);
 
+/* The least of the values noted at positions after some position. */
+struct lin_later {
+    uint32_t *least, size;
+};
+void lin_later_init(struct lin_later *later, struct lin_items *items);
+void lin_later_note(struct lin_later *later, uint32_t position, uint32_t value);
+uint32_t lin_later_least(const struct lin_later *later, uint32_t position); /* LIN_NEVER: none */
+/* Notes the return of each operation that saw the container empty at its invocation: what was
+ * inside by then must have gone before that return. */
+void lin_later_note_empties(struct lin_later *later, struct lin_items *items);
+/* Gives spares to the items that have a deadline (a position; LIN_NEVER: none), the soonest first.
+ * False: one comes too late, or there are not enough. */
+bool lin_items_give_all(struct lin_items *items, const uint32_t *deadlines);
+
 /* Orders by gaps. In one gap first the removals, each perhaps with its insertion right before it,
  * then the empties, then the other insertions; within each in the order of adding. */
 enum lin_phase { LIN_PHASE_REMOVE, LIN_PHASE_EMPTY, LIN_PHASE_INSERT, LIN_PHASES };

@@ -117,7 +117,7 @@ static int by_gap(const void *a, const void *b)
 
 /* After a generous search: gives spares to what had to go, as something of more priority left, or
  * the queue was seen empty, afterwards. False: there are not enough, in this way at least. */
-static bool give_spares(struct priorities *p)
+static bool take_spares(struct priorities *p)
 {
     struct lin_items *items = &p->items;
     size_t most = (size_t)items->count + items->empty_count + 1;
@@ -147,6 +147,32 @@ static bool give_spares(struct priorities *p)
         lin_items_give(items, item_at(p, item), items->spares[spare++]);
     }
     return true;
+}
+
+/* What remains must have gone before something of more priority was removed that was asked for when
+ * it was certainly inside, or before the queue was seen empty: the spares go to these, by deadline.
+ */
+static bool give_spares(struct priorities *p)
+{
+    struct lin_items *items = &p->items;
+    uint32_t *deadlines =
+        arena_alloc(&items->m->arena, ((size_t)items->count + 1) * sizeof *deadlines);
+    struct lin_later later;
+    lin_later_init(&later, items);
+    lin_later_note_empties(&later, items);
+    for (uint32_t end = items->count, begin; end > 0; end = begin) {
+        int64_t priority = item_at(p, p->order[end - 1])->priority;
+        for (begin = end; begin > 0 && item_at(p, p->order[begin - 1])->priority == priority;
+             begin--) {
+            uint32_t item = p->order[begin - 1];
+            deadlines[item] = lin_later_least(&later, item_at(p, item)->insert_return);
+        }
+        for (uint32_t i = begin; i < end; i++)
+            if (lin_item_removed(item_at(p, p->order[i])))
+                lin_later_note(&later, item_at(p, p->order[i])->remove_invoke,
+                               item_at(p, p->order[i])->remove_return);
+    }
+    return lin_items_give_all(items, deadlines);
 }
 
 static void schedule_all(struct priorities *p)
@@ -217,13 +243,21 @@ enum lin_monitored lin_monitor_priority(struct lin_monitoring *m)
     if (!find_gaps(&p)) {
         if (p.items.spare_count == 0 || !anything_remains(&p))
             return LIN_VIOLATED;
-        /* Perhaps spares help: first if there were as many as wanted, then as many as there are. */
+        /* Perhaps spares help: each to what it most likely took; or as many as wanted, and then as
+         * many as there are. */
+        size_t size = p.items.count * sizeof *p.items.items;
+        struct lin_item *items = arena_alloc(arena, size + 1);
+        memcpy(items, p.items.items, size);
+        bool found = give_spares(&p) && find_gaps(&p);
         memset(m->kept, 0, m->problem->op_count);
-        p.generous = true;
-        if (!find_gaps(&p))
-            return LIN_VIOLATED;
-        if (!give_spares(&p))
-            return LIN_DECLINED;
+        if (!found) {
+            memcpy(p.items.items, items, size);
+            p.generous = true;
+            if (!find_gaps(&p))
+                return LIN_VIOLATED;
+            if (!take_spares(&p))
+                return LIN_DECLINED;
+        }
     }
     schedule_all(&p);
     return LIN_LINEARIZABLE;

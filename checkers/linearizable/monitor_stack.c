@@ -496,6 +496,33 @@ static bool place_moves(struct stack *s)
     return true;
 }
 
+/* What remains must have gone before something was popped that was certainly below it, or before
+ * the stack was seen empty: the spares go to these, by deadline. */
+static bool give_spares(struct stack *s)
+{
+    struct lin_items *items = &s->items;
+    struct arena *arena = &items->m->arena;
+    uint32_t *all = arena_alloc(arena, ((size_t)items->count + 1) * sizeof *all);
+    uint32_t *deadlines = arena_alloc(arena, ((size_t)items->count + 1) * sizeof *deadlines);
+    for (uint32_t i = 0; i < items->count; i++)
+        all[i] = i;
+    uint32_t *below = lin_items_sort(items, all, items->count, LIN_MOMENT(insert_return));
+    uint32_t *above = lin_items_sort(items, all, items->count, LIN_MOMENT(insert_invoke));
+    struct lin_later later;
+    lin_later_init(&later, items);
+    lin_later_note_empties(&later, items);
+    for (uint32_t i = 0, at = 0; i < items->count; i++) {
+        const struct lin_item *item = item_at(s, above[i]);
+        for (; at < items->count && item_at(s, below[at])->insert_return < item->insert_invoke;
+             at++)
+            if (lin_item_removed(item_at(s, below[at])))
+                lin_later_note(&later, item_at(s, below[at])->remove_invoke,
+                               item_at(s, below[at])->remove_return);
+        deadlines[above[i]] = lin_later_least(&later, item->insert_return);
+    }
+    return lin_items_give_all(items, deadlines);
+}
+
 /* From now on what remains may be popped by the first spare. */
 static bool be_generous(struct stack *s)
 {
@@ -522,16 +549,25 @@ enum lin_monitored lin_monitor_stack(struct lin_monitoring *m)
         return collected;
     s.moves = arena_alloc(&m->arena,
                           ((size_t)s.items.count * 2 + s.items.empty_count + 1) * sizeof *s.moves);
-    /* First as if no spare had popped anything; then as if there were as many as wanted. */
-    if (!try_all(&s)) {
+    /* First as if no spare had popped anything; then each what it most likely has; then as if there
+     * were as many as wanted. */
+    bool found = try_all(&s);
+    if (!found) {
+        size_t size = s.items.count * sizeof *s.items.items;
+        struct lin_item *items = arena_alloc(&m->arena, size + 1);
         uint8_t *kept = arena_alloc(&m->arena, (size_t)m->problem->op_count + 1);
+        memcpy(items, s.items.items, size);
         memcpy(kept, m->kept, m->problem->op_count);
-        if (!be_generous(&s)) {
-            memcpy(m->kept, kept, m->problem->op_count);
-            return LIN_VIOLATED;
+        found = s.items.spare_count > 0 && give_spares(&s) && try_all(&s);
+        if (!found) {
+            memcpy(s.items.items, items, size);
+            if (!be_generous(&s)) {
+                memcpy(m->kept, kept, m->problem->op_count);
+                return LIN_VIOLATED;
+            }
+            if (!try_all(&s))
+                return LIN_VIOLATED;
         }
-        if (!try_all(&s))
-            return LIN_VIOLATED;
     }
     merge_free(&s);
     drop_pops(&s);
