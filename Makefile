@@ -130,7 +130,13 @@ $(B)/tests/bench/commit_probe: $(B)/tests/bench/commit_probe.o $(B)/queue/crc32c
 $(B)/tests/bench/%: $(B)/tests/bench/%.o $(call obj,$(filter-out tests/lib/test.c,$(TEST_LIB_SRC))) $(B)/libordeal.a
 	$(call say,LINK)$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ -lcmocka $(PKG_LIBS) -lm -ldl
 
-tests: $(TESTS) $(call bin,$(FUZZ_SRC))
+tests: $(TESTS) $(call bin,$(FUZZ_SRC)) $(B)/example-model.so
+# As a user would: against what is installed, and nothing else.
+MODEL_HEADERS := harness/model.h harness/model_space.h harness/history.h harness/value.h harness/base/arena.h harness/base/buf.h \
+	harness/base/err.h harness/histories/value_table.h
+$(B)/example-model.so: docs/examples/tickets.c $(MODEL_HEADERS)
+	@rm -rf $(B)/include; for header in $(MODEL_HEADERS); do install -Dm644 $$header $(B)/include/$$header; done
+	$(call say,CC)$(CC) -std=gnu11 -Wall -Wextra $(WERROR) -O2 -shared -fPIC -I$(B)/include -o $@ $<
 
 deps:                ## install what building, testing and the demo need (Debian packages)
 	@./tools/deps.sh all
@@ -177,9 +183,11 @@ install: all
 	install -Dm755 $(B)/ordeal $(DESTDIR)$(PREFIX)/bin/ordeal
 	install -Dm755 $(B)/ordeal-queue $(DESTDIR)$(PREFIX)/bin/ordeal-queue
 	install -Dm755 $(B)/ordeal-agent $(DESTDIR)$(PREFIX)/libexec/ordeal/ordeal-agent
+	for header in $(MODEL_HEADERS); do install -Dm644 $$header $(DESTDIR)$(PREFIX)/include/ordeal/$$header; done
 	for page in docs/man/*.[1-8]; do install -Dm644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$$(basename $$page); done
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/ordeal $(DESTDIR)$(PREFIX)/bin/ordeal-queue $(DESTDIR)$(PREFIX)/libexec/ordeal/ordeal-agent
+	rm -rf $(DESTDIR)$(PREFIX)/include/ordeal
 	for page in docs/man/*.[1-8]; do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$$(basename $$page); done
 dist:                ## a source tarball of what git tracks
 	git archive --prefix=ordeal-$(VERSION)/ -o ordeal-$(VERSION).tar.gz HEAD

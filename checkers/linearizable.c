@@ -14,6 +14,7 @@
 #include "harness/base/clock.h"
 #include "harness/base/text.h"
 #include "harness/histories/edn.h"
+#include "harness/model_file.h"
 
 enum { ANOMALIES_MAX = 20, THREADS_MAX = 64 };
 
@@ -249,9 +250,14 @@ static void report(struct session *session)
 
 static const struct model *find_model(struct check_result *result, const char *name)
 {
-    const struct model *model = model_find(name);
+    struct err err = ERR_INIT;
+    const struct model *model = model_is_file(name) ? model_open(name, &err) : model_find(name);
     if (model != NULL)
         return model;
+    if (model_is_file(name)) {
+        check_verdict(result, VERDICT_UNKNOWN, "linearizable.model: %s", err.message);
+        return NULL;
+    }
     const char *names[64];
     size_t count = 0;
     while (models[count] != NULL && count < 64) {
@@ -335,7 +341,8 @@ static const struct option options[] = {
     {.name = "model",
      .kind = OPTION_TEXT,
      .fallback = "cas-register",
-     .help = "The sequential model that operations must follow; see `ordeal list models`."},
+     .help = "The sequential model that operations must follow; see `ordeal list models`; or the "
+             "file of one."},
     {.name = "engine",
      .kind = OPTION_CHOICE,
      .fallback = "auto",

@@ -113,6 +113,10 @@ struct model {
 
 enum { MODEL_STATE_MAX = 256 };
 
+/* What a library of a model defines. */
+#define ORDEAL_MODEL ordeal_model_1
+extern const struct model ORDEAL_MODEL;
+
 extern const struct model *const models[];
 const struct model *model_find(const char *name);
 

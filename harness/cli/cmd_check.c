@@ -10,6 +10,7 @@
 #include "harness/cli/cli.h"
 #include "harness/histories/history_io.h"
 #include "harness/model.h"
+#include "harness/model_file.h"
 #include "harness/pieces.h"
 #include "harness/plan.h"
 #include "harness/plugin.h"
@@ -29,7 +30,7 @@ struct request {
 static const struct cli_option options[] = {
     {"checker", "C,C..",
      "judge by these; default: what the run was judged by, else stats,linearizable"},
-    {"model", "M", "the sequential model of `linearizable` (ordeal list models)"},
+    {"model", "M", "the sequential model of `linearizable` (ordeal list models), or a file of one"},
     {"promise", "P,P..", "what the queue is to keep, for `delivery` (ordeal list checkers)"},
     {"level", "L", "the isolation level of `transactions`, and judge by that checker"},
     {"keyed", "guess|yes|no", "whether client values are [key value]; default guess"},
@@ -86,7 +87,8 @@ static enum err_code take(void *state, const char *name, const char *value, stru
     } else if (strcmp(name, "checker") == 0) {
         request->checkers = value;
     } else if (strcmp(name, "model") == 0) {
-        if (plugin_resolve(models, "model", "models", value, err) == NULL)
+        if (model_is_file(value) ? model_open(value, err) == NULL
+                                 : plugin_resolve(models, "model", "models", value, err) == NULL)
             return err->code;
         json_set_text(request->set, "linearizable.model", value);
     } else if (strcmp(name, "promise") == 0) {
