@@ -52,6 +52,11 @@ arguments() { # checker model format options
         "cas-register init="* | "register init="*)
             local initial=${2#*init=}; initial=${initial%% (*}
             printf '%s\n' --checker linearizable --model "${2%% *}" --keyed guess --set "linearizable.initial=$initial" ;;
+        "fifo-queue init empty"*) printf '%s\n' --checker linearizable --model fifo-queue --keyed no ;;
+        "stack (vec)"*) printf '%s\n' --checker linearizable --model stack --keyed no ;;
+        "set init=#{}"*) printf '%s\n' --checker linearizable --model set --keyed no ;;
+        "kv get/put/append per key, init "*)
+            printf '%s\n' --checker linearizable --model kv --set "linearizable.initial=${2##*init }" ;;
         mutex) printf '%s\n' --checker linearizable --model mutex --keyed no ;;
         esac ;;
     esac
