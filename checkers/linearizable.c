@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "checkers/checkers.h"
+#include "checkers/linearizable/certificate.h"
 #include "checkers/linearizable/judge.h"
 #include "harness/base/clock.h"
 #include "harness/base/text.h"
@@ -41,6 +42,7 @@ static void judge_key(struct session *session, uint32_t key, struct lin_budget b
                             .keys = &session->keys,
                             .key = key,
                             .monitors = session->monitors,
+                            .prove = session->input->certificate != NULL,
                             .explain = atomic_load(&session->invalid_count) < ANOMALIES_MAX};
     lin_judge(&task, &budget, &session->verdicts[key]);
     if (session->verdicts[key].verdict == VERDICT_INVALID)
@@ -246,6 +248,47 @@ static void report(struct session *session)
                       (unsigned long long)session->keys.operation_count, session->model->name);
 }
 
+/* ---- Certificates ---- */
+
+static void write_certificate(const struct session *session)
+{
+    const struct lin_statement statement = {
+        .history = session->input->history,
+        .model = session->model,
+        .initial = option_text(&session->input->options, "linearizable.initial"),
+        .nil_is_unknown = session->reading.nil_is_unknown,
+        .keys = &session->keys};
+    struct buf *out = session->input->certificate;
+    lin_certificate_begin(&statement, out);
+    for (uint32_t key = 0; key < session->keys.count; key++)
+        if (session->verdicts[key].proof.length > 0)
+            buf_add(out, session->verdicts[key].proof.data, session->verdicts[key].proof.length);
+        else
+            lin_certificate_unknown(session->keys.keys[key], out);
+}
+
+static void verify(const struct check_input *input, const char *text, struct check_result *result)
+{
+    struct lin_memory memory;
+    lin_memory_init(&memory, input->limits.memory_bytes);
+    struct lin_budget budget = {.memory = &memory, .deadline_ns = INT64_MAX};
+    if (input->limits.time_ns > 0)
+        budget = lin_slice(&budget, input->limits.time_ns);
+    uint32_t counts[3];
+    struct buf trouble = BUF_INIT;
+    if (!lin_certificate_verify(input->history, text, &budget, counts, &trouble))
+        check_verdict(result, VERDICT_UNKNOWN, "not proved: %s", buf_text(&trouble));
+    else
+        for (int verdict = VERDICT_INVALID; verdict >= VERDICT_VALID; verdict--)
+            if (counts[verdict] > 0 || verdict == VERDICT_VALID)
+                check_verdict(result, (enum verdict)verdict,
+                              "the certificate proves %u keys valid and %u invalid; it leaves %u "
+                              "open",
+                              counts[VERDICT_VALID], counts[VERDICT_INVALID],
+                              counts[VERDICT_UNKNOWN]);
+    buf_free(&trouble);
+}
+
 /* ---- The checker ---- */
 
 static const struct model *find_model(struct check_result *result, const char *name)
@@ -331,6 +374,8 @@ static void check(const struct check_input *input, struct check_result *result)
     judge_all(&session);
     judge_again(&session);
     report(&session);
+    if (input->certificate != NULL)
+        write_certificate(&session);
     for (uint32_t key = 0; key < session.keys.count; key++)
         lin_verdict_free(&session.verdicts[key]);
     lin_keys_free(&session.keys);
@@ -366,4 +411,5 @@ const struct checker checker_linearizable = {
     .summary = "each operation seems to happen at one moment; per key, any model, explained",
     .options = options,
     .check = check,
+    .verify = verify,
 };

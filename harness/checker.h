@@ -44,6 +44,7 @@ struct check_input {
     /* Of a stored run; NULL when only a history is given. */
     const struct json *plan; /* plan.json */
     const char *run_directory;
+    struct buf *certificate; /* where a checker writes what proves its verdict; NULL: nowhere */
 };
 
 /* What a checker found. `details` is the JSON object that appears under the checker's name in
@@ -65,7 +66,11 @@ struct checker {
     /* Fills a result whose verdict is VALID and whose members are empty. Cannot fail: what it could
      * not do is UNKNOWN with the reason. */
     void (*check)(const struct check_input *input, struct check_result *result);
+    /* Optional: says what a certificate that `check` wrote proves of the history, by itself;
+     * UNKNOWN and why when it does not. The text begins with CHECKER_CERTIFICATE and the name. */
+    void (*verify)(const struct check_input *input, const char *text, struct check_result *result);
 };
+#define CHECKER_CERTIFICATE "ordeal certificate 1: "
 
 /* Every checker, in the order of the list; NULL at the end. */
 extern const struct checker *const checkers[];

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "checkers/linearizable/certificate.h"
 #include "checkers/linearizable/monitor.h"
 #include "checkers/linearizable/verify.h"
 #include "harness/base/clock.h"
@@ -112,6 +113,17 @@ static uint8_t *possible_states(struct trial *trial, uint32_t at)
     return possible;
 }
 
+/* A certificate names operations, not what indeterminate ones took; where that matters it leaves the
+ * key open. */
+static void write_order(struct trial *trial, const struct lin_answer *answer)
+{
+    const struct lin_task *task = trial->task;
+    if (task->prove &&
+        (answer->took == NULL || lin_verify(&trial->problem, answer->order, answer->order_count)))
+        lin_certificate_order(&trial->problem, task->keys->keys[task->key], answer->order,
+                              answer->order_count, &trial->verdict->proof);
+}
+
 /* The plain search on everything, when certification failed. True when it settled the matter. */
 static void search_again(struct trial *trial)
 {
@@ -122,6 +134,7 @@ static void search_again(struct trial *trial)
         trial->verdict->verdict = VERDICT_VALID;
         trial->verdict->certified = true;
         trial->verdict->decided_by = "wgl";
+        write_order(trial, &answer);
     } else if (answer.verdict == VERDICT_INVALID) {
         trial->verdict->verdict = VERDICT_INVALID;
         trial->verdict->certified = true;
@@ -187,6 +200,9 @@ static void judge_invalid(struct trial *trial, const struct lin_answer *answer)
     trial->verdict->certified = heart.certified;
     if (heart.contradicted)
         search_again(trial);
+    if (task->prove && heart.certified && heart.until > 0) /* a monitor's leaves more out */
+        lin_certificate_heart(&trial->problem, task->keys->keys[task->key], &heart,
+                              &trial->verdict->proof);
     if (trial->verdict->verdict != VERDICT_INVALID || !task->explain)
         return;
     uint32_t first = task->keys->first[task->key], end = task->keys->first[task->key + 1];
@@ -209,8 +225,10 @@ static void judge_valid(struct trial *trial, const struct lin_answer *answer)
 {
     struct lin_order order = {answer->order, answer->took, answer->order_count};
     trial->verdict->certified = answer->order != NULL && lin_verify_order(&trial->problem, &order);
-    if (trial->verdict->certified)
+    if (trial->verdict->certified) {
+        write_order(trial, answer);
         return;
+    }
     if (answer->order != NULL) {
         search_again(trial);
         return;
@@ -259,7 +277,7 @@ static void try_key(struct trial *trial)
 void lin_judge(const struct lin_task *task, struct lin_budget *budget, struct lin_verdict *verdict)
 {
     int64_t began_ns = clock_monotonic_ns();
-    *verdict = (struct lin_verdict){.reason = BUF_INIT, .decided_by = "nothing"};
+    *verdict = (struct lin_verdict){.reason = BUF_INIT, .proof = BUF_INIT, .decided_by = "nothing"};
     struct trial trial = {.task = task, .budget = budget, .verdict = verdict, .arena = ARENA_INIT};
     try_key(&trial);
     if (trial.problem.space != NULL && trial.problem.space->purse != NULL)
@@ -271,6 +289,7 @@ void lin_judge(const struct lin_task *task, struct lin_budget *budget, struct li
 void lin_verdict_free(struct lin_verdict *verdict)
 {
     buf_free(&verdict->reason);
+    buf_free(&verdict->proof);
     if (verdict->explained)
         lin_explanation_free(&verdict->explanation);
     verdict->explained = false;

@@ -11,6 +11,7 @@ struct lin_verdict {
     bool certified;     /* by something that shares no rule with the engine */
     bool explained;     /* `explanation` is filled */
     struct buf reason;  /* UNKNOWN: why */
+    struct buf proof;   /* the key's part of a certificate, when it is wanted */
     struct lin_explanation explanation;
     const char *decided_by;
     uint32_t ops, ops_known, ops_observing; /* decoded; OK; OK and saying what the state was */
@@ -28,6 +29,7 @@ struct lin_task {
     const struct lin_reading *reading;
     bool explain;  /* with a heart and words, when invalid */
     bool monitors; /* try a monitor first, if one suits */
+    bool prove;    /* with its part of a certificate */
 };
 
 /* `verdict` is overwritten. Any thread. */

@@ -107,19 +107,37 @@ static void weaken_all(struct shrinking *s, uint32_t at, bool pure, enum lin_cho
     free(saved);
 }
 
+static const struct {
+    unsigned mode;
+    int64_t most_ms;
+    const char *name;
+} ways[] = {{LIN_WGL_FREE, 200, "wgl, free supply"},
+            {LIN_WGL_FREE | LIN_WGL_BRIEF, 200, "wgl, free supply, brief"},
+            {LIN_WGL_PLAIN, 50, "wgl"},
+            {LIN_WGL_BRIEF, 60000, "wgl, brief"}};
+enum { WAYS = sizeof ways / sizeof ways[0] };
+
+const char *lin_mode_name(unsigned mode)
+{
+    for (int i = 0; i < WAYS; i++)
+        if (ways[i].mode == mode)
+            return ways[i].name;
+    return NULL;
+}
+
+int lin_mode_of(const char *name)
+{
+    for (int i = 0; i < WAYS; i++)
+        if (strcmp(ways[i].name, name) == 0)
+            return (int)ways[i].mode;
+    return -1;
+}
+
 /* From the plainest to what is likely to end soonest. True when the matter is settled. */
 static bool certify(const struct lin_problem *weaker, struct lin_budget *budget,
                     struct lin_heart *heart)
 {
-    static const struct {
-        unsigned mode;
-        int64_t most_ms;
-        const char *name;
-    } ways[] = {{LIN_WGL_FREE, 200, "wgl, free supply"},
-                {LIN_WGL_FREE | LIN_WGL_BRIEF, 200, "wgl, free supply, brief"},
-                {LIN_WGL_PLAIN, 50, "wgl"},
-                {LIN_WGL_BRIEF, 60000, "wgl, brief"}};
-    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+    for (int i = 0; i < WAYS; i++) {
         if (ways[i].mode != LIN_WGL_PLAIN && weaker->model->effect == NULL)
             continue;
         int64_t most_ms = weaker->model->effect == NULL ? 60000 : ways[i].most_ms;
@@ -130,6 +148,7 @@ static bool certify(const struct lin_problem *weaker, struct lin_budget *budget,
         heart->certified = answer.verdict == VERDICT_INVALID;
         heart->contradicted = (ways[i].mode & LIN_WGL_FREE) == 0 && answer.verdict == VERDICT_VALID;
         heart->certified_by = ways[i].name;
+        heart->mode = ways[i].mode;
         if (heart->certified || heart->contradicted)
             return true;
     }
@@ -160,6 +179,8 @@ static void shrink(struct shrinking *s, uint32_t at, struct lin_budget *budget, 
                    struct lin_heart *heart)
 {
     struct lin_problem window;
+    heart->begin = s->weakening.begin;
+    heart->until = s->weakening.until;
     uint32_t at_there = enter_window(s, at, arena, &window);
     heart->found = true;
     bool is_plain =
@@ -167,6 +188,7 @@ static void shrink(struct shrinking *s, uint32_t at, struct lin_budget *budget, 
     struct lin_budget first = is_plain ? lin_slice(budget, WHOLE_MS * NS_PER_MS) : *budget;
     if (!s->free_only && certify(&window, &first, heart) && heart->contradicted)
         return;
+    heart->whole = heart->certified;
     weaken_all(s, at_there, true, LIN_DROP);
     if (s->free_only || (is_plain && !heart->certified))
         weaken_all(s, at_there, false, LIN_OPTIONAL);

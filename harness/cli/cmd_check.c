@@ -17,9 +17,11 @@
 #include "harness/run.h"
 #include "harness/store.h"
 
+#define CERTIFICATE_MAX ((size_t)1 << 30)
+
 struct request {
     struct arena arena;
-    const char *path, *format, *checkers, *model, *map;
+    const char *path, *format, *checkers, *model, *map, *certificate, *verify;
     struct json *set;
     enum keyed keyed;
     bool keyed_given, level_given, json;
@@ -41,6 +43,8 @@ static const struct cli_option options[] = {
     {"memory", "MIB", "budget of each checker's search; default 2048"},
     {"pieces", "auto|MIB|no",
      "judge a keyed history.ordeal in pieces of this size; auto: if it would not fit in memory"},
+    {"certificate", "PATH", "write there what proves the verdict (linearizable)"},
+    {"verify", "PATH", "prove the certificate there instead of judging"},
     {"json", NULL, "print the results as one JSON object, and nothing else, there"},
     {.name = NULL},
 };
@@ -124,6 +128,10 @@ static enum err_code take(void *state, const char *name, const char *value, stru
         request->memory_mib = strtoll(value, &end, 10);
         if (end == value || *end != '\0' || request->memory_mib < 1)
             return err_set(err, ERR_CONFIG, "--memory: '%s' is no number of MiB", value);
+    } else if (strcmp(name, "certificate") == 0) {
+        request->certificate = value;
+    } else if (strcmp(name, "verify") == 0) {
+        request->verify = value;
     } else {
         request->json = true;
     }
@@ -197,6 +205,64 @@ static enum err_code resolve_names(struct request *request, const char ***names,
     return *count > 0 ? ERR_NONE : err_set(err, ERR_CONFIG, "--checker names none");
 }
 
+static enum err_code write_certificate(const struct request *request, const struct buf *text,
+                                       struct err *err)
+{
+    if (text->length == 0)
+        return err_set(err, ERR_CONFIG,
+                       "--certificate: no checker that ran writes one; linearizable does");
+    return file_write(request->certificate, text->data, text->length, err);
+}
+
+/* The checker that wrote a certificate says so in its first line. */
+static const struct checker *find_writer(const char *text)
+{
+    size_t prefix = strlen(CHECKER_CERTIFICATE);
+    for (const struct checker *const *checker = checkers; *checker != NULL; checker++) {
+        size_t length = strlen((*checker)->name);
+        if ((*checker)->verify != NULL && strncmp(text, CHECKER_CERTIFICATE, prefix) == 0 &&
+            strncmp(text + prefix, (*checker)->name, length) == 0 && text[prefix + length] == '\n')
+            return *checker;
+    }
+    return NULL;
+}
+
+static int verify(const struct request *request, const struct stored_run *stored, struct err *err)
+{
+    struct buf text = BUF_INIT, out = BUF_INIT;
+    if (file_read(request->verify, CERTIFICATE_MAX, &text, err) != ERR_NONE)
+        return cli_fail(err);
+    const struct checker *writer = find_writer(buf_text(&text));
+    if (writer == NULL) {
+        err_set(err, ERR_PARSE, "%s: no certificate: the first line is not '%sCHECKER'",
+                request->verify, CHECKER_CERTIFICATE);
+        buf_free(&text);
+        return cli_fail(err);
+    }
+    struct check_input input = {
+        .history = &stored->history,
+        .limits = {.time_ns = request->time_ns,
+                   .memory_bytes = (size_t)request->memory_mib << 20,
+                   .threads = 1},
+    };
+    struct check_result result = {.verdict = VERDICT_VALID, .reason = BUF_INIT};
+    writer->verify(&input, buf_text(&text), &result);
+    if (request->json) {
+        struct json *object = json_object();
+        json_set(object, "valid", verdict_json(result.verdict));
+        json_set_text(object, "reason", buf_text(&result.reason));
+        json_print(object, JSON_PRETTY, &out);
+        json_free(object);
+    } else
+        buf_printf(&out, "%s: %s", verdict_name(result.verdict), buf_text(&result.reason));
+    buf_add_char(&out, '\n');
+    int status = cli_output(&out, exit_status_of(result.verdict));
+    buf_free(&result.reason);
+    buf_free(&text);
+    buf_free(&out);
+    return status;
+}
+
 /* Prints the results, which it frees; the exit status. */
 static int show(struct request *request, struct stored_run *stored, struct json *results,
                 enum verdict verdict, struct err *err)
@@ -232,6 +298,7 @@ static int show(struct request *request, struct stored_run *stored, struct json 
 
 static int judge(struct request *request, struct stored_run *stored, struct err *err)
 {
+    struct buf certificate = BUF_INIT;
     const char **names;
     size_t count;
     if (resolve_names(request, &names, &count, err) != ERR_NONE ||
@@ -245,10 +312,15 @@ static int judge(struct request *request, struct stored_run *stored, struct err 
         .keyed = request->keyed,
         .plan = stored->plan,
         .run_directory = stored->run.directory,
+        .certificate = request->certificate == NULL ? NULL : &certificate,
     };
     enum verdict verdict;
     struct json *results = run_check(&stored->history, names, count, &input, &verdict);
-    return show(request, stored, results, verdict, err);
+    int status = show(request, stored, results, verdict, err);
+    if (request->certificate != NULL && write_certificate(request, &certificate, err) != ERR_NONE)
+        status = cli_fail(err);
+    buf_free(&certificate);
+    return status;
 }
 
 /* A bare file, dressed as a run. */
@@ -293,6 +365,8 @@ static enum err_code follow_plan_in_pieces(struct request *request, struct store
             "in pieces only `--checker linearizable` can judge (--pieces no: load it all)");
     if (request->map != NULL)
         return err_set(err, ERR_CONFIG, "--map does not go with --pieces");
+    if (request->certificate != NULL || request->verify != NULL)
+        return err_set(err, ERR_CONFIG, "certificates do not go with --pieces");
     const char *plan = store_path(&request->arena, request->path, "plan.json");
     if (!is_directory(request->path) || access(plan, F_OK) != 0)
         return ERR_NONE;
@@ -353,7 +427,8 @@ int cmd_check(int argc, char **argv)
             status = cli_fail(&err);
         } else {
             follow_plan(&request, stored.plan);
-            status = judge(&request, &stored, &err);
+            status = request.verify != NULL ? verify(&request, &stored, &err)
+                                            : judge(&request, &stored, &err);
             store_free(&stored);
         }
     }
