@@ -10,8 +10,8 @@
  * have better searches.
  *
  * Of texts that are appended several times the first invoked is taken for the first seen, and so
- * on. An order found so is one, and is replayed as any; finding none means nothing then, and the
- * plain search is asked.
+ * on; what only an indeterminate compare-and-set saw is taken for seen. An order found so is one,
+ * and is replayed as any; finding none means nothing then, and the plain search is asked.
  *
  * Values are numbered as nodes of a tree of texts, so that long values cost their last part only.
  * Histories that are not of this kind go to the plain search. */
@@ -221,13 +221,19 @@ static void find_first(struct tree *tree, int64_t *first, int64_t *otherwise)
         *first = *otherwise;
 }
 
+/* What is seen for certain, and then what a compare-and-set may have seen that may have happened:
+ * of a text that only the latter saw it is a guess where it was appended. */
 static void lookup_seen(struct tree *tree)
 {
-    for (uint32_t i = 0; i < tree->problem->op_count; i++) {
-        const struct lin_op *op = &tree->problem->ops[i];
-        enum f f = function_of(tree->problem, op);
-        if ((f == GET && op->op.known) || f == CAS)
-            (void)node_of(tree, op->op.b);
+    for (int known = 1; known >= 0; known--) {
+        uint32_t count = tree->count;
+        for (uint32_t i = 0; i < tree->problem->op_count; i++) {
+            const struct lin_op *op = &tree->problem->ops[i];
+            enum f f = function_of(tree->problem, op);
+            if (op->op.known == (known == 1) && (f == GET || f == CAS))
+                (void)node_of(tree, op->op.b);
+        }
+        tree->guessed = tree->guessed || (known == 0 && tree->count > count);
     }
     tree->seen = arena_alloc(&tree->arena, (tree->word_count + 1) * sizeof *tree->seen);
     tree->next = arena_alloc(&tree->arena, tree->count * sizeof *tree->next);

@@ -17,7 +17,7 @@ enum { CASES = 60000 };
 
 struct text_op {
     const char *f;
-    char in[TEXT], out[TEXT]; /* of a get: what it answered */
+    char in[TEXT], out[TEXT]; /* of a get: what it answered; of a cas: what it needs */
     int invoked, returned;
     bool known;
 };
@@ -36,6 +36,8 @@ static void apply(struct text_op *op, char *now)
         strcat(now, op->in);
     else if (strcmp(op->f, "get") == 0)
         strcpy(op->out, now);
+    else if (strcmp(op->f, "cas") == 0)
+        strcpy(now, strcmp(op->out, now) == 0 ? op->in : now);
     else
         now[0] = '\0';
 }
@@ -43,7 +45,8 @@ static void apply(struct text_op *op, char *now)
 /* One after another, each in a window around its turn; then something may be spoiled. */
 static void draw(struct prng *prng, struct text_case *c)
 {
-    static const char *const fs[] = {"get", "get", "append", "append", "append", "put", "delete"};
+    static const char *const fs[] = {"get",    "get", "append", "append",
+                                     "append", "put", "cas",    "delete"};
     /* Of the last one another is the beginning, which makes a history one of another kind. */
     static const char *const words[] = {"a.", "b.", "c.", "d.", "e.", "f.", "g.", "a.b."};
     char now[TEXT * OPS] = "";
@@ -52,10 +55,14 @@ static void draw(struct prng *prng, struct text_case *c)
     c->initial = prng_below(prng, 3) > 0 ? "" : NULL;
     for (int i = 0; i < c->count; i++) {
         struct text_op *op = &c->ops[i];
-        *op = (struct text_op){.f = fs[prng_below(prng, deletes ? 7 : 6)]};
+        *op = (struct text_op){.f = fs[prng_below(prng, deletes ? 8 : 7)]};
         uint64_t word = distinct ? (uint64_t)i % 7 : prng_below(prng, prng_below(prng, 9) ? 4 : 8);
         strcpy(op->in, words[word]);
         op->known = strcmp(op->f, "get") == 0 || prng_below(prng, 6) > 0;
+        if (strcmp(op->f, "cas") == 0)
+            strcpy(op->out, prng_below(prng, 3) == 0 ? "a." : now);
+        if (strcmp(op->f, "cas") == 0 && strcmp(op->out, now) != 0)
+            op->known = false;
         op->invoked = 100 * i - (int)prng_below(prng, 150);
         op->returned = 100 * i + 50 + (int)prng_below(prng, 200);
         if (op->known || prng_below(prng, 2) == 0)
@@ -104,6 +111,12 @@ static void build(const struct text_case *c, struct arena *arena, struct history
         if (is_get ? returns && (c->initial != NULL || op->out[0] != '\0')
                    : strcmp(op->f, "delete") != 0)
             value = value_string(arena, is_get ? op->out : op->in);
+        if (strcmp(op->f, "cas") == 0)
+            value =
+                value_pair(arena,
+                           c->initial == NULL && op->out[0] == '\0' ? value_nil()
+                                                                    : value_string(arena, op->out),
+                           value);
         struct op event = {.type = !returns    ? OP_INVOKE
                                    : op->known ? OP_OK
                                                : OP_INFO,
