@@ -12,7 +12,7 @@
 
 #include "harness/base/clock.h"
 
-enum { LISTED_MAX = 12 };
+enum { LISTED_MAX = 12, PARTIAL_MAX = 256 };
 #define NO_OP UINT32_MAX
 
 struct story {
@@ -521,6 +521,29 @@ static void add_possible(const struct story *story, struct json *fields)
     }
 }
 
+/* The end of the longest order, by invocations, and what it comes to. */
+static void add_partial(const struct story *story, struct json *fields)
+{
+    const struct lin_case *found = story->found;
+    if (found->partial == NULL)
+        return;
+    struct json *list = json_set(fields, "partial", json_array());
+    _Alignas(16) unsigned char state[MODEL_STATE_MAX] = {0};
+    lin_problem_start(found->problem, state);
+    for (uint32_t i = 0; i < found->partial_count; i++) {
+        const struct model_op *op = &found->problem->ops[found->partial[i]].op;
+        if (!found->problem->model->step(state, op, found->problem->space, state))
+            return; /* the space is full */
+        if (i + PARTIAL_MAX >= found->partial_count)
+            json_add(list, json_int(op->event));
+    }
+    struct buf text = BUF_INIT;
+    found->problem->model->describe(state, found->problem->space, &text);
+    json_set_int(fields, "partial-count", found->partial_count);
+    json_set_text(fields, "partial-ends-with", buf_text(&text));
+    buf_free(&text);
+}
+
 static struct json *make_fields(const struct story *story, const struct lin_op *source,
                                 const struct lin_op *missed)
 {
@@ -540,6 +563,7 @@ static struct json *make_fields(const struct story *story, const struct lin_op *
     if (previous != NULL)
         json_set(fields, "previous-ok", op_json(story, previous));
     add_possible(story, fields);
+    add_partial(story, fields);
     json_set_bool(fields, "certified", story->found->heart->certified);
     if (story->found->heart->certified)
         json_set_text(fields, "certified-by", story->found->heart->certified_by);

@@ -11,6 +11,9 @@ struct lin_case {
     uint32_t at; /* the operation at whose return no order is left */
     const struct lin_heart *heart;
     const uint8_t *possible; /* states just before it: see lin_frontier_options.watched; or NULL */
+    const uint32_t *partial; /* operations in the longest order of what came before its return, or
+                                NULL */
+    uint32_t partial_count;
     bool keyed;
     struct value key;
     const uint32_t *events; /* the key's client events */

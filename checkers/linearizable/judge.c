@@ -9,7 +9,7 @@
 #include "checkers/linearizable/verify.h"
 #include "harness/base/clock.h"
 
-enum { EXACT_MS = 100, SHRINK_MS = 5000, PLAIN_MS = 2000, STORY_MS = 300 };
+enum { EXACT_MS = 100, SHRINK_MS = 5000, PLAIN_MS = 2000, STORY_MS = 300, PARTIAL_MS = 2000 };
 
 struct trial {
     const struct lin_task *task;
@@ -113,8 +113,8 @@ static uint8_t *possible_states(struct trial *trial, uint32_t at)
     return possible;
 }
 
-/* A certificate names operations, not what indeterminate ones took; where that matters it leaves the
- * key open. */
+/* A certificate names operations, not what indeterminate ones took; where that matters it leaves
+ * the key open. */
 static void write_order(struct trial *trial, const struct lin_answer *answer)
 {
     const struct lin_task *task = trial->task;
@@ -122,6 +122,30 @@ static void write_order(struct trial *trial, const struct lin_answer *answer)
         (answer->took == NULL || lin_verify(&trial->problem, answer->order, answer->order_count)))
         lin_certificate_order(&trial->problem, task->keys->keys[task->key], answer->order,
                               answer->order_count, &trial->verdict->proof);
+}
+
+/* The longest order there is: of all that came before the return which cannot be. */
+static void find_partial(struct trial *trial, uint32_t at, struct lin_case *found)
+{
+    struct lin_weakening before = {.until = trial->problem.ops[at].returned};
+    if (before.until-- == 0)
+        return;
+    before.choice = arena_zalloc(&trial->arena, (size_t)trial->problem.op_count + 1);
+    struct lin_problem cut;
+    lin_problem_weaken(&trial->problem, &before, &trial->arena, &cut);
+    struct lin_budget budget = lin_slice(trial->budget, PARTIAL_MS * NS_PER_MS);
+    struct lin_answer answer;
+    trial->task->engine->search(&cut, &budget, &answer);
+    if (answer.verdict == VERDICT_VALID && answer.order != NULL &&
+        lin_verify(&cut, answer.order, answer.order_count)) {
+        uint32_t *partial =
+            arena_alloc(&trial->arena, ((size_t)answer.order_count + 1) * sizeof *partial);
+        for (uint32_t i = 0; i < answer.order_count; i++)
+            partial[i] = cut.ops[answer.order[i]].source;
+        found->partial = partial;
+        found->partial_count = answer.order_count;
+    }
+    free(answer.order);
 }
 
 /* The plain search on everything, when certification failed. True when it settled the matter. */
@@ -215,6 +239,7 @@ static void judge_invalid(struct trial *trial, const struct lin_answer *answer)
                              .key = task->keys->keys[task->key],
                              .events = task->keys->events + first,
                              .event_count = end - first};
+    find_partial(trial, at, &found);
     lin_explain(&found, &trial->verdict->explanation);
     trial->verdict->explained = true;
 }

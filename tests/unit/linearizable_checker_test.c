@@ -441,6 +441,8 @@ static void every_refutation_is_certified_and_explained(void **state)
         if (verdict == VERDICT_INVALID) {
             const struct json *anomaly = first_anomaly(result);
             assert_true(json_count(json_get(anomaly, "events")) >= 2);
+            assert_non_null(json_get(anomaly, "partial"));
+            assert_contains(text_of(anomaly, "partial-ends-with"), " is ");
             assert_true(json_count(json_get(anomaly, "minimal")) >= 2);
             assert_contains(text_of(anomaly, "text"), "cannot be placed: ");
             invalid++;
