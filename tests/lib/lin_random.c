@@ -164,6 +164,15 @@ void lin_random_spoil(struct prng *prng, const struct lin_random *random, struct
     }
 }
 
+void lin_random_flip(struct prng *prng, const struct lin_random *random, struct lin_text_op *ops)
+{
+    uint32_t i = random->ops / 3 + (uint32_t)prng_below(prng, random->ops / 3 + 1);
+    while (i + 1 < random->ops && (ops[i].f != 'r' || ops[i].outcome != OP_OK))
+        i++;
+    if (ops[i].f == 'r')
+        ops[i].a = (ops[i].a + 1 + (int)prng_below(prng, random->values - 1)) % (int)random->values;
+}
+
 size_t lin_random_bad_tail(struct lin_text_op *ops, size_t count)
 {
     int time = 0, process = 0;
