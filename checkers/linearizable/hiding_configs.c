@@ -469,7 +469,7 @@ bool hid_trim(struct hiding *h, struct hid_set *set, uint32_t width)
     for (uint32_t i = 0; i < set->count; i++) {
         const struct hid_config *config = hid_at(h, set, i);
         if (!config->dead)
-            ranks[count++] = ((int64_t)config->weight << 32) + i;
+            ranks[count++] = (int64_t)config->weight * ((int64_t)1 << 32) + i;
     }
     qsort(ranks, count, sizeof *ranks, compare_ranks);
     for (uint32_t i = width; i < count; i++)

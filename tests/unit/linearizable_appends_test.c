@@ -36,10 +36,10 @@ static void apply(struct text_op *op, char *now)
         strcat(now, op->in);
     else if (strcmp(op->f, "get") == 0)
         strcpy(op->out, now);
-    else if (strcmp(op->f, "cas") == 0)
-        strcpy(now, strcmp(op->out, now) == 0 ? op->in : now);
-    else
+    else if (strcmp(op->f, "cas") != 0)
         now[0] = '\0';
+    else if (strcmp(op->out, now) == 0)
+        strcpy(now, op->in);
 }
 
 /* One after another, each in a window around its turn; then something may be spoiled. */
