@@ -25,8 +25,8 @@ void lin_random_anything(struct prng *prng, const struct lin_random *random,
 void lin_random_places(struct prng *prng, const struct lin_random *random, struct lin_text_op *ops);
 /* Changes something small, which may or may not make it invalid. */
 void lin_random_spoil(struct prng *prng, const struct lin_random *random, struct lin_text_op *ops);
-/* Changes what one read in the middle third saw to another value: mostly that is not linearizable,
- * but it may be. */
+/* Changes what one read in the middle third saw to another value, which may leave it linearizable:
+ * the more clients, the likelier. */
 void lin_random_flip(struct prng *prng, const struct lin_random *random, struct lin_text_op *ops);
 /* Adds, at the end, two operations by new processes: a write of a fresh value that completes, and a
  * read that still sees the value before; the history is certainly invalid. Needs room for three
