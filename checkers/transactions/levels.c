@@ -97,9 +97,7 @@ static const struct level {
     /* With sessions, by Biswas and Enea (2019), as dbcop, Plume and AWDIT check them. */
     {{"causal", "session-causal"}, {"causal-cerone", "session-read-atomic"}, A(CAUSALITY_CYCLE)},
     {{"session-read-atomic"}, {"read-atomic", "session-read-committed"}, A(FRACTURED_READ)},
-    {{"session-read-committed"},
-     {"read-committed"},
-     A(READ_COMMITTED_CYCLE) | A(FUTURE_READ)},
+    {{"session-read-committed"}, {"read-committed"}, A(READ_COMMITTED_CYCLE) | A(FUTURE_READ)},
     {{"update-serializable", "PL-3U"}, {"forward-consistent-view"}, A(G1)},
     {{"forward-consistent-view", "PL-FCV"}, {"consistent-view"}, A(G1) | A(GSIB)},
     {{"consistent-view", "PL-2+"}, {"cursor-stability", "monotonic-view"}, A(G1) | A(G_SINGLE)},

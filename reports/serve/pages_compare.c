@@ -87,8 +87,7 @@ static void checker_rows(struct buf *out, const struct page_side sides[2])
     for (int i = 0; i < 2; i++)
         judged[i] = json_get(sides[i].results, "checkers");
     for (int side = 0; side < 2; side++)
-        for (const struct json *one = json_first(judged[side]); one != NULL;
-             one = json_next(one)) {
+        for (const struct json *one = json_first(judged[side]); one != NULL; one = json_next(one)) {
             if (side == 1 && json_get(judged[0], json_key(one)) != NULL)
                 continue;
             struct buf texts[2] = {BUF_INIT, BUF_INIT};
