@@ -5,15 +5,18 @@
 #include <string.h>
 
 /* What a monitor needs at most, by operation and by event; it is paid for beforehand. */
-enum { BYTES_PER_OP = 160, BYTES_PER_EVENT = 48 };
+enum { BYTES_PER_OP = 300, BYTES_PER_EVENT = 48 };
 
 typedef enum lin_monitored monitor_fn(struct lin_monitoring *m);
 
 static monitor_fn *find_monitor(const struct model *model)
 {
-    static monitor_fn *const by_container[] = {
-        [MODEL_NO_CONTAINER] = NULL,   [MODEL_FIFO] = lin_monitor_fifo, [MODEL_LIFO] = NULL,
-        [MODEL_BAG] = lin_monitor_bag, [MODEL_PRIORITY] = NULL,         [MODEL_SET] = NULL};
+    static monitor_fn *const by_container[] = {[MODEL_NO_CONTAINER] = NULL,
+                                               [MODEL_FIFO] = lin_monitor_fifo,
+                                               [MODEL_LIFO] = lin_monitor_stack,
+                                               [MODEL_BAG] = lin_monitor_bag,
+                                               [MODEL_PRIORITY] = lin_monitor_priority,
+                                               [MODEL_SET] = lin_monitor_set};
     return model->effect != NULL ? lin_monitor_register : by_container[model->container];
 }
 

@@ -27,6 +27,9 @@ struct lin_monitoring {
 enum lin_monitored lin_monitor_register(struct lin_monitoring *m);
 enum lin_monitored lin_monitor_fifo(struct lin_monitoring *m);
 enum lin_monitored lin_monitor_bag(struct lin_monitoring *m);
+enum lin_monitored lin_monitor_stack(struct lin_monitoring *m);
+enum lin_monitored lin_monitor_priority(struct lin_monitoring *m);
+enum lin_monitored lin_monitor_set(struct lin_monitoring *m);
 
 /* The monitor that suits the problem's model, if any. False: it declined, or there is none, and
  * `answer` is untouched. Of a VALID answer `took`, of an INVALID one `kept` and `at` are filled

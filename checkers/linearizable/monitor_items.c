@@ -98,7 +98,6 @@ enum lin_monitored lin_items_collect(struct lin_items *items, struct lin_monitor
             (removed && (place->insert == LIN_NEVER || problem->ops[place->remove].returned <
                                                            problem->ops[place->insert].invoked))) {
             keep_value(m, v);
-            lin_items_keep_spares(items);
             return LIN_VIOLATED;
         }
         add_item(items, v, place);
@@ -106,7 +105,7 @@ enum lin_monitored lin_items_collect(struct lin_items *items, struct lin_monitor
     return LIN_LINEARIZABLE;
 }
 
-void lin_items_keep_spares(struct lin_items *items)
+static void keep_spares(struct lin_items *items)
 {
     for (uint32_t i = 0; i < items->spare_count; i++)
         items->m->kept[items->spares[i]] = 1;
@@ -114,10 +113,13 @@ void lin_items_keep_spares(struct lin_items *items)
 
 void lin_items_keep(struct lin_items *items, const struct lin_item *item)
 {
-    items->m->kept[item->insert] = 1;
-    if (lin_item_removed(item))
-        items->m->kept[item->remove] = 1;
-    lin_items_keep_spares(items);
+    uint8_t *kept = items->m->kept;
+    bool gone = lin_item_removed(item) && items->m->problem->ops[item->remove].op.known;
+    kept[item->insert] = 1;
+    if (gone)
+        kept[item->remove] = 1;
+    else
+        keep_spares(items);
 }
 
 int32_t *lin_items_cover(struct lin_items *items)

@@ -40,9 +40,9 @@ static inline bool lin_item_removed(const struct lin_item *item)
     return item->remove != LIN_NEVER;
 }
 
-/* Keeps all that touches the value, and the removals that might have. */
+/* Keeps all that touches the value, and the removals that might have. While every value kept is
+ * known to have been removed, once, spares took none of them, and are of no use to any order. */
 void lin_items_keep(struct lin_items *items, const struct lin_item *item);
-void lin_items_keep_spares(struct lin_items *items);
 
 /* covered[g]: how many values of the first `count` are certainly inside in gap g; events + 1. */
 int32_t *lin_items_cover(struct lin_items *items);

@@ -87,7 +87,6 @@ static void keep_full(struct queue *q, uint32_t empty)
     uint32_t *sorted = lin_items_sort(items, q->all, items->count, LIN_MOMENT(insert_return));
     uint32_t at = 0, longest = NO_ITEM, most = 0;
     items->m->kept[empty] = 1;
-    lin_items_keep_spares(items);
     for (uint32_t g = op->invoked + 1; g <= op->returned;) {
         for (; at < items->count && item_at(q, sorted[at])->insert_return < g; at++)
             if (lin_item_removed(item_at(q, sorted[at])) &&
