@@ -362,6 +362,7 @@ static struct json *read_json(struct request *request, const struct run_entry *e
         while (text.length < (size_t)bytes &&
                (got = read(fd, text.data + text.length, (size_t)bytes - text.length)) > 0)
             text.length += (size_t)got;
+        text.data[text.length] = '\0'; /* a message may show the text where it is damaged */
         if (json_parse(text.data, text.length, name, &root, NULL) != ERR_NONE)
             root = NULL;
     }

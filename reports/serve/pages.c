@@ -167,7 +167,7 @@ const char pages_style[] =
     "form.filter label{display:grid;gap:.15rem;font-size:.8rem;color:var(--soft)}\n"
     "input,select,button{font:inherit;font-size:.9rem;color:var(--ink);background:var(--ground);"
     "border:1px solid var(--line);border-radius:.3rem;padding:.25rem .5rem;max-width:12rem}\n"
-    "button{cursor:pointer;color:var(--link)}\n"
+    "button{cursor:pointer;color:var(--link);max-width:none}\n"
     "thead a{color:inherit}\n"
     ".cells{display:flex;flex-wrap:wrap;gap:2px;margin:0;padding:0;list-style:none}\n"
     ".cells a{display:block;width:.8rem;height:1rem;border-radius:2px;background:var(--odd);"

@@ -105,7 +105,8 @@ first_violation_ends_the_run() {
     expect_status 1
     expect_match err 'a violation was seen: healing, then judging what there is: .*not linearizable'
     directory=$(newest_run)
-    expect_run_files "$directory" 5
+    # A stale read may come before the first fault: then there is no schedule.
+    expect_file "$directory"/{plan.json,history.ordeal,results.json,ordeal.log,report.txt} "$directory"/nodes/n{1..5}/etcd.log
     expect_json "$directory/results.json" '^\.valid false' '^\.checkers\.linearizable\.valid false' \
         '^\.test\.stopped-on-violation true' '^\.test\.violation-seen ' '^\.test\.duration-s [0-9]{1,2}(\.|$)'
 }
