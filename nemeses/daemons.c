@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "harness/base/clock.h"
+#include "nemeses/targets.h"
 
 static const int64_t poll_ns = 50 * NS_PER_MS;
 static const int64_t start_timeout_ns = 5 * NS_PER_SECOND;
@@ -72,6 +73,22 @@ enum err_code daemons_targets(struct test *test, node_set nodes, unsigned states
     if (daemons_nodes(test, &set) == 0)
         states = DAEMON_BIT(DAEMON_NONE);
     return daemons_in(test, nodes, NULL, states, found, err);
+}
+
+enum err_code daemons_resolve(struct test *test, const struct fault *fault, const char *what,
+                              unsigned states, struct daemons *found, node_set *asked,
+                              node_set *hit, struct err *err)
+{
+    enum err_code code = targets_resolve(test, fault->asked, asked, err);
+    if (code == ERR_NONE)
+        code = daemons_targets(test, *asked, states, found, err);
+    if (code != ERR_NONE)
+        return err_wrap(err, "%s", fault->nemesis->name);
+    *hit = daemons_nodes(test, found);
+    if (*hit != 0)
+        return ERR_NONE;
+    err_set(err, ERR_REMOTE, "no daemon of %s runs there", test->plan->system->name);
+    return daemons_wrap(test, what, *asked, err);
 }
 
 node_set daemons_nodes(const struct test *test, const struct daemons *daemons)

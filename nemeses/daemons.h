@@ -25,6 +25,12 @@ enum err_code daemons_in(struct test *test, node_set nodes, const struct daemons
  * tells whether there are any. */
 enum err_code daemons_targets(struct test *test, node_set nodes, unsigned states,
                               struct daemons *found, struct err *err);
+/* Resolves what a fault asked for to nodes and, as daemons_targets, to what it hits there; `hit` is
+ * where. ERR_REMOTE when there is nothing to hit. `what` begins that message: "kill", "power of".
+ */
+enum err_code daemons_resolve(struct test *test, const struct fault *fault, const char *what,
+                              unsigned states, struct daemons *found, node_set *asked,
+                              node_set *hit, struct err *err);
 /* All nodes of the set. */
 node_set daemons_nodes(const struct test *test, const struct daemons *daemons);
 /* Sends the signal to each; all are tried, and the first error is the one that is told. Evidence,

@@ -28,17 +28,11 @@ static struct value choose(struct test *test, struct prng *prng, struct arena *a
 static enum err_code begin(struct test *test, struct fault *fault, struct err *err)
 {
     struct state *state = fault->state;
-    node_set asked = 0;
-    enum err_code code = targets_resolve(test, fault->asked, &asked, err);
-    if (code == ERR_NONE)
-        code = daemons_targets(test, asked, DAEMON_ALIVE, &state->killed, err);
+    node_set asked = 0, hit = 0;
+    enum err_code code =
+        daemons_resolve(test, fault, "kill", DAEMON_ALIVE, &state->killed, &asked, &hit, err);
     if (code != ERR_NONE)
-        return err_wrap(err, "kill");
-    node_set hit = daemons_nodes(test, &state->killed);
-    if (hit == 0) {
-        err_set(err, ERR_REMOTE, "no daemon of %s runs there", test->plan->system->name);
-        return daemons_wrap(test, "kill", asked, err);
-    }
+        return code;
     struct err cause = ERR_INIT, back = ERR_INIT;
     code = daemons_signal(test, &state->killed, "KILL", &fault->begun_evidence, &cause);
     if (code != ERR_NONE) {

@@ -48,17 +48,11 @@ static enum err_code resume(struct test *test, const struct daemons *paused,
 static enum err_code begin(struct test *test, struct fault *fault, struct err *err)
 {
     struct state *state = fault->state;
-    node_set asked = 0;
-    enum err_code code = targets_resolve(test, fault->asked, &asked, err);
-    if (code == ERR_NONE)
-        code = daemons_targets(test, asked, DAEMON_BIT(DAEMON_RUNNING), &state->paused, err);
+    node_set asked = 0, hit = 0;
+    enum err_code code = daemons_resolve(test, fault, "pause", DAEMON_BIT(DAEMON_RUNNING),
+                                         &state->paused, &asked, &hit, err);
     if (code != ERR_NONE)
-        return err_wrap(err, "pause");
-    node_set hit = daemons_nodes(test, &state->paused);
-    if (hit == 0) {
-        err_set(err, ERR_REMOTE, "no daemon of %s runs there", test->plan->system->name);
-        return daemons_wrap(test, "pause", asked, err);
-    }
+        return code;
     struct err cause = ERR_INIT, back = ERR_INIT;
     code = daemons_signal(test, &state->paused, "STOP", &fault->begun_evidence, &cause);
     if (code != ERR_NONE) {

@@ -92,17 +92,11 @@ static enum err_code restore(struct test *test, const struct daemons *killed, st
 static enum err_code begin(struct test *test, struct fault *fault, struct err *err)
 {
     struct state *state = fault->state;
-    node_set asked = 0;
-    enum err_code code = targets_resolve(test, fault->asked, &asked, err);
-    if (code == ERR_NONE)
-        code = daemons_targets(test, asked, DAEMON_ALIVE, &state->killed, err);
+    node_set asked = 0, hit = 0;
+    enum err_code code =
+        daemons_resolve(test, fault, "power of", DAEMON_ALIVE, &state->killed, &asked, &hit, err);
     if (code != ERR_NONE)
-        return err_wrap(err, "power");
-    node_set hit = daemons_nodes(test, &state->killed);
-    if (hit == 0) {
-        err_set(err, ERR_REMOTE, "no daemon of %s runs there", test->plan->system->name);
-        return daemons_wrap(test, "power of", asked, err);
-    }
+        return code;
     struct err cause = ERR_INIT, back = ERR_INIT;
     code = cut(test, fault, hit, value_as_int(value_get(fault->asked, "stall")), &cause);
     if (code != ERR_NONE) {

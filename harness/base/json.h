@@ -13,7 +13,8 @@
 struct json; /* opaque */
 enum json_kind { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_TEXT, JSON_ARRAY, JSON_OBJECT };
 
-/* `name` is the file's, for messages such as "plan.json:3:14: ...". The caller frees *root. */
+/* `text` has a NUL behind its `length` bytes, as a buf has. `name` is the file's, for messages such
+ * as "plan.json:3:14: ...". The caller frees *root. */
 enum err_code json_parse(const char *text, size_t length, const char *name, struct json **root,
                          struct err *err);
 enum err_code json_read_file(const char *path, struct json **root, struct err *err);

@@ -15,7 +15,12 @@
 
 #include "harness/base/text.h"
 
-enum { DEPTH_MAX = 16, COPY_BYTES = 64 * 1024, ARCHIVE_FILES_MAX = 1000000 };
+enum {
+    DEPTH_MAX = 16,
+    COPY_BYTES = 64 * 1024,
+    ARCHIVE_FILES_MAX = 1000000,
+    JSON_BYTES_MAX = 64 << 20
+};
 
 /* ---- Finding ---- */
 
@@ -61,6 +66,27 @@ int files_open(const char *store, const char *path, off_t *bytes)
     if (fd >= 0)
         *bytes = status.st_size;
     return fd;
+}
+
+bool files_read_json(const char *store, const char *path, struct json **root)
+{
+    struct buf text = BUF_INIT;
+    off_t bytes;
+    ssize_t got = 1;
+    int fd = files_open(store, path, &bytes);
+    *root = NULL;
+    if (fd < 0)
+        return false;
+    for (char block[COPY_BYTES]; bytes <= JSON_BYTES_MAX && got > 0;) {
+        got = read(fd, block, sizeof block);
+        if (got > 0)
+            buf_add(&text, block, (size_t)got);
+    }
+    if (text.length > 0 && json_parse(text.data, text.length, path, root, NULL) != ERR_NONE)
+        *root = NULL;
+    buf_free(&text);
+    close(fd);
+    return true;
 }
 
 int files_open_directory(const char *store, const char *path)

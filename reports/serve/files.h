@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "harness/base/arena.h"
+#include "harness/base/json.h"
 
 struct file_entry {
     const char *path; /* below the directory it was listed for */
@@ -16,6 +17,9 @@ struct file_entry {
 
 /* Opens a regular file "a/b/c" below the store for reading. -1: there is none. */
 int files_open(const char *store, const char *path, off_t *bytes);
+/* Opens and reads one that holds JSON. *root, which the caller frees, is NULL where it is damaged
+ * or too large to be worth it (64 MiB). False: there is none. */
+bool files_read_json(const char *store, const char *path, struct json **root);
 /* Opens a directory likewise. */
 int files_open_directory(const char *store, const char *path);
 /* The regular files below `path`, sorted, at most `limit`; the arena owns them. */

@@ -20,7 +20,7 @@
 #include "reports/serve/live.h"
 #include "reports/serve/pages.h"
 
-enum { CONNECTIONS_MAX = 256, IDLE_S = 60, FILES_A_PAGE = 2000, SIDE_BYTES_MAX = 64 << 20 };
+enum { CONNECTIONS_MAX = 256, IDLE_S = 60, FILES_A_PAGE = 2000 };
 
 static const char policy_page[] = "default-src 'none'; style-src 'self'; script-src 'self'; "
                                   "img-src data:; connect-src 'self'; form-action 'self'; "
@@ -348,26 +348,10 @@ static enum MHD_Result get_events(struct request *request, const struct run_entr
 static struct json *read_json(struct request *request, const struct run_entry *entry,
                               const char *name)
 {
-    struct json *root = NULL;
-    off_t bytes;
-    int fd = files_open(request->serve->store,
-                        arena_printf(&request->arena, "%s/%s", directory_of(request, entry), name),
-                        &bytes);
-    if (fd < 0)
-        return NULL;
-    struct buf text = BUF_INIT;
-    if (bytes <= SIDE_BYTES_MAX) {
-        buf_reserve(&text, (size_t)bytes + 1);
-        ssize_t got;
-        while (text.length < (size_t)bytes &&
-               (got = read(fd, text.data + text.length, (size_t)bytes - text.length)) > 0)
-            text.length += (size_t)got;
-        text.data[text.length] = '\0'; /* a message may show the text where it is damaged */
-        if (json_parse(text.data, text.length, name, &root, NULL) != ERR_NONE)
-            root = NULL;
-    }
-    buf_free(&text);
-    close(fd);
+    struct json *root;
+    files_read_json(request->serve->store,
+                    arena_printf(&request->arena, "%s/%s", directory_of(request, entry), name),
+                    &root);
     return root;
 }
 

@@ -215,23 +215,16 @@ static void tell_log(const struct live *live, struct json *out)
 static bool tell_results(const struct live *live, struct json *out)
 {
     struct buf path = BUF_INIT;
-    struct json *results = NULL;
-    off_t bytes;
+    struct json *results;
     buf_printf(&path, "%s/results.json", live->run);
-    int fd = files_open(live->store, buf_text(&path), &bytes);
-    bool ended = fd >= 0;
-    if (ended) {
-        buf_clear(&path);
-        buf_printf(&path, "/proc/self/fd/%d", fd);
-        if (json_read_file(buf_text(&path), &results, NULL) == ERR_NONE) {
-            enum verdict verdict = verdict_from_json(json_get(results, "valid"));
-            json_set_text(out, "verdict", verdict_name(verdict));
-            json_set_text(out, "reason", runs_reason(results, verdict));
-        }
-        json_free(results);
-        close(fd);
-    }
+    bool ended = files_read_json(live->store, buf_text(&path), &results);
     buf_free(&path);
+    if (results != NULL) {
+        enum verdict verdict = verdict_from_json(json_get(results, "valid"));
+        json_set_text(out, "verdict", verdict_name(verdict));
+        json_set_text(out, "reason", runs_reason(results, verdict));
+    }
+    json_free(results);
     return ended;
 }
 
