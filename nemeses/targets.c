@@ -3,7 +3,11 @@
 
 #include <string.h>
 
+#include "harness/base/clock.h"
 #include "harness/base/text.h"
+
+/* Elections take a second or so, several when votes split. */
+static const int64_t poll_ns = 100 * NS_PER_MS, leader_timeout_ns = 10 * NS_PER_SECOND;
 
 enum kind { ONE, MINORITY, MAJORITY, ALL, PRIMARIES, MINORITY_THIRD, NAMED, RANDOM };
 
@@ -173,14 +177,19 @@ enum err_code targets_primaries(struct test *test, node_set *nodes, struct err *
     if (system->primaries == NULL)
         return err_set(err, ERR_UNSUPPORTED, "the system %s cannot tell which nodes lead",
                        system->name);
-    node_set set = 0;
-    if (system->primaries(test, &set, err) != ERR_NONE)
-        return err_wrap(err, "asking %s who leads", system->name);
-    set &= test_all_nodes(test);
-    if (set == 0)
-        return err_set(err, ERR_REMOTE, "no node of %s leads at the moment", system->name);
-    *nodes = set;
-    return ERR_NONE;
+    int64_t deadline_ns = test_now_ns(test) + leader_timeout_ns;
+    for (;;) {
+        node_set set = 0;
+        enum err_code code = system->primaries(test, &set, err);
+        *nodes = set & test_all_nodes(test);
+        if (code == ERR_NONE && *nodes != 0)
+            return ERR_NONE;
+        if (test_now_ns(test) >= deadline_ns || test_cancelled(test))
+            return code != ERR_NONE ? err_wrap(err, "asking %s who leads", system->name)
+                                    : err_set(err, ERR_REMOTE, "no node of %s leads at the moment",
+                                              system->name);
+        clock_sleep_ns(poll_ns);
+    }
 }
 
 enum err_code targets_resolve(struct test *test, struct value chosen, node_set *nodes,

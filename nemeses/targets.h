@@ -36,11 +36,12 @@ struct value targets_choose(const struct test *test, const char *full_name, stru
                             struct arena *arena);
 
 /* The nodes that such a value means now; asks the system for its primaries. ERR_REMOTE when nobody
- * leads at the moment. */
+ * leads: see targets_primaries. */
 enum err_code targets_resolve(struct test *test, struct value chosen, node_set *nodes,
                               struct err *err);
 
-/* The nodes that lead now: as system->primaries, but none is an error (ERR_REMOTE). */
+/* The nodes that lead now: as system->primaries, but none is an error (ERR_REMOTE). Right after
+ * another fault was healed an election may be under way, so it asks again for up to 10 s. */
 enum err_code targets_primaries(struct test *test, node_set *nodes, struct err *err);
 
 /* ["n1" "n4"] and back. Reading refuses anything but names of nodes (ERR_CONFIG). */

@@ -326,7 +326,7 @@ static enum err_code primaries(struct test *test, node_set *set, struct err *err
     struct fake_control *fake = fake_of(test);
     enum err_code code = called(fake, "primaries", 0, "", err);
     if (code == ERR_NONE)
-        *set = fake->primaries;
+        *set = fake->now_ns >= fake->elected_ns ? fake->primaries : 0;
     return code;
 }
 

@@ -26,6 +26,7 @@ struct fake_control {
     enum daemon_state daemons[PLAN_NODES_MAX][FAKE_DAEMONS];
     struct fake_cut cuts[FAKE_CUTS];
     node_set primaries;
+    int64_t elected_ns;     /* nobody leads before */
     node_set dark, hanging; /* disks without power, disks that hang */
     int64_t now_ns;         /* clock_sleep_ns moves it, and takes no time */
     bool cancelled;

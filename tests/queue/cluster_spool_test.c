@@ -425,7 +425,13 @@ static void an_older_spool_is_found_out(void **state)
     cluster_start(&cluster, 1);
     cluster_wait_info(&cluster, 1, "leader", 1);
     redis_open(&redis, cluster_port(&cluster, 1), WAIT_MS);
-    redis_expect(&redis, "UNKNOWN D-", "ADDJOB work x 5000 SPOOL");
+    /* The old copy holds five jobs that it does not know to be decided. Whether it hears of that
+     * before or after it takes this one is a race: it may not call it added in either case. */
+    struct reply *reply = redis_ask(&redis, "ADDJOB work x 5000 SPOOL");
+    assert_int_equal(reply->type, REPLY_ERROR);
+    assert_true(strncmp(reply->text, "UNKNOWN D-", 10) == 0 ||
+                strncmp(reply->text, "ERR the spool", 13) == 0);
+    reply_free(reply);
     redis_expect(&redis, "ERR the spool", "ADDJOB work x 5000 SPOOL");
     assert_int_equal(cluster_info(&cluster, 1, "spool_unusable"), 1);
     redis_expect(&redis, "D-", "ADDJOB work x 5000");

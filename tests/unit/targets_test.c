@@ -1,6 +1,7 @@
 /* Which nodes a fault hits. */
 #include <string.h>
 
+#include "harness/base/clock.h"
 #include "nemeses/targets.h"
 #include "tests/lib/fake_control.h"
 #include "tests/lib/test.h"
@@ -102,6 +103,16 @@ static void primaries_are_asked_for_when_it_begins(void **state)
     fake->primaries = 4;
     assert_ok(targets_resolve(&fake->test, chosen, &nodes, &err));
     assert_int_equal(nodes, 4);
+    /* An election that is under way is waited for, one that never ends is not. */
+    fake->elected_ns = fake->now_ns + 3 * NS_PER_SECOND;
+    nodes = 0;
+    assert_ok(targets_resolve(&fake->test, chosen, &nodes, &err));
+    assert_int_equal(nodes, 4);
+    assert_true(fake->now_ns >= fake->elected_ns);
+    fake->elected_ns = fake->now_ns + 60 * NS_PER_SECOND;
+    assert_int_equal(targets_resolve(&fake->test, chosen, &nodes, &err), ERR_REMOTE);
+    assert_true(fake->now_ns < fake->elected_ns);
+    fake->elected_ns = 0;
     fake->fail_always = "primaries";
     assert_int_equal(targets_resolve(&fake->test, chosen, &nodes, &err), ERR_REMOTE);
     assert_contains(err.message, "asking fake who leads: scripted failure");
