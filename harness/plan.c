@@ -415,6 +415,19 @@ static enum err_code take_promise(struct plan *plan, struct json *set, struct er
     return ERR_NONE;
 }
 
+/* Watching for nothing would look like watching. */
+static enum err_code check_stop(const struct plan *plan, struct err *err)
+{
+    if (!plan->stop_on_violation)
+        return ERR_NONE;
+    for (size_t i = 0; i < plan->checker_count; i++)
+        if (strcmp(plan->checkers[i], "linearizable") == 0)
+            return ERR_NONE;
+    return err_set(err, ERR_CONFIG,
+                   "stop-on-violation: only the checker linearizable can judge a run while it goes "
+                   "on, and it is not among the checkers: add it to checkers, or leave this out");
+}
+
 /* What the system makes of others' options, where the plan is silent. */
 static enum err_code take_system_defaults(struct plan *plan, struct json *set,
                                           const struct owner *owners, size_t count, struct err *err)
@@ -477,7 +490,8 @@ enum err_code plan_resolve(struct plan *plan, struct err *err)
     plan->checker_count = 0;
     if (resolve_names(plan, err) != ERR_NONE || resolve_checkers(plan, err) != ERR_NONE ||
         resolve_nodes(plan, err) != ERR_NONE || resolve_concurrency(plan, err) != ERR_NONE ||
-        resolve_numbers(plan, err) != ERR_NONE || resolve_options(plan, err) != ERR_NONE)
+        resolve_numbers(plan, err) != ERR_NONE || check_stop(plan, err) != ERR_NONE ||
+        resolve_options(plan, err) != ERR_NONE)
         return err->code;
     fill_default(plan, "name",
                  arena_printf(&plan->arena, "%s-%s", plan->system->name, plan->workload->name));

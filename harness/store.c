@@ -202,7 +202,7 @@ enum err_code store_read(const char *directory, struct stored_run *stored, struc
         code = read_json(stored, "results.json", &stored->results, err);
     if (code == ERR_NONE)
         code = store_read_schedule(directory, &stored->schedule, &stored->notes, err);
-    if (code == ERR_NONE)
+    if (code == ERR_NONE && stored->results == NULL) /* not one of ours, which says the same */
         read_results_edn(stored);
     if (code == ERR_NONE)
         code = read_history(stored, err);

@@ -4,7 +4,7 @@
 
 #include "harness/reporter.h"
 
-#define REPORTERS(X) X(json) X(text) X(html) X(junit)
+#define REPORTERS(X) X(json) X(edn) X(text) X(html) X(junit)
 
 #define DECLARE(name) extern const struct reporter reporter_##name;
 REPORTERS(DECLARE)

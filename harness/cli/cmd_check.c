@@ -24,7 +24,7 @@ struct request {
     const char *path, *format, *checkers, *model, *map, *certificate, *verify;
     struct json *set;
     enum keyed keyed;
-    bool keyed_given, level_given, json;
+    bool keyed_given, level_given, json, edn;
     int64_t time_ns, memory_mib;
     int64_t piece_mib; /* 0: auto; -1: never */
 };
@@ -46,6 +46,7 @@ static const struct cli_option options[] = {
     {"certificate", "PATH", "write there what proves the verdict (linearizable)"},
     {"verify", "PATH", "prove the certificate there instead of judging"},
     {"json", NULL, "print the results as one JSON object, and nothing else, there"},
+    {"edn", NULL, "the same as Jepsen's results.edn"},
     {.name = NULL},
 };
 
@@ -132,6 +133,8 @@ static enum err_code take(void *state, const char *name, const char *value, stru
         request->certificate = value;
     } else if (strcmp(name, "verify") == 0) {
         request->verify = value;
+    } else if (strcmp(name, "edn") == 0) {
+        request->edn = true;
     } else {
         request->json = true;
     }
@@ -289,7 +292,7 @@ static int show(struct request *request, struct stored_run *stored, struct json 
             fprintf(stderr, "ordeal: note: %s\n", lines[i]);
         struct run run = stored->run;
         run.results = results;
-        if (reporter_find("text")->write(&run, stdout, err) != ERR_NONE)
+        if (reporter_find(request->edn ? "edn" : "text")->write(&run, stdout, err) != ERR_NONE)
             status = cli_fail(err);
     }
     json_free(results);

@@ -34,10 +34,64 @@ static bool is_process(struct part part)
     return part.length > 0;
 }
 
+static bool is_operation(const struct part *parts)
+{
+    return is_process(parts[0]) && is_type(parts[1]) && parts[2].length > 1 &&
+           parts[2].text[0] == ':';
+}
+
+/* The next word between blanks; of length 0 at the end. */
+static struct part next_word(const char **at, const char *end)
+{
+    while (*at < end && **at == ' ')
+        ++*at;
+    struct part word = {*at, 0};
+    while (*at < end && **at != ' ')
+        ++*at;
+    word.length = (size_t)(*at - word.text);
+    return word;
+}
+
+/* A log whose tabs became blanks on their way (an editor, a mail): the type is the first word that
+ * is one, with the process before it. The value is one form of EDN and may hold blanks. */
+static bool cut_at_blanks(const char *line, size_t length, struct part parts[PARTS_MAX],
+                          size_t *count)
+{
+    const char *end = line + length, *at = line;
+    parts[0] = (struct part){line, 0};
+    parts[1] = next_word(&at, end);
+    while (parts[1].length > 0 && !is_type(parts[1])) {
+        parts[0] = parts[1];
+        parts[1] = next_word(&at, end);
+    }
+    parts[2] = next_word(&at, end);
+    if (!is_operation(parts))
+        return false;
+    struct arena scratch = ARENA_INIT;
+    struct value value;
+    struct err err = ERR_INIT;
+    size_t used = 0;
+    *count = 3;
+    for (struct part rest = next_word(&at, end); rest.length > 0 && *count < PARTS_MAX;
+         rest = next_word(&at, end)) {
+        /* What cannot be read is the rest of the line: whoever reads it next says what is wrong. */
+        size_t left = (size_t)(end - rest.text);
+        if (*count + 1 == PARTS_MAX ||
+            edn_parse(&scratch, rest.text, left, &used, &value, &err) != ERR_NONE)
+            used = left;
+        parts[(*count)++] = (struct part){rest.text, used};
+        at = rest.text + used;
+    }
+    arena_free(&scratch);
+    return true;
+}
+
 /* Cuts the line at its tabs; of what stands before the first only the last word counts. False when
  * it is no operation. */
 static bool cut_line(const char *line, size_t length, struct part parts[PARTS_MAX], size_t *count)
 {
+    if (memchr(line, '\t', length) == NULL)
+        return cut_at_blanks(line, length, parts, count);
     const char *end = line + length, *next = line;
     for (*count = 0; next != NULL && *count < PARTS_MAX; (*count)++) {
         const char *tab = *count + 1 < PARTS_MAX ? memchr(next, '\t', (size_t)(end - next)) : NULL;
@@ -51,8 +105,7 @@ static bool cut_line(const char *line, size_t length, struct part parts[PARTS_MA
     while (word > 0 && process->text[word - 1] != ' ')
         word--;
     *process = (struct part){process->text + word, process->length - word};
-    return is_process(*process) && is_type(parts[1]) && parts[2].length > 1 &&
-           parts[2].text[0] == ':';
+    return is_operation(parts);
 }
 
 /* NULL, or what is wrong with the operation. */

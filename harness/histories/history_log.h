@@ -3,6 +3,7 @@
  *
  *     INFO  jepsen.util - 3	:invoke	:write	4
  *
+ * A line without any tab is cut at its blanks instead: some logs lost their tabs on their way.
  * Lines of other forms are passed over and counted. Times are not read. A last line without its
  * newline may be cut short: it is left out, and history->cut says so. */
 #ifndef ORDEAL_HISTORY_LOG_H

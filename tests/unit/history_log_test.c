@@ -38,6 +38,34 @@ static void operations_are_found_among_other_lines(void **state)
     history_free(&history);
 }
 
+/* As etcd_100.log among Porcupine's is. */
+static void blanks_will_do_where_tabs_were_lost(void **state)
+{
+    (void)state;
+    struct history history;
+    struct history_notes notes;
+    struct err err = ERR_INIT;
+    assert_ok(load("INFO  jepsen.util - 1   :invoke :cas    [1 2]\r\n"
+                   "INFO  jepsen.util - 1   :fail   :cas    [1 2]   [:not \"a b\"]\n"
+                   "INFO  jepsen.util - 2   :invoke :read   nil\n"
+                   "INFO  jepsen.util - 2   :fail   :read   :timed-out\n"
+                   "INFO  jepsen.core - Worker 2 says :ok now\n"
+                   "0 :invoke :read\n",
+                   &history, &notes, &err));
+    assert_int_equal(history.count, 5);
+    assert_int_equal(notes.other_lines, 1);
+    struct op cas = history_op(&history, 1);
+    assert_int_equal(cas.type, OP_FAIL);
+    assert_int_equal(value_as_int(value_at(cas.value, 1)), 2);
+    assert_string_equal(value_as_text(value_at(cas.error, 1)), "a b");
+    assert_string_equal(value_as_text(history_op(&history, 3).value), "timed-out");
+    assert_true(value_is_nil(history_op(&history, 4).value));
+    history_free(&history);
+    assert_int_equal(load("0 :invoke :read [1\n0 :ok :read 1\n", &history, &notes, &err),
+                     ERR_PARSE);
+    assert_contains(err.message, "jepsen.log:1:1");
+}
+
 static void a_cut_end_is_told_and_damage_located(void **state)
 {
     (void)state;
@@ -94,6 +122,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(operations_are_found_among_other_lines),
+        cmocka_unit_test(blanks_will_do_where_tabs_were_lost),
         cmocka_unit_test(a_cut_end_is_told_and_damage_located),
         cmocka_unit_test(an_operation_left_open_is_indeterminate),
         cmocka_unit_test(logs_are_written_as_jepsen_does),

@@ -135,6 +135,18 @@ static void what_cannot_be_meant_is_refused(void **state)
     expect_refusal(FLAGS("--keyed", "maybe"), "guess|yes|no");
 }
 
+static void stopping_needs_a_checker_that_can_watch(void **state)
+{
+    (void)state;
+    struct plan plan;
+    struct err err = ERR_INIT;
+    expect_refusal(FLAGS("--system", "queue", "--workload", "queue", "--stop-on-violation", "true"),
+                   "stop-on-violation: only the checker linearizable");
+    assert_ok(plan_of(&plan, FLAGS("--stop-on-violation", "true"), &err));
+    assert_true(plan.stop_on_violation);
+    plan_free(&plan);
+}
+
 static void promises_reach_the_checker_that_judges_them(void **state)
 {
     (void)state;
@@ -188,6 +200,7 @@ int main(void)
         cmocka_unit_test(a_flag_replaces_what_the_file_says),
         cmocka_unit_test(faults_are_judged_wherever_there_are_any),
         cmocka_unit_test(what_cannot_be_meant_is_refused),
+        cmocka_unit_test(stopping_needs_a_checker_that_can_watch),
         cmocka_unit_test(promises_reach_the_checker_that_judges_them),
         cmocka_unit_test(bad_files_are_refused_with_line_and_field),
     };
