@@ -526,6 +526,22 @@ static void tell_ready(struct state *state, const struct state_listener *listene
     state->touched_count = 0;
 }
 
+/* Whether all can be read: an entry is applied whole or not at all. On the way the places of the
+ * jobs are fetched, for with millions of them each look-up would wait for memory. */
+static bool look_ahead(const struct state *state, const struct entry *entry,
+                       struct queue_error *error)
+{
+    struct command_reader reader;
+    struct command command;
+    int more;
+    if (!command_reader_begin(&reader, entry->data, entry->length, error))
+        return false;
+    while ((more = command_reader_next(&reader, &command, error)) > 0)
+        if (command.type <= COMMAND_KICK && command.type != COMMAND_TAKE)
+            table_prefetch(&state->jobs, job_hash(&command.id));
+    return more == 0;
+}
+
 bool state_apply(struct state *state, const struct entry *entry,
                  const struct state_listener *listener, struct queue_error *error)
 {
@@ -536,7 +552,7 @@ bool state_apply(struct state *state, const struct entry *entry,
         return true;
     struct command_reader reader;
     struct command command;
-    if (!command_batch_check(entry->data, entry->length, error))
+    if (!look_ahead(state, entry, error))
         return false;
     command_reader_begin(&reader, entry->data, entry->length, NULL);
     move_time(state, reader.time_ms);

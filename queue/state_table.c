@@ -112,6 +112,16 @@ void *table_find(const struct table *table, uint64_t hash, const void *probe)
     return found ? segment->items[slot] : NULL;
 }
 
+void table_prefetch(const struct table *table, uint64_t hash)
+{
+    const struct table_segment *segment = &table->segments[segment_of(table, hash)];
+    if (!segment->count)
+        return;
+    uint32_t home = home_of(tag_of(table, hash), segment->capacity);
+    __builtin_prefetch(segment->tags + home, 1);
+    __builtin_prefetch(segment->items + home, 1);
+}
+
 void table_insert(struct table *table, uint64_t hash, void *item, const void *probe)
 {
     struct table_segment *segment = &table->segments[segment_of(table, hash)];

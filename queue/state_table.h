@@ -37,6 +37,8 @@ void table_free(struct table *table);
 
 /* The item that the probe is equal to, or NULL. */
 void *table_find(const struct table *table, uint64_t hash, const void *probe);
+/* Says that `hash` will be looked for soon: its place is fetched into the cache meanwhile. */
+void table_prefetch(const struct table *table, uint64_t hash);
 /* Puts an item in; the probe is the item's own, and must not be in the table yet. */
 void table_insert(struct table *table, uint64_t hash, void *item, const void *probe);
 /* Takes an item out, which must be in the table. */
