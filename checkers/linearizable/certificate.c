@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "checkers/linearizable/verify.h"
+#include "checkers/linearizable/left_out.h"
 #include "harness/histories/edn.h"
 
 enum { PER_LINE = 16 };
@@ -35,15 +35,35 @@ static void add_number(uint32_t number, bool optional, uint32_t count, struct bu
     buf_printf(out, "%u%s", number, optional ? "?" : "");
 }
 
-void lin_certificate_order(const struct lin_problem *problem, struct value key,
-                           const uint32_t *order, uint32_t count, struct buf *out)
+/* By value: the event of the insertion that put it in; values of these histories are distinct. */
+static uint32_t *inserted_by(const struct lin_problem *problem, struct arena *arena)
 {
-    buf_printf(out, "valid %u", count);
+    uint32_t values = problem->space->values.count;
+    uint32_t *events = arena_alloc(arena, ((size_t)values + 1) * sizeof *events);
+    memset(events, 0xff, ((size_t)values + 1) * sizeof *events);
+    for (uint32_t i = 0; i < problem->op_count; i++) {
+        struct model_touch touch = problem->model->touch(&problem->ops[i].op);
+        if (touch.act == MODEL_INSERT)
+            events[touch.value] = problem->ops[i].op.event;
+    }
+    return events;
+}
+
+void lin_certificate_order(const struct lin_problem *problem, struct value key,
+                           const struct lin_order *order, struct buf *out)
+{
+    struct arena arena = ARENA_INIT;
+    uint32_t *inserted = order->took == NULL ? NULL : inserted_by(problem, &arena);
+    buf_printf(out, "valid %u", order->count);
     add_key(key, out);
-    for (uint32_t i = 0; i < count; i++)
-        add_number(problem->ops[order[i]].op.event, false, i, out);
-    if (count > 0)
+    for (uint32_t i = 0; i < order->count; i++) {
+        add_number(problem->ops[order->ops[i]].op.event, false, i, out);
+        if (order->took != NULL && order->took[i] != MODEL_ANY)
+            buf_printf(out, "<%u", inserted[order->took[i]]);
+    }
+    if (order->count > 0)
         buf_add_char(out, '\n');
+    arena_free(&arena);
 }
 
 static uint32_t event_at(const struct lin_problem *problem, uint32_t position)
@@ -170,6 +190,7 @@ struct claim {
     const char *key;
     uint32_t *ops; /* numbers of operations */
     bool *optional;
+    int64_t *took; /* see struct lin_order */
 };
 
 static bool read_claim(struct reader *r, struct claim *claim)
@@ -213,8 +234,24 @@ static uint32_t op_invoked_at(const struct lin_problem *problem, uint32_t event)
     return low < problem->op_count && problem->ops[low].op.event == event ? low : LIN_NEVER;
 }
 
+/* "<EVENT": what a removal whose outcome is not known took, by its insertion. */
+static bool read_took(struct reader *r, const struct lin_problem *problem, int64_t *took)
+{
+    uint32_t event, op;
+    *took = MODEL_ANY;
+    if (!take_word(&r->at, "<"))
+        return true;
+    if (!take_number(&r->at, &event) || problem->model->container == MODEL_NO_CONTAINER ||
+        (op = op_invoked_at(problem, event)) == LIN_NEVER)
+        return refuse(r, "not '<' and the event of an insertion");
+    struct model_touch touch = problem->model->touch(&problem->ops[op].op);
+    *took = touch.value;
+    return touch.act == MODEL_INSERT || refuse(r, "'<' names no insertion");
+}
+
 static bool read_ops(struct reader *r, const struct lin_problem *problem, struct claim *claim)
 {
+    claim->took = arena_alloc(&r->arena, ((size_t)claim->count + 1) * sizeof *claim->took);
     claim->ops = arena_alloc(&r->arena, ((size_t)claim->count + 1) * sizeof *claim->ops);
     claim->optional = arena_zalloc(&r->arena, (size_t)claim->count + 1);
     r->line += claim->count > 0;
@@ -226,6 +263,8 @@ static bool read_ops(struct reader *r, const struct lin_problem *problem, struct
         if (claim->ops[i] == LIN_NEVER)
             return refuse(r, "an event that invokes no operation of this key which counts");
         claim->optional[i] = take_word(&r->at, "?");
+        if (!read_took(r, problem, &claim->took[i]))
+            return false;
         if (*r->at != (i + 1 == claim->count ? '\n' : ' ') && *r->at != '\n')
             return refuse(r, "not event numbers and blanks");
         r->line += *r->at++ == '\n' && i + 1 < claim->count;
@@ -243,6 +282,20 @@ static bool position_of(const struct lin_problem *problem, uint32_t event, uint3
     return false;
 }
 
+/* May what is not shown be left out, once what is pure and what lies outside is? */
+static bool may_leave_out(struct reader *r, const struct lin_problem *problem,
+                          const uint8_t *choice, uint32_t until)
+{
+    struct lin_left_out left = {.problem = problem, .choice = choice, .until = until};
+    if (problem->model->effect != NULL)
+        return lin_left_out_of_register(&left, &r->arena) ||
+               refuse(r, "leaves out an operation that may have changed something");
+    if (problem->model->container != MODEL_NO_CONTAINER)
+        return lin_left_out_of_container(&left, &r->arena) ||
+               refuse(r, "leaves out some but not all that touches a value");
+    return refuse(r, "leaves out an operation that may have changed something");
+}
+
 /* The operations that are shown and nothing else, as a weaker problem; and may the others be left
  * out? */
 static bool weaken(struct reader *r, const struct lin_problem *problem, const struct claim *claim,
@@ -257,15 +310,17 @@ static bool weaken(struct reader *r, const struct lin_problem *problem, const st
     memset(choice, LIN_DROP, (size_t)problem->op_count + 1);
     for (uint32_t i = 0; i < claim->count; i++)
         choice[claim->ops[i]] = claim->optional[i] ? LIN_OPTIONAL : LIN_KEEP;
-    for (uint32_t i = 0; i < problem->op_count; i++) {
+    bool complete = true;
+    for (uint32_t i = 0; i < problem->op_count && complete; i++) {
         const struct lin_op *op = &problem->ops[i];
         bool outside =
             op->invoked > weakening.until || (op->op.known && op->returned < weakening.begin);
-        if (choice[i] == LIN_DROP && !op->pure && !outside)
-            return refuse(r, "leaves out an operation that may have changed something");
-        if (choice[i] == LIN_DROP && !op->pure)
-            choice[i] = LIN_KEEP; /* it is left out as one outside */
+        complete = choice[i] != LIN_DROP || op->pure || outside;
     }
+    if (!complete && weakening.begin > 0)
+        return refuse(r, "leaves out an operation that may have changed something");
+    if (!complete && !may_leave_out(r, problem, choice, weakening.until))
+        return false;
     weakening.choice = choice;
     lin_problem_weaken(problem, &weakening, &r->arena, weaker);
     return true;
@@ -274,7 +329,8 @@ static bool weaken(struct reader *r, const struct lin_problem *problem, const st
 static bool prove(struct reader *r, const struct lin_problem *problem, const struct claim *claim)
 {
     if (claim->verdict == VERDICT_VALID)
-        return lin_verify(problem, claim->ops, claim->count) ||
+        return lin_verify_order(problem,
+                                &(struct lin_order){claim->ops, claim->took, claim->count}) ||
                refuse(r, "the order is none that the model and real time allow");
     struct lin_problem weaker;
     if (!weaken(r, problem, claim, &weaker))

@@ -13,9 +13,11 @@
  *
  * Numbers are events of the history. A valid key shows all its operations, by their invocations, in
  * an order that the model allows and real time too; indeterminate ones that are not in it did not
- * happen. An invalid key shows operations that have no order: those with "?" may or may not have
- * happened, and what is not shown is left out. Only reads may be, and what returned before `from`
- * (then the object may hold anything at first) or was invoked after `until`; "free supply" in `by`
+ * happen; "12<5" says of a removal whose outcome is not known that it took what event 5 put in. An
+ * invalid key shows operations that have no order: those with "?" may or may not have happened, and
+ * what is not shown is left out. Only reads may be; what returned before `from` (then the object
+ * may hold anything at first) or was invoked after `until`; and, when `from` is the first event,
+ * all operations on some values together (see left_out.h); "free supply" in `by`
  * means that an operation with "?" may happen any number of times. The plain search says so. What
  * could not be proved is listed as "unknown". */
 #ifndef ORDEAL_LINEARIZABLE_CERTIFICATE_H
@@ -23,6 +25,7 @@
 
 #include "checkers/linearizable/keys.h"
 #include "checkers/linearizable/shrink.h"
+#include "checkers/linearizable/verify.h"
 
 struct lin_statement {
     const struct history *history;
@@ -35,7 +38,7 @@ struct lin_statement {
 void lin_certificate_begin(const struct lin_statement *statement, struct buf *out);
 /* One key each. */
 void lin_certificate_order(const struct lin_problem *problem, struct value key,
-                           const uint32_t *order, uint32_t count, struct buf *out);
+                           const struct lin_order *order, struct buf *out);
 void lin_certificate_heart(const struct lin_problem *problem, struct value key,
                            const struct lin_heart *heart, struct buf *out);
 void lin_certificate_unknown(struct value key, struct buf *out);

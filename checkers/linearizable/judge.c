@@ -113,15 +113,20 @@ static uint8_t *possible_states(struct trial *trial, uint32_t at)
     return possible;
 }
 
-/* A certificate names operations, not what indeterminate ones took; where that matters it leaves
- * the key open. */
-static void write_order(struct trial *trial, const struct lin_answer *answer)
+static void write_order(struct trial *trial, const struct lin_order *order)
 {
     const struct lin_task *task = trial->task;
-    if (task->prove &&
-        (answer->took == NULL || lin_verify(&trial->problem, answer->order, answer->order_count)))
-        lin_certificate_order(&trial->problem, task->keys->keys[task->key], answer->order,
-                              answer->order_count, &trial->verdict->proof);
+    if (task->prove)
+        lin_certificate_order(&trial->problem, task->keys->keys[task->key], order,
+                              &trial->verdict->proof);
+}
+
+static void write_heart(struct trial *trial, const struct lin_heart *heart)
+{
+    const struct lin_task *task = trial->task;
+    if (task->prove && heart->certified)
+        lin_certificate_heart(&trial->problem, task->keys->keys[task->key], heart,
+                              &trial->verdict->proof);
 }
 
 /* The longest order there is: of all that came before the return which cannot be. */
@@ -158,11 +163,15 @@ static void search_again(struct trial *trial)
         trial->verdict->verdict = VERDICT_VALID;
         trial->verdict->certified = true;
         trial->verdict->decided_by = "wgl";
-        write_order(trial, &answer);
+        write_order(trial, &(struct lin_order){.ops = answer.order, .count = answer.order_count});
     } else if (answer.verdict == VERDICT_INVALID) {
         trial->verdict->verdict = VERDICT_INVALID;
         trial->verdict->certified = true;
         trial->verdict->decided_by = "wgl";
+        write_heart(trial, &(struct lin_heart){.certified = true,
+                                               .whole = true,
+                                               .mode = LIN_WGL_PLAIN,
+                                               .until = trial->problem.event_count - 1});
     } else {
         tell_contradiction(trial, "an order where none should be");
     }
@@ -173,9 +182,12 @@ static void search_again(struct trial *trial)
 static void monitor_heart(struct trial *trial, const struct lin_answer *found,
                           struct lin_heart *heart)
 {
-    *heart = (struct lin_heart){.found = true, .certified_by = "wgl"};
-    lin_monitor_heart(&trial->problem, found->kept, found->at, &trial->arena, &heart->problem);
     unsigned mode = trial->problem.model->effect != NULL ? LIN_WGL_BRIEF : LIN_WGL_PLAIN;
+    *heart = (struct lin_heart){.found = true,
+                                .mode = mode,
+                                .certified_by = lin_mode_name(mode),
+                                .until = trial->problem.ops[found->at].returned};
+    lin_monitor_heart(&trial->problem, found->kept, found->at, &trial->arena, &heart->problem);
     struct lin_budget budget = lin_slice(trial->budget, PLAIN_MS * NS_PER_MS);
     struct lin_answer plain;
     lin_wgl(&heart->problem, mode, &budget, &plain);
@@ -224,9 +236,8 @@ static void judge_invalid(struct trial *trial, const struct lin_answer *answer)
     trial->verdict->certified = heart.certified;
     if (heart.contradicted)
         search_again(trial);
-    if (task->prove && heart.certified && heart.until > 0) /* a monitor's leaves more out */
-        lin_certificate_heart(&trial->problem, task->keys->keys[task->key], &heart,
-                              &trial->verdict->proof);
+    if (!heart.contradicted)
+        write_heart(trial, &heart);
     if (trial->verdict->verdict != VERDICT_INVALID || !task->explain)
         return;
     uint32_t first = task->keys->first[task->key], end = task->keys->first[task->key + 1];
@@ -251,7 +262,7 @@ static void judge_valid(struct trial *trial, const struct lin_answer *answer)
     struct lin_order order = {answer->order, answer->took, answer->order_count};
     trial->verdict->certified = answer->order != NULL && lin_verify_order(&trial->problem, &order);
     if (trial->verdict->certified) {
-        write_order(trial, answer);
+        write_order(trial, &order);
         return;
     }
     if (answer->order != NULL) {

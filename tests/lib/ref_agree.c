@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "checkers/linearizable/left_out.h"
 #include "checkers/linearizable/monitor.h"
 #include "checkers/linearizable/verify.h"
 #include "tests/lib/ref_problem.h"
@@ -66,9 +67,38 @@ static void watch(const struct sample *sample, const struct ref_problem *built,
     free(answer.kept);
 }
 
+/* Whatever is left out of a history by the rules of certificates, what remains has no order only
+ * when the whole has none: some operations are dropped at random, and the tail is. */
+static void leave_out(const struct sample *sample, const struct ref_problem *built,
+                      struct lin_budget *budget, enum verdict expected, struct prng *prng)
+{
+    const struct lin_problem *problem = &built->problem;
+    uint8_t choice[REF_OPS];
+    struct arena arena = ARENA_INIT;
+    struct lin_weakening weakening = {.choice = choice, .until = problem->event_count - 1};
+    uint64_t share = prng_between(prng, 1, 4);
+    if (prng_below(prng, 3) == 0)
+        weakening.until = (uint32_t)prng_below(prng, problem->event_count);
+    for (uint32_t i = 0; i < problem->op_count; i++)
+        choice[i] = prng_below(prng, 5) < share ? LIN_DROP : LIN_KEEP;
+    struct lin_left_out left = {.problem = problem, .choice = choice, .until = weakening.until};
+    bool allowed = problem->model->effect != NULL ? lin_left_out_of_register(&left, &arena)
+                                                  : lin_left_out_of_container(&left, &arena);
+    if (allowed) {
+        struct lin_problem weaker;
+        struct lin_answer answer;
+        lin_problem_weaken(problem, &weakening, &arena, &weaker);
+        lin_wgl(&weaker, LIN_WGL_PLAIN, budget, &answer);
+        if (answer.verdict == VERDICT_INVALID && expected == VERDICT_VALID)
+            blame(sample, "too much may be left out", expected);
+        free(answer.order);
+    }
+    arena_free(&arena);
+}
+
 /* `forced`: what brute force says; else the plain search does. */
-static void agree(const struct sample *sample, const enum verdict *forced, uint32_t counts[2],
-                  uint32_t *decided)
+static void agree(const struct sample *sample, const enum verdict *forced, struct prng *prng,
+                  uint32_t counts[2], uint32_t *decided)
 {
     struct ref_problem built;
     ref_problem_open(&built, sample->object, sample->ops, sample->count);
@@ -87,6 +117,8 @@ static void agree(const struct sample *sample, const enum verdict *forced, uint3
         judge(sample, &built, (*engine)->name, &answer, expected);
     }
     watch(sample, &built, &budget, expected, decided);
+    if (sample->object->container && built.problem.event_count > 0)
+        leave_out(sample, &built, &budget, expected, prng);
     assert_int_equal(atomic_load(&memory.used_bytes), 0);
     ref_problem_close(&built);
 }
@@ -115,7 +147,8 @@ void ref_agree(const char *model, int histories)
         struct sample sample;
         draw(&prng, object, 7, object->container && i % 2 == 0, &sample);
         bool valid = ref_linearizable(sample.object, sample.ops, sample.count);
-        agree(&sample, &(enum verdict){valid ? VERDICT_VALID : VERDICT_INVALID}, counts, &decided);
+        agree(&sample, &(enum verdict){valid ? VERDICT_VALID : VERDICT_INVALID}, &prng, counts,
+              &decided);
     }
     if (counts[0] < (uint32_t)histories / 20 ||
         counts[1] < (uint32_t)histories / 8) /* an idle test */
@@ -133,7 +166,7 @@ void ref_agree_longer(const char *model, int histories)
     for (int i = 0; i < histories; i++) {
         struct sample sample;
         draw(&prng, object, REF_OPS - 1, true, &sample);
-        agree(&sample, NULL, counts, &decided);
+        agree(&sample, NULL, &prng, counts, &decided);
     }
     if (counts[0] < (uint32_t)histories / 20 || decided < (uint32_t)histories / 4)
         fail_msg("%s: only %u invalid, %u decided by the monitor", model, counts[0], decided);

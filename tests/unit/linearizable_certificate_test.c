@@ -6,6 +6,7 @@
 #include "harness/checker.h"
 #include "tests/lib/lin_brute.h"
 #include "tests/lib/lin_random.h"
+#include "tests/lib/ref_problem.h"
 #include "tests/lib/test.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -152,10 +153,83 @@ static void certificates_prove_and_tampered_ones_prove_nothing_wrong(void **stat
     assert_in_range(accepted, 1, CASES * TAMPERINGS / 4);
 }
 
+/* ---- What monitors decide ---- */
+
+/* Judges a history of distinct values, and has the certificate proved, and its distortions. */
+static void prove_object(struct prng *prng, const struct ref_object *object, uint32_t counts[3])
+{
+    struct ref_op ops[REF_OPS];
+    struct ref_shape shape = {.ops = (int)prng_between(prng, 2, 9),
+                              .info = prng_below(prng, 2) == 0 ? 0.3 : 0.1,
+                              .width = (int)prng_below(prng, 4),
+                              .distinct = true};
+    int count = ref_valid(prng, object, &shape, ops);
+    for (uint64_t i = prng_below(prng, 3); i > 0; i--)
+        ref_spoil(prng, object, ops, count);
+    struct ref_problem built;
+    ref_problem_open(&built, object, ops, count);
+    struct buf text = BUF_INIT, trouble = BUF_INIT;
+    struct check_input input = {.history = &built.history,
+                                .limits = {.threads = 1},
+                                .options = {.values = json_object()},
+                                .keyed = KEYED_NO,
+                                .certificate = &text};
+    option_defaults(&input.options, "linearizable", checker_find("linearizable")->options);
+    json_set_text(input.options.values, "linearizable.model", object->model);
+    struct check_result result = {.details = json_object(), .anomalies = json_array()};
+    checker_find("linearizable")->check(&input, &result);
+    struct subject subject = {.history = built.history};
+    uint32_t proved[3];
+    if (built.problem.op_count > 0 && !proves(&subject, buf_text(&text), proved, &trouble))
+        fail_msg("%s: %s:\n%s", object->model, buf_text(&trouble), buf_text(&text));
+    if (built.problem.op_count > 0) {
+        bool valid = ref_linearizable(object, ops, count);
+        assert_int_equal(proved[VERDICT_UNKNOWN], 0);
+        assert_int_equal(proved[VERDICT_VALID], valid);
+        counts[valid ? VERDICT_VALID : VERDICT_INVALID]++;
+        counts[VERDICT_UNKNOWN] += strchr(buf_text(&text), '<') != NULL;
+        for (int i = 0; i < TAMPERINGS; i++) {
+            struct buf changed = BUF_INIT;
+            buf_add(&changed, text.data, text.length);
+            tamper(prng, &changed);
+            buf_clear(&trouble);
+            if (proves(&subject, buf_text(&changed), proved, &trouble) &&
+                proved[valid ? VERDICT_INVALID : VERDICT_VALID] > 0)
+                fail_msg("%s: proves what is not so:\n%s", object->model, buf_text(&changed));
+            buf_free(&changed);
+        }
+    }
+    buf_free(&result.reason);
+    json_free(result.details);
+    json_free(result.anomalies);
+    json_free(input.options.values);
+    buf_free(&text);
+    buf_free(&trouble);
+    ref_problem_close(&built);
+}
+
+static void what_monitors_decide_is_proved_too(void **state)
+{
+    (void)state;
+    for (const struct ref_object *object = ref_objects; object->model != NULL; object++) {
+        if (!object->container)
+            continue;
+        struct prng prng = prng_stream(20261130, object->model);
+        uint32_t counts[3] = {0, 0, 0}; /* [UNKNOWN]: orders that say what a removal took */
+        for (int i = 0; i < CASES / 3; i++)
+            prove_object(&prng, object, counts);
+        assert_in_range(counts[VERDICT_VALID], CASES / 30, CASES);
+        assert_in_range(counts[VERDICT_INVALID], CASES / 30, CASES);
+        if (model_find(object->model)->container == MODEL_LIFO)
+            assert_in_range(counts[VERDICT_UNKNOWN], 1, CASES);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(certificates_prove_and_tampered_ones_prove_nothing_wrong),
+        cmocka_unit_test(what_monitors_decide_is_proved_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
