@@ -175,7 +175,7 @@ bench-transactions: programs $(B)/tests/bench/transactions ## measure the transa
 	@$(B)/tests/bench/transactions $(B)/ordeal $(TRANSACTIONS)
 bench-queue: programs $(B)/tests/bench/queue_bench $(B)/tests/bench/commit_probe ## the queue beside Redis, NATS, RabbitMQ, beanstalkd
 	@tests/bench/queue.sh $(B)
-bench-check: programs $(B)/tests/bench/linearizable ## the linearizable checker over its grid: SEEDS=10 OPS=100000 HISTORIES=..
+bench-check: programs $(B)/tests/bench/linearizable $(B)/tests/bench/distinct ## the linearizable checker over its grid: SEEDS=10 OPS=100000 HISTORIES=..
 	@tests/bench/check.sh $(B) $(or $(SEEDS),10) $(or $(OPS),100000) $(or $(HISTORIES),../shared/histories)
 tidy:                ## style, dependencies between folders, man pages
 	@tools/tidy.sh

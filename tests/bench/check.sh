@@ -29,4 +29,8 @@ if [ -d "$histories/porcupine" ]; then
 else
     echo "no $histories/porcupine: Porcupine's logs are left out"; echo
 fi
-"$build/tests/bench/linearizable" "$ordeal" "$seeds" "$ops"
+failed=0
+"$build/tests/bench/linearizable" "$ordeal" "$seeds" "$ops" || failed=1
+echo; echo "Distinct values, 1 000 000 operations of 20 clients, the checker alone:"; echo
+"$build/tests/bench/distinct" || failed=1
+exit $failed
