@@ -456,9 +456,11 @@ static bool read_as(struct fressian *f, enum value_kind kind, struct value *valu
     return pop_items(f, kind, base, value);
 }
 
-/* {element times} to a set that has each as often. */
+/* {element times} to a set that has each as often. A few bytes can ask for any number of elements,
+ * so each counts as many parts. */
 static bool read_multiset(struct fressian *f, struct value *value)
 {
+    enum { PARTS = 16 };
     struct value times;
     if (!fressian_read(f, &times))
         return false;
@@ -466,9 +468,11 @@ static bool read_multiset(struct fressian *f, struct value *value)
         return fail(f, "expected the multiplicities of a multiset");
     size_t base = f->stack_count;
     for (size_t i = 0; i < value_count(times); i += 2)
-        for (int64_t j = value_as_int(value_at(times, i + 1)); j > 0; j--)
+        for (int64_t j = value_as_int(value_at(times, i + 1)); j > 0; j--) {
+            f->items += PARTS - 1;
             if (!charge(f, value_at(times, i), f->depth) || !push(f, value_at(times, i)))
                 return false;
+        }
     return pop_items(f, VALUE_SET, base, value);
 }
 

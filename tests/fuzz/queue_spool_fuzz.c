@@ -99,8 +99,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(spool_open(&spool, shim_disk(shim), &options, &error) == DISK_OK);
     fill(&spool, &input);
     spool_close(&spool);
-    char names[64][64];
-    size_t files = shim_names(shim, names, 64), length;
+    char names[512][64];
+    size_t files = shim_names(shim, names, 512), length;
     for (uint32_t i = 0; i < flips; i++) {
         const char *name = names[bits[i] % files];
         if (shim_length(shim, name, &length) && length > 0)

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FILES_MAX = 256, NAMES_MAX = 64, OPEN_MAX = 64, SECTOR = 512 };
+enum { FILES_MAX = 1024, NAMES_MAX = 512, OPEN_MAX = 512, SECTOR = 512 };
 
 struct bytes {
     unsigned char *data;
