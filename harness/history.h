@@ -121,7 +121,11 @@ enum err_code history_pair_found(struct history *history, uint32_t *left_open, s
 
 /* For an invocation: OP_OK, OP_FAIL or OP_INFO; a missing completion is OP_INFO. After
  * history_pair. */
-enum op_type history_outcome(const struct history *history, uint32_t invocation);
+static inline enum op_type history_outcome(const struct history *history, uint32_t invocation)
+{
+    uint32_t completion = history->partner[invocation];
+    return completion == HISTORY_NONE ? OP_INFO : (enum op_type)history->type[completion];
+}
 
 /* "ok" and so on. */
 const char *op_type_name(enum op_type type);

@@ -19,7 +19,7 @@
 #include "harness/base/buf.h"
 
 struct value {
-    uint64_t bits; /* private to value.c, and to value_small and its like */
+    uint64_t bits; /* private to value.c and to what is inline below */
 };
 
 enum value_kind {
@@ -71,17 +71,90 @@ struct value value_pair(struct arena *arena, struct value first, struct value se
 struct value value_copy(struct arena *arena, struct value value);
 
 /* ---- Reading ---- */
-enum value_kind value_kind(struct value value);
-bool value_is_nil(struct value value);
+/* What a word that is not enough by itself points at. It is here so that what inner loops ask
+ * costs no call; nobody else looks at it. */
+struct value_box {
+    uint32_t kind;
+    uint32_t count; /* items, or bytes of text */
+    union {
+        int64_t integer;
+        double real;
+        struct value items[1];
+        char text[1];
+    } u;
+};
+/* The low three bits tell the form. Arena memory is 16-byte aligned, so a box has them zero. */
+enum value_tag {
+    VALUE_TAG_BOX = 0,
+    VALUE_TAG_INT = 1,
+    VALUE_TAG_PAIR = 2,
+    VALUE_TAG_KEYED_PAIR = 3,
+    VALUE_TAG_BOOL = 4,
+};
+static inline unsigned value_tag(struct value value)
+{
+    return (unsigned)(value.bits & 7);
+}
+static inline struct value_box *value_box(struct value value)
+{
+    return (struct value_box *)(uintptr_t)value.bits; /* tag 0: the bits are the address */
+}
+
+static inline enum value_kind value_kind(struct value value)
+{
+    switch (value_tag(value)) {
+    case VALUE_TAG_INT:
+        return VALUE_INT;
+    case VALUE_TAG_PAIR:
+    case VALUE_TAG_KEYED_PAIR:
+        return VALUE_VECTOR;
+    case VALUE_TAG_BOOL:
+        return VALUE_BOOL;
+    default:
+        return value.bits == 0 ? VALUE_NIL : (enum value_kind)value_box(value)->kind;
+    }
+}
+static inline bool value_is_nil(struct value value)
+{
+    return value.bits == 0;
+}
 bool value_as_bool(struct value value);
-bool value_is_int(struct value value);
-int64_t value_as_int(struct value value); /* 0 when it is none */
+static inline bool value_is_int(struct value value)
+{
+    return value_is_small(value) || value_kind(value) == VALUE_INT;
+}
+/* 0 when it is none. */
+static inline int64_t value_as_int(struct value value)
+{
+    if (value_is_small(value))
+        return value_as_small(value);
+    return value_kind(value) == VALUE_INT ? value_box(value)->u.integer : 0;
+}
 double value_as_double(struct value value);
+static inline bool value_kind_is_text(enum value_kind kind)
+{
+    return kind >= VALUE_NUMBER && kind <= VALUE_CHAR;
+}
+static inline bool value_is_text(struct value value)
+{
+    return value_kind_is_text(value_kind(value));
+}
 /* Text of text kinds (NUL-terminated), "" otherwise. */
-const char *value_as_text(struct value value);
-size_t value_text_length(struct value value);
+static inline const char *value_as_text(struct value value)
+{
+    return value_is_text(value) ? value_box(value)->u.text : "";
+}
+static inline size_t value_text_length(struct value value)
+{
+    return value_is_text(value) ? value_box(value)->count : 0;
+}
 /* Items of collections; 0 for anything else. */
-size_t value_count(struct value value);
+static inline size_t value_count(struct value value)
+{
+    if (value_tag(value) == VALUE_TAG_PAIR || value_tag(value) == VALUE_TAG_KEYED_PAIR)
+        return 2;
+    return value_kind(value) >= VALUE_VECTOR ? value_box(value)->count : 0;
+}
 struct value value_at(struct value value, size_t index);
 /* All items at once, for readers of many: where they are kept, or for a packed pair in `room`. NULL
  * when there are none. */

@@ -282,7 +282,7 @@ struct item rule_item_of(const struct judge *judge, uint32_t completion, struct 
     struct value value = judge->history->value[completion];
     size_t count = items_count(value, judge->vectors);
     for (size_t i = 0; i < count; i++) {
-        struct item item = items_read(value, judge->vectors, i);
+        struct item item = item_read(items_at(value, judge->vectors, i));
         if (item.problem == NULL && value_equal(item.message, name))
             return item;
     }

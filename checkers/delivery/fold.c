@@ -58,6 +58,19 @@ void judge_found(struct judge *judge, enum finding_kind kind, uint32_t message, 
     finding_add(&judge->findings, &finding);
 }
 
+const struct item *judge_item(struct judge *judge, uint32_t event, uint32_t index)
+{
+    struct kept_item *kept = &judge->kept[(event ^ index * 7) % ITEMS_KEPT];
+    if (kept->event != event + 1 || kept->index != index) {
+        kept->event = event + 1;
+        kept->index = index;
+        struct value value = judge->history->value[event];
+        item_fill(&kept->item,
+                  index == ITEM_WHOLE ? value : items_at(value, judge->vectors, index));
+    }
+    return &kept->item;
+}
+
 /* ---- Sending ---- */
 
 static void take_terms(struct judge *judge, struct message *message, const struct item *item,
@@ -84,14 +97,19 @@ static bool is_duplicate(const struct judge *judge, uint32_t event, const struct
 
 static void enqueue_invoked(struct judge *judge, uint32_t event)
 {
-    struct item item = item_read(judge->history->value[event]);
+    struct item item;
     enum op_type outcome = history_outcome(judge->history, event);
+    item_fill(&item, judge->history->value[event]);
     if (item.problem != NULL) {
         judge_problem(judge, event, HISTORY_NONE, item.problem);
         return;
     }
     enum value_kind kind = value_kind(item.message);
-    judge->vectors |= kind == VALUE_VECTOR || kind == VALUE_LIST;
+    if (!judge->vectors && (kind == VALUE_VECTOR || kind == VALUE_LIST)) {
+        judge->vectors = true;
+        memset(judge->kept, 0, sizeof judge->kept); /* they were read as lists */
+    }
+    judge->keys |= !value_is_nil(item.key);
     struct message *message =
         message_at(&judge->messages, messages_get(&judge->messages, item.message));
     if (message->enqueue != HISTORY_NONE && !(message->flags & MESSAGE_REFUSED)) {
@@ -114,6 +132,8 @@ static void enqueue_invoked(struct judge *judge, uint32_t event)
 static void enqueue_completed(struct judge *judge, uint32_t event)
 {
     uint32_t invocation = judge->history->partner[event];
+    if (!judge->keys)
+        return;
     struct item item = item_read(judge->history->value[invocation]);
     if (item.problem == NULL && !value_is_nil(item.key))
         rule_key(judge, &item, invocation, event);
@@ -129,13 +149,13 @@ static uint32_t queue_named_by(struct judge *judge, uint32_t event)
 /* An operation that brings messages: from its invocation on it may have. */
 static void bringing_invoked(struct judge *judge, uint32_t event, bool drain)
 {
-    struct value value = judge->history->value[judge->history->partner[event]];
-    size_t count = items_count(value, judge->vectors);
-    for (size_t i = 0; i < count; i++) {
-        struct item item = items_read(value, judge->vectors, i);
-        if (item.problem == NULL && !rule_from_dead_letters(judge, &item))
-            rule_asked(judge, messages_get(&judge->messages, item.message), event,
-                       drain || (item.plain && !judge->acks));
+    uint32_t completion = judge->history->partner[event];
+    size_t count = items_count(judge->history->value[completion], judge->vectors);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct item *item = judge_item(judge, completion, i);
+        if (item->problem == NULL && !rule_from_dead_letters(judge, item))
+            rule_asked(judge, messages_get(&judge->messages, item->message), event,
+                       drain || (item->plain && !judge->acks));
     }
 }
 
@@ -173,12 +193,12 @@ static void brought(struct judge *judge, uint32_t event, bool drain)
     size_t count = items_count(value, judge->vectors);
     judge->lists |=
         !drain && count > 1 && item_number(judge->history->value[invocation], "count") < 0;
-    for (size_t i = 0; i < count; i++) {
-        struct item item = items_read(value, judge->vectors, i);
-        if (item.problem != NULL)
-            judge_problem(judge, event, HISTORY_NONE, item.problem);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct item *item = judge_item(judge, event, i);
+        if (item->problem != NULL)
+            judge_problem(judge, event, HISTORY_NONE, item->problem);
         else
-            rule_delivered(judge, &item, invocation, event, drain);
+            rule_delivered(judge, item, invocation, event, drain);
     }
 }
 
@@ -201,12 +221,12 @@ static void peek_completed(struct judge *judge, uint32_t event)
 {
     struct value value = judge->history->value[event];
     size_t count = items_count(value, judge->vectors);
-    for (size_t i = 0; i < count; i++) {
-        struct item item = items_read(value, judge->vectors, i);
-        if (item.problem != NULL)
-            judge_problem(judge, event, HISTORY_NONE, item.problem);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct item *item = judge_item(judge, event, i);
+        if (item->problem != NULL)
+            judge_problem(judge, event, HISTORY_NONE, item->problem);
         else
-            rule_peeked(judge, &item, event);
+            rule_peeked(judge, item, event);
     }
 }
 

@@ -52,13 +52,24 @@ enum tested {
     TESTED_KINDS,
 };
 
+/* What the values of events said, kept a little while: most are asked for when an operation is
+ * invoked and again when it completes. */
+enum { ITEMS_KEPT = 64 };
+struct kept_item {
+    uint32_t event; /* + 1 */
+    uint32_t index; /* within its value */
+    struct item item;
+};
+
 struct judge {
     const struct history *history;
+    struct kept_item kept[ITEMS_KEPT];
     struct settings settings;
     uint8_t *functions; /* enum queue_f by f */
     bool vectors;       /* messages are vectors themselves */
     bool lists;         /* a dequeue that asked for no number brought several */
     bool acks;          /* acknowledging is an operation of its own, also of plain messages */
+    bool keys;          /* some message was sent with a key */
     bool timed;         /* every event has a time */
     int64_t healed_ns;  /* when the last fault was undone; INT64_MAX: one never was */
     struct messages messages;
@@ -91,6 +102,10 @@ void judge_fold(struct judge *judge);
 void judge_end(struct judge *judge);
 
 /* ---- Shared by the parts ---- */
+/* The message that the value of an event names (ITEM_WHOLE), or the index-th that it brings: good
+ * until the next one is asked for. */
+#define ITEM_WHOLE UINT32_MAX
+const struct item *judge_item(struct judge *judge, uint32_t event, uint32_t index);
 void judge_problem(struct judge *judge, uint32_t event, uint32_t other, const char *what);
 static inline int64_t judge_time(const struct judge *judge, uint32_t event)
 {

@@ -147,10 +147,9 @@ static void check_fence(struct judge *judge, uint32_t number, const struct messa
 
 /* ---- The operations ---- */
 
-static struct message *settled(struct judge *judge, uint32_t event, struct item *item,
+static struct message *settled(struct judge *judge, uint32_t event, const struct item *item,
                                uint32_t *number)
 {
-    *item = item_read(judge->history->value[event]);
     if (item->problem != NULL) {
         judge_problem(judge, event, HISTORY_NONE, item->problem);
         return NULL;
@@ -168,19 +167,19 @@ static struct message *settled(struct judge *judge, uint32_t event, struct item 
 
 void rule_settle_invoked(struct judge *judge, enum queue_f f, uint32_t invocation)
 {
-    struct item item;
+    const struct item *item = judge_item(judge, invocation, ITEM_WHOLE);
     uint32_t number;
-    struct message *message = settled(judge, invocation, &item, &number);
+    struct message *message = settled(judge, invocation, item, &number);
     if (message == NULL || message->flags & MESSAGE_UNJUDGED || message->enqueue == HISTORY_NONE)
         return;
-    check_fence(judge, number, message, &item, invocation);
+    check_fence(judge, number, message, item, invocation);
     if (history_outcome(judge->history, invocation) == OP_FAIL)
         return;
-    if (f == QUEUE_ACK || item.dead) {
+    if (f == QUEUE_ACK || item->dead) {
         if (message->ending == HISTORY_NONE)
             message->ending = invocation;
     } else if (judge->timed) {
-        may_set(judge, message, f, &item, invocation);
+        may_set(judge, message, f, item, invocation);
     }
 }
 
@@ -219,9 +218,9 @@ static void ack_completed(struct judge *judge, uint32_t number, struct message *
 void rule_settle_completed(struct judge *judge, enum queue_f f, uint32_t completion)
 {
     uint32_t invocation = judge->history->partner[completion];
-    struct item item = item_read(judge->history->value[invocation]);
+    const struct item *item = judge_item(judge, invocation, ITEM_WHOLE);
     uint32_t number =
-        item.problem != NULL ? HISTORY_NONE : messages_find(&judge->messages, item.message);
+        item->problem != NULL ? HISTORY_NONE : messages_find(&judge->messages, item->message);
     if (number == HISTORY_NONE)
         return;
     struct message *message = message_at(&judge->messages, number);
@@ -230,13 +229,13 @@ void rule_settle_completed(struct judge *judge, enum queue_f f, uint32_t complet
         return;
     if (f == QUEUE_ACK) {
         ack_completed(judge, number, message, completion);
-    } else if (item.dead) {
+    } else if (item->dead) {
         if (message->acked != HISTORY_NONE)
             judge_found(judge, FOUND_TWO_ENDS, number, 0,
                         (uint32_t[]){message->enqueue, message->acked, invocation, completion}, 4);
         rule_dead(judge, message, completion);
     } else if (judge->timed) {
-        has_set(judge, message, f, &item, invocation, completion);
+        has_set(judge, message, f, item, invocation, completion);
     }
 }
 

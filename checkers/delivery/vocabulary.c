@@ -119,22 +119,22 @@ static void read_map(struct item *item, struct value map)
         item->problem = "it is a map without a :message";
 }
 
-struct item item_read(struct value value)
+void item_fill(struct item *item, struct value value)
 {
-    struct item item = {.count = -1,
-                        .priority = -1,
-                        .delay_ns = DURATION_NONE,
-                        .ttl_ns = DURATION_NONE,
-                        .retry_ns = DURATION_NONE};
+    static const struct item blank = {.count = -1,
+                                      .priority = -1,
+                                      .delay_ns = DURATION_NONE,
+                                      .ttl_ns = DURATION_NONE,
+                                      .retry_ns = DURATION_NONE};
+    *item = blank;
     if (value_kind(value) == VALUE_MAP) {
-        read_map(&item, value);
+        read_map(item, value);
     } else {
-        item.plain = true;
-        item.message = value;
+        item->plain = true;
+        item->message = value;
         if (value_is_nil(value))
-            item.problem = "it names no message";
+            item->problem = "it names no message";
     }
-    return item;
 }
 
 static bool means_empty(struct value value)
@@ -164,16 +164,16 @@ static bool is_list(struct value value, bool vectors)
     return is_sequence(first) || value_kind(first) == VALUE_MAP;
 }
 
-size_t items_count(struct value value, bool vectors)
+size_t items_count_list(struct value value, bool vectors)
 {
     if (value_is_nil(value) || (value_kind(value) == VALUE_KEYWORD && means_empty(value)))
         return 0;
     return is_list(value, vectors) ? value_count(value) : 1;
 }
 
-struct item items_read(struct value value, bool vectors, size_t index)
+struct value items_at(struct value value, bool vectors, size_t index)
 {
-    return item_read(is_list(value, vectors) ? value_at(value, index) : value);
+    return is_list(value, vectors) ? value_at(value, index) : value;
 }
 
 bool says_empty(const struct history *history, uint32_t completion, bool vectors)

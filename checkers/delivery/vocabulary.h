@@ -36,13 +36,24 @@ struct item {
 };
 
 /* Reads one message: a map that tells it, or the plain value. */
-struct item item_read(struct value value);
+void item_fill(struct item *item, struct value value);
+static inline struct item item_read(struct value value)
+{
+    struct item item;
+    item_fill(&item, value);
+    return item;
+}
 
 /* How many messages the value of a completed dequeue, drain or peek holds: 0 for nil and for
  * keywords such as :empty and :exhausted. A vector is a list of messages, unless `vectors`
  * (messages themselves are vectors, as in NATS' tests) and it holds no vector and no map. */
-size_t items_count(struct value value, bool vectors);
-struct item items_read(struct value value, bool vectors, size_t index);
+size_t items_count_list(struct value value, bool vectors);
+static inline size_t items_count(struct value value, bool vectors)
+{
+    return value_is_nil(value) ? 0 : value_is_small(value) ? 1 : items_count_list(value, vectors);
+}
+/* The value of one of them. */
+struct value items_at(struct value value, bool vectors, size_t index);
 
 /* Whether a dequeue that completed so was told that nothing is there: ok with nothing, or fail with
  * a value or an error such as :empty or :exhausted. */

@@ -392,12 +392,6 @@ enum err_code history_pair_found(struct history *history, uint32_t *left_open, s
     return code;
 }
 
-enum op_type history_outcome(const struct history *history, uint32_t invocation)
-{
-    uint32_t completion = history->partner[invocation];
-    return completion == HISTORY_NONE ? OP_INFO : (enum op_type)history->type[completion];
-}
-
 const char *op_type_name(enum op_type type)
 {
     static const char *const names[] = {"invoke", "ok", "fail", "info"};

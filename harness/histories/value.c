@@ -8,32 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The low three bits tell the form. Arena memory is 16-byte aligned, so a box has them zero. */
-enum { TAG_BOX = 0, TAG_INT = 1, TAG_PAIR = 2, TAG_KEYED_PAIR = 3, TAG_BOOL = 4, TAG_MASK = 7 };
 enum { PAIR_BITS = 30, KEYED_BITS = 20 };
 
-struct box {
-    uint32_t kind;
-    uint32_t count; /* items, or bytes of text */
-    union {
-        int64_t integer;
-        double real;
-        struct value items[1];
-        char text[1];
-    } u;
-};
-
-static unsigned tag_of(struct value value)
-{
-    return (unsigned)(value.bits & TAG_MASK);
-}
-
-static struct box *box_of(struct value value)
-{
-    return (struct box *)(uintptr_t)value.bits; /* tag 0: the bits are the address */
-}
-
-static struct value from_box(struct box *box)
+static struct value from_box(struct value_box *box)
 {
     return (struct value){.bits = (uint64_t)(uintptr_t)box};
 }
@@ -62,16 +39,16 @@ struct value value_nil(void)
 
 struct value value_bool(bool truth)
 {
-    return (struct value){.bits = TAG_BOOL | (uint64_t)truth << 3};
+    return (struct value){.bits = VALUE_TAG_BOOL | (uint64_t)truth << 3};
 }
 
 struct value value_int(struct arena *arena, int64_t integer)
 {
-    _Static_assert(TAG_INT == 1, "value_small makes the same");
+    _Static_assert(VALUE_TAG_INT == 1, "value_small makes the same");
     if (fits(integer, 61))
         return value_small(integer);
     assert(arena != NULL);
-    struct box *box = arena_alloc(arena, sizeof *box);
+    struct value_box *box = arena_alloc(arena, sizeof *box);
     box->kind = VALUE_INT;
     box->count = 0;
     box->u.integer = integer;
@@ -80,7 +57,7 @@ struct value value_int(struct arena *arena, int64_t integer)
 
 struct value value_double(struct arena *arena, double real)
 {
-    struct box *box = arena_alloc(arena, sizeof *box);
+    struct value_box *box = arena_alloc(arena, sizeof *box);
     box->kind = VALUE_DOUBLE;
     box->count = 0;
     box->u.real = real;
@@ -90,7 +67,7 @@ struct value value_double(struct arena *arena, double real)
 struct value value_text(struct arena *arena, enum value_kind kind, const char *text, size_t length)
 {
     assert(length < UINT32_MAX);
-    struct box *box = arena_alloc(arena, offsetof(struct box, u) + length + 1);
+    struct value_box *box = arena_alloc(arena, offsetof(struct value_box, u) + length + 1);
     box->kind = kind;
     box->count = (uint32_t)length;
     memcpy(box->u.text, text, length);
@@ -111,7 +88,7 @@ struct value value_string(struct arena *arena, const char *text)
 /* A small int read straight from its word. */
 static bool small_int(struct value value, unsigned width, int64_t *integer)
 {
-    if (tag_of(value) != TAG_INT)
+    if (value_tag(value) != VALUE_TAG_INT)
         return false;
     *integer = (int64_t)value.bits >> 3;
     return fits(*integer, width);
@@ -122,16 +99,16 @@ static bool pack_pair(struct value first, struct value second, struct value *pac
 {
     int64_t a, b;
     if (small_int(first, PAIR_BITS, &a) && small_int(second, PAIR_BITS, &b)) {
-        packed->bits = TAG_PAIR | put(a, 0, PAIR_BITS) | put(b, 1, PAIR_BITS);
+        packed->bits = VALUE_TAG_PAIR | put(a, 0, PAIR_BITS) | put(b, 1, PAIR_BITS);
         return true;
     }
-    if (!small_int(first, KEYED_BITS, &a) || tag_of(second) != TAG_PAIR)
+    if (!small_int(first, KEYED_BITS, &a) || value_tag(second) != VALUE_TAG_PAIR)
         return false;
     int64_t old = field(second, 0, PAIR_BITS), new = field(second, 1, PAIR_BITS);
     if (!fits(old, KEYED_BITS) || !fits(new, KEYED_BITS))
         return false;
-    packed->bits =
-        TAG_KEYED_PAIR | put(a, 0, KEYED_BITS) | put(old, 1, KEYED_BITS) | put(new, 2, KEYED_BITS);
+    packed->bits = VALUE_TAG_KEYED_PAIR | put(a, 0, KEYED_BITS) | put(old, 1, KEYED_BITS) |
+                   put(new, 2, KEYED_BITS);
     return true;
 }
 
@@ -142,7 +119,8 @@ struct value value_items(struct arena *arena, enum value_kind kind, const struct
     if (kind == VALUE_VECTOR && count == 2 && pack_pair(items[0], items[1], &packed))
         return packed;
     assert(count < UINT32_MAX);
-    struct box *box = arena_alloc(arena, offsetof(struct box, u) + count * sizeof *items);
+    struct value_box *box =
+        arena_alloc(arena, offsetof(struct value_box, u) + count * sizeof *items);
     box->kind = kind;
     box->count = (uint32_t)count;
     if (count > 0)
@@ -155,24 +133,19 @@ struct value value_pair(struct arena *arena, struct value first, struct value se
     return value_items(arena, VALUE_VECTOR, (struct value[]){first, second}, 2);
 }
 
-static bool is_text_kind(enum value_kind kind)
-{
-    return kind == VALUE_NUMBER || kind == VALUE_STRING || kind == VALUE_KEYWORD ||
-           kind == VALUE_SYMBOL || kind == VALUE_CHAR;
-}
-
 struct value value_copy(struct arena *arena, struct value value)
 {
-    if (tag_of(value) != TAG_BOX || value.bits == 0)
+    if (value_tag(value) != VALUE_TAG_BOX || value.bits == 0)
         return value;
-    const struct box *box = box_of(value);
-    if (is_text_kind(box->kind))
+    const struct value_box *box = value_box(value);
+    if (value_kind_is_text(box->kind))
         return value_text(arena, box->kind, box->u.text, box->count);
     if (box->kind == VALUE_INT)
         return value_int(arena, box->u.integer);
     if (box->kind == VALUE_DOUBLE)
         return value_double(arena, box->u.real);
-    struct box *copy = arena_alloc(arena, offsetof(struct box, u) + box->count * sizeof value);
+    struct value_box *copy =
+        arena_alloc(arena, offsetof(struct value_box, u) + box->count * sizeof value);
     copy->kind = box->kind;
     copy->count = box->count;
     for (uint32_t i = 0; i < box->count; i++)
@@ -180,79 +153,31 @@ struct value value_copy(struct arena *arena, struct value value)
     return from_box(copy);
 }
 
-enum value_kind value_kind(struct value value)
-{
-    switch (tag_of(value)) {
-    case TAG_INT:
-        return VALUE_INT;
-    case TAG_PAIR:
-    case TAG_KEYED_PAIR:
-        return VALUE_VECTOR;
-    case TAG_BOOL:
-        return VALUE_BOOL;
-    default:
-        return value.bits == 0 ? VALUE_NIL : (enum value_kind)box_of(value)->kind;
-    }
-}
-
-bool value_is_nil(struct value value)
-{
-    return value.bits == 0;
-}
-
 bool value_as_bool(struct value value)
 {
-    return tag_of(value) == TAG_BOOL && value.bits >> 3 != 0;
-}
-
-bool value_is_int(struct value value)
-{
-    return value_kind(value) == VALUE_INT;
-}
-
-int64_t value_as_int(struct value value)
-{
-    if (tag_of(value) == TAG_INT)
-        return (int64_t)value.bits >> 3;
-    return value_kind(value) == VALUE_INT ? box_of(value)->u.integer : 0;
+    return value_tag(value) == VALUE_TAG_BOOL && value.bits >> 3 != 0;
 }
 
 double value_as_double(struct value value)
 {
     if (value_kind(value) == VALUE_DOUBLE)
-        return box_of(value)->u.real;
+        return value_box(value)->u.real;
     return (double)value_as_int(value);
-}
-
-const char *value_as_text(struct value value)
-{
-    return is_text_kind(value_kind(value)) ? box_of(value)->u.text : "";
-}
-
-size_t value_text_length(struct value value)
-{
-    return is_text_kind(value_kind(value)) ? box_of(value)->count : 0;
-}
-
-size_t value_count(struct value value)
-{
-    if (tag_of(value) == TAG_PAIR || tag_of(value) == TAG_KEYED_PAIR)
-        return 2;
-    return value_kind(value) >= VALUE_VECTOR ? box_of(value)->count : 0;
 }
 
 struct value value_at(struct value value, size_t index)
 {
     assert(index < value_count(value));
-    if (tag_of(value) == TAG_PAIR)
+    if (value_tag(value) == VALUE_TAG_PAIR)
         return value_int(NULL, field(value, (unsigned)index, PAIR_BITS));
-    if (tag_of(value) == TAG_KEYED_PAIR) {
+    if (value_tag(value) == VALUE_TAG_KEYED_PAIR) {
         if (index == 0)
             return value_int(NULL, field(value, 0, KEYED_BITS));
-        return (struct value){.bits = TAG_PAIR | put(field(value, 1, KEYED_BITS), 0, PAIR_BITS) |
+        return (struct value){.bits = VALUE_TAG_PAIR |
+                                      put(field(value, 1, KEYED_BITS), 0, PAIR_BITS) |
                                       put(field(value, 2, KEYED_BITS), 1, PAIR_BITS)};
     }
-    return box_of(value)->u.items[index];
+    return value_box(value)->u.items[index];
 }
 
 const struct value *value_array(struct value value, struct value room[2], size_t *count)
@@ -260,8 +185,8 @@ const struct value *value_array(struct value value, struct value room[2], size_t
     *count = value_count(value);
     if (*count == 0)
         return NULL;
-    if (tag_of(value) == TAG_BOX)
-        return box_of(value)->u.items;
+    if (value_tag(value) == VALUE_TAG_BOX)
+        return value_box(value)->u.items;
     room[0] = value_at(value, 0);
     room[1] = value_at(value, 1);
     return room;
@@ -361,9 +286,9 @@ bool value_equal(struct value a, struct value b)
     enum value_kind kind = value_kind(a);
     if (kind != value_kind(b) && !(sequential(kind) && sequential(value_kind(b))))
         return false;
-    if (is_text_kind(kind))
-        return box_of(a)->count == box_of(b)->count &&
-               memcmp(box_of(a)->u.text, box_of(b)->u.text, box_of(a)->count) == 0;
+    if (value_kind_is_text(kind))
+        return value_box(a)->count == value_box(b)->count &&
+               memcmp(value_box(a)->u.text, value_box(b)->u.text, value_box(a)->count) == 0;
     if (kind == VALUE_INT)
         return value_as_int(a) == value_as_int(b);
     if (kind == VALUE_DOUBLE)
@@ -405,7 +330,7 @@ uint64_t value_hash(struct value value)
         memcpy(&bits, &real, sizeof bits);
         return mix(bits + 2);
     }
-    if (is_text_kind(kind))
+    if (value_kind_is_text(kind))
         return mix(hash_text(value_as_text(value), value_text_length(value)) + kind);
     if (kind < VALUE_VECTOR)
         return mix(value.bits + 3);
