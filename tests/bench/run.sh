@@ -44,3 +44,4 @@ row "the same, begun or ended, with all paths probed, median" "$(median <"$work/
 # Histories read, and folded over from memory; processor time on one core. Promised: 300 MB/s of EDN, 10 million operations/s.
 echo; "$build/tests/bench/reading"
 echo; "$build/tests/bench/folding"
+echo; echo "the delivery checker, processor time on one core; promised: 10 M operations a second, 64 bytes a message"; "$build/tests/bench/delivery"
