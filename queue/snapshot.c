@@ -31,7 +31,7 @@ struct snapshot_writer {
 };
 
 /* The log's syncs wait for what is dirty, also of this file: never much. */
-enum { SETTLE_BYTES = 1 << 20 };
+enum { SETTLE_BYTES = 256 << 10 };
 
 uint32_t snapshot_salt(uint64_t nonce, uint32_t block, uint32_t length)
 {
