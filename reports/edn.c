@@ -6,12 +6,10 @@
 #include "harness/histories/edn.h"
 #include "reports/reports.h"
 
-enum { INDENT = 1 };
-
 static void new_line(struct buf *out, int depth)
 {
     buf_add_char(out, '\n');
-    for (int i = 0; i < depth * INDENT; i++)
+    for (int i = 0; i < depth; i++)
         buf_add_char(out, ' ');
 }
 
@@ -35,16 +33,22 @@ static void print_key(const char *key, struct buf *out)
 
 static void print_node(const struct json *node, const char *key, int depth, struct buf *out);
 
-static void print_members(const struct json *object, int depth, bool first, struct buf *out)
+/* All but two, which the top of the results shows elsewhere; NULL: all. */
+static void print_members(const struct json *object, const char *const but[2], int depth,
+                          struct buf *out)
 {
+    bool first = true;
     for (const struct json *member = json_first(object); member != NULL;
          member = json_next(member)) {
+        const char *key = json_key(member);
+        if (but != NULL && (strcmp(key, but[0]) == 0 || strcmp(key, but[1]) == 0))
+            continue;
         if (!first)
             new_line(out, depth);
         first = false;
-        print_key(json_key(member), out);
+        print_key(key, out);
         buf_add_char(out, ' ');
-        print_node(member, json_key(member), depth, out);
+        print_node(member, key, depth, out);
     }
 }
 
@@ -65,7 +69,7 @@ static void print_node(const struct json *node, const char *key, int depth, stru
     switch (json_kind(node)) {
     case JSON_OBJECT:
         buf_add_char(out, '{');
-        print_members(node, depth + 1, true, out);
+        print_members(node, NULL, depth + 1, out);
         buf_add_char(out, '}');
         break;
     case JSON_ARRAY:
@@ -93,27 +97,13 @@ static enum err_code write(const struct run *run, FILE *out, struct err *err)
     buf_add_text(&text, "{:valid? ");
     print_node(json_get(run->results, "valid"), "valid", 0, &text);
     new_line(&text, 1);
-    print_members(json_get(run->results, "checkers"), 1, true, &text);
+    print_members(json_get(run->results, "checkers"), NULL, 1, &text);
     if (json_first(json_get(run->results, "checkers")) != NULL)
         new_line(&text, 1);
     buf_add_text(&text, ":ordeal {");
-    bool first = true;
-    for (const struct json *member = json_first(run->results); member != NULL;
-         member = json_next(member)) {
-        const char *key = json_key(member);
-        if (strcmp(key, "valid") == 0 || strcmp(key, "checkers") == 0)
-            continue;
-        if (!first)
-            new_line(&text, 2);
-        first = false;
-        print_key(key, &text);
-        buf_add_char(&text, ' ');
-        print_node(member, key, 2, &text);
-    }
+    print_members(run->results, (const char *const[]){"valid", "checkers"}, 2, &text);
     buf_add_text(&text, "}}\n");
-    bool ok = fwrite(text.data, 1, text.length, out) == text.length;
-    buf_free(&text);
-    return ok ? ERR_NONE : err_set(err, ERR_IO, "write the results: the output is full or closed");
+    return report_put(&text, "the results", out, err);
 }
 
 const struct reporter reporter_edn = {

@@ -119,10 +119,8 @@ static enum err_code write_html(const struct run *run, FILE *out, struct err *er
     html_raw(&html, "<footer><p>Made by ordeal " ORDEAL_VERSION
                     " from the files of the run. Times are seconds since the run began, by the "
                     "controller&#39;s monotonic clock.</p></footer>\n</body>\n</html>\n");
-    bool ok = fwrite(html.out.data, 1, html.out.length, out) == html.out.length;
     digest_free(&html.digest);
-    buf_free(&html.out);
-    return ok ? ERR_NONE : err_set(err, ERR_IO, "write the page: the output is full or closed");
+    return report_put(&html.out, "the page", out, err);
 }
 
 const struct reporter reporter_html = {

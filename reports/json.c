@@ -8,9 +8,7 @@ static enum err_code write(const struct run *run, FILE *out, struct err *err)
         return err_set(err, ERR_CONFIG, "the run has no results yet: nothing judged it");
     json_print(run->results, JSON_PRETTY, &text);
     buf_add_char(&text, '\n');
-    bool ok = fwrite(text.data, 1, text.length, out) == text.length;
-    buf_free(&text);
-    return ok ? ERR_NONE : err_set(err, ERR_IO, "write the results: the output is full or closed");
+    return report_put(&text, "the results", out, err);
 }
 
 const struct reporter reporter_json = {

@@ -227,11 +227,8 @@ static enum err_code write_junit(const struct run *run, FILE *out, struct err *e
     suite.harness =
         suite.digest.problem_count > 0 || (!suite.nothing && is_worse_than_checkers(&suite.digest));
     write_suite(&suite);
-    bool ok = fwrite(suite.out.data, 1, suite.out.length, out) == suite.out.length;
     digest_free(&suite.digest);
-    buf_free(&suite.out);
-    return ok ? ERR_NONE
-              : err_set(err, ERR_IO, "write the JUnit report: the output is full or closed");
+    return report_put(&suite.out, "the JUnit report", out, err);
 }
 
 const struct reporter reporter_junit = {

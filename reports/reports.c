@@ -14,3 +14,10 @@ const struct reporter *reporter_find(const char *name)
             return *entry;
     return NULL;
 }
+
+enum err_code report_put(struct buf *text, const char *what, FILE *out, struct err *err)
+{
+    bool ok = fwrite(text->data, 1, text->length, out) == text->length;
+    buf_free(text);
+    return ok ? ERR_NONE : err_set(err, ERR_IO, "write %s: the output is full or closed", what);
+}

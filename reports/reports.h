@@ -10,4 +10,7 @@
 REPORTERS(DECLARE)
 #undef DECLARE
 
+/* How each ends: writes the text, which it frees. `what` names it in the error: "the page". */
+enum err_code report_put(struct buf *text, const char *what, FILE *out, struct err *err);
+
 #endif

@@ -423,11 +423,8 @@ static enum err_code write_text(const struct run *run, FILE *out, struct err *er
     print_errors(&page);
     print_problems(&page);
     print_end(&page);
-    bool ok = fwrite(page.out.data, 1, page.out.length, out) == page.out.length;
     digest_free(&page.digest);
-    buf_free(&page.out);
-    return ok ? ERR_NONE
-              : err_set(err, ERR_IO, "write the text report: the output is full or closed");
+    return report_put(&page.out, "the text report", out, err);
 }
 
 const struct reporter reporter_text = {
