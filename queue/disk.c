@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 static int directory_of(const void *context)
@@ -66,21 +65,12 @@ static int real_sync(void *context, int file)
     return fdatasync(file);
 }
 
-/* Then the disk is left to others for twice as long as that took: their syncs are waited for. */
 static int real_settle(void *context, int file, uint64_t offset, uint64_t length)
 {
-    struct timespec begun, ended;
     (void)context;
-    clock_gettime(CLOCK_MONOTONIC, &begun);
-    int result = sync_file_range(file, (off_t)offset, (off_t)length,
-                                 SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
-                                     SYNC_FILE_RANGE_WAIT_AFTER);
-    clock_gettime(CLOCK_MONOTONIC, &ended);
-    int64_t rest_ns =
-        2 * ((ended.tv_sec - begun.tv_sec) * INT64_C(1000000000) + ended.tv_nsec - begun.tv_nsec);
-    struct timespec rest = {.tv_sec = rest_ns / 1000000000, .tv_nsec = rest_ns % 1000000000};
-    nanosleep(&rest, NULL);
-    return result;
+    return sync_file_range(file, (off_t)offset, (off_t)length,
+                           SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+                               SYNC_FILE_RANGE_WAIT_AFTER);
 }
 
 static int real_sync_directory(void *context)

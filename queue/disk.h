@@ -69,8 +69,7 @@ enum disk_result disk_read(const struct disk *disk, int file, const char *name, 
 enum disk_result disk_sync(const struct disk *disk, int file, const char *name,
                            struct queue_error *error);
 /* Waits until these bytes have left memory, so that whoever syncs another file need not wait for
- * them as well, and then leaves the disk alone for twice as long: only for who has time. Promises
- * nothing. */
+ * them as well. Promises nothing. */
 void disk_settle(const struct disk *disk, int file, uint64_t offset, uint64_t length);
 enum disk_result disk_rename(const struct disk *disk, const char *source, const char *target,
                              struct queue_error *error); /* and syncs the directory */

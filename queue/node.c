@@ -1,6 +1,7 @@
 /* Events in, effects out: batches of commands, their results, reads and membership changes. */
 #include "queue/node.h"
 
+#include "queue/clock.h"
 #include "queue/defect.h"
 #include "queue/slab.h"
 
@@ -14,9 +15,7 @@ enum { BATCH_BYTES = 1 << 20, READ_BYTES_A_TURN = 512 << 10 };
 
 uint64_t node_clock_ms(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return clock_us() / 1000;
 }
 
 uint64_t node_random(void)

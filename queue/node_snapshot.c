@@ -5,8 +5,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "queue/clock.h"
 #include "queue/snapshot_internal.h"
 
 enum { CHUNK_BYTES = 256 << 10 };
@@ -38,13 +38,6 @@ bool node_restore(struct node *node, struct snapshot *snapshot, struct queue_err
     state_free(node->state);
     node->state = state;
     return true;
-}
-
-static uint64_t clock_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
 static void begin(struct node *node, const struct state_info *info)
