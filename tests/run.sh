@@ -35,6 +35,7 @@ run_program() { # program: prints its TAP, then one line of counts
     printf '%-44s %4d passed %3d failed %3d skipped  %5.1f s\n' "${program#"$build"/tests/}" "$passed" "$failed" "$skipped" \
         "$(awk "BEGIN {print $(date +%s.%N) - $started}")" >"$work/$name.line"
     if [ "$failed" -gt 0 ]; then
+        grep -E '^not ok' "$work/$name.out" | grep -v '# SKIP' | sed "s|^|${program#"$build"/tests/}: |" >"$work/$name.failures"
         grep -E '^not ok|^#|# SKIP' "$work/$name.out"; tail -n 60 "$work/$name.err"
     else
         grep -E '# SKIP' "$work/$name.out"
@@ -71,6 +72,7 @@ for counts in "$work"/*.counts; do
     total_passed=$((total_passed + p)); total_failed=$((total_failed + f)); total_skipped=$((total_skipped + s))
 done
 if [ $programs -ne ${#list[@]} ]; then echo "only $programs of ${#list[@]} test programs reported"; total_failed=$((total_failed + 1)); fi
+cat "$work"/*.failures 2>/dev/null | tee -a "${ORDEAL_FAILURES:-/dev/null}"
 echo "$total_passed passed, $total_failed failed, $total_skipped skipped"
 [ -n "${ORDEAL_COUNTS:-}" ] && echo "$total_passed $total_failed $total_skipped" >>"$ORDEAL_COUNTS"
 [ $total_failed -eq 0 ]

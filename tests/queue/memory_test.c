@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "tests/lib/sanitized.h"
 #include "tests/queue/lib/cluster.h"
 
 enum {
@@ -24,17 +25,6 @@ enum {
     MISSED_JOBS = 60000,
     NODES = 3,
 };
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED true
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED true
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED false
-#endif
 
 static uint64_t resident_bytes(struct cluster *cluster, unsigned node)
 {

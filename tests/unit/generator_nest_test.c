@@ -6,20 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/lib/sanitized.h"
 #include "tests/lib/simulate.h"
 #include "tests/lib/test.h"
 
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-enum { SLOWER = 10 };
-#elif defined __has_feature
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-enum { SLOWER = 10 };
-#else
-enum { SLOWER = 1 };
-#endif
-#else
-enum { SLOWER = 1 };
-#endif
+enum { SLOWER = SANITIZED ? 10 : 1 };
 
 enum { A = 1, B, C, D };
 

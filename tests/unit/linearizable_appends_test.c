@@ -6,14 +6,10 @@
 #include "checkers/linearizable/engine.h"
 #include "checkers/linearizable/verify.h"
 #include "harness/base/prng.h"
+#include "tests/lib/sanitized.h"
 #include "tests/lib/test.h"
 
-enum { OPS = 9, TEXT = 64 };
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { CASES = 2000 };
-#else
-enum { CASES = 60000 };
-#endif
+enum { OPS = 9, TEXT = 64, CASES = SANITIZED ? 2000 : 60000 };
 
 struct text_op {
     const char *f;

@@ -7,14 +7,10 @@
 #include "tests/lib/lin_brute.h"
 #include "tests/lib/lin_random.h"
 #include "tests/lib/ref_problem.h"
+#include "tests/lib/sanitized.h"
 #include "tests/lib/test.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { CASES = 300 };
-#else
-enum { CASES = 6000 };
-#endif
-enum { KEYS = 3, TAMPERINGS = 6 };
+enum { CASES = SANITIZED ? 300 : 6000, KEYS = 3, TAMPERINGS = 6 };
 
 /* Three registers, whose histories are interleaved. */
 struct subject {

@@ -6,19 +6,10 @@
 #include "tests/lib/lin_brute.h"
 #include "tests/lib/lin_random.h"
 #include "tests/lib/lin_subject.h"
+#include "tests/lib/sanitized.h"
 #include "tests/lib/test.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { CASES = 8000, SANITIZED = 1 };
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-enum { CASES = 8000, SANITIZED = 1 };
-#else
-enum { CASES = 100000, SANITIZED = 0 };
-#endif
-#else
-enum { CASES = 100000, SANITIZED = 0 };
-#endif
+enum { CASES = SANITIZED ? 8000 : 100000 };
 
 enum kind { CAS_REGISTER, REGISTER, LOCK };
 

@@ -11,14 +11,8 @@
 #include "harness/base/prng.h"
 #include "harness/histories/history_file.h"
 #include "harness/pieces.h"
+#include "tests/lib/sanitized.h"
 #include "tests/lib/test.h"
-
-/* The rlimit of a sanitizer's shadow would be terabytes. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED true
-#else
-#define SANITIZED false
-#endif
 
 static void append(struct history_writer *writer, struct history *names, int32_t process,
                    enum op_type type, const char *f, struct value value)

@@ -7,19 +7,10 @@
 #include "reports/latency.h"
 #include "tests/lib/markup_check.h"
 #include "tests/lib/sample_run.h"
+#include "tests/lib/sanitized.h"
 #include "tests/lib/test.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SLOWER 15
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
-    __has_feature(memory_sanitizer)
-#define SLOWER 15
-#endif
-#endif
-#ifndef SLOWER
-#define SLOWER 1
-#endif
+enum { SLOWER = SANITIZED ? 15 : 1 };
 
 static char *render(enum sample_kind kind)
 {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "harness/checker.h"
+#include "tests/lib/sanitized.h"
 #include "tests/lib/test.h"
 #include "tests/lib/txn_small.h"
 
@@ -71,7 +72,7 @@ static void compare(const struct small *small, bool registers, const struct judg
              holds ? "holds" : "does not hold", convicted ? "does not" : "does", buf_text(&out));
 }
 
-enum { LEVELS = 9, CASES = 40000 };
+enum { LEVELS = 9, CASES = SANITIZED ? 8000 : 40000 };
 
 static void test_levels(void **state)
 {
