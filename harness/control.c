@@ -329,7 +329,7 @@ static void add_addresses(struct test *test, struct agent_call *call, node_set p
 }
 
 enum err_code network_block(struct test *test, const char *id, const node_set *drops,
-                            int64_t *in_force_ns, struct err *err)
+                            enum packets packets, int64_t *in_force_ns, struct err *err)
 {
     struct control_calls calls = {.items = NULL};
     for (uint32_t i = 0; i < test->node_count; i++) {
@@ -338,6 +338,8 @@ enum err_code network_block(struct test *test, const char *id, const node_set *d
         struct agent_call *call = control_calls_add(&calls, i, "fault-block");
         line_key(&call->request, "id", id);
         add_addresses(test, call, drops[i]);
+        if (packets == PACKETS_DATA)
+            line_key(&call->request, "packets", "data");
     }
     int64_t began_ns = clock_monotonic_ns();
     enum err_code code = control_calls_make(test, &calls, err);

@@ -111,11 +111,16 @@ enum err_code disk_back(struct test *test, node_set nodes, const char *path, str
 
 /* ---- Network faults ---- */
 
+/* Which packets are dropped. Of TCP those that carry data, and all of other protocols: connections
+ * are made and stay acknowledged while no message arrives, so who waits for news waits in vain, and
+ * who only speaks goes on being heard. */
+enum packets { PACKETS_ALL, PACKETS_DATA };
+
 /* drops[i]: the nodes whose packets node i drops on arrival. In force on all nodes when it returns,
  * or undone again if it fails. `id` names the fault for network_undo; ids are unique in a run.
  * `in_force_ns` (may be NULL) gets how long it took. */
 enum err_code network_block(struct test *test, const char *id, const node_set *drops,
-                            int64_t *in_force_ns, struct err *err);
+                            enum packets packets, int64_t *in_force_ns, struct err *err);
 enum err_code network_undo(struct test *test, const char *id, struct err *err);
 /* Sends probes between every ordered pair of nodes and compares what arrived with what `drops` says
  * (NULL: all must arrive). ERR_NONE and evidence in one line ("20 pairs probed: 12 cut, 8 open")

@@ -11,10 +11,15 @@ static const struct {
     const char *name;
     uint32_t nodes_min;
 } shapes[SHAPE_COUNT] = {
-    [SHAPE_HALVES] = {"halves", 2},   [SHAPE_RANDOM_HALVES] = {"random-halves", 2},
-    [SHAPE_ONE] = {"one", 2},         [SHAPE_MAJORITIES_RING] = {"majorities-ring", 3},
-    [SHAPE_BRIDGE] = {"bridge", 3},   [SHAPE_MINORITY_THIRD] = {"minority-third", 4},
-    [SHAPE_ONE_WAY] = {"one-way", 2}, [SHAPE_PRIMARIES] = {"primaries", 2},
+    [SHAPE_HALVES] = {"halves", 2},
+    [SHAPE_RANDOM_HALVES] = {"random-halves", 2},
+    [SHAPE_ONE] = {"one", 2},
+    [SHAPE_MAJORITIES_RING] = {"majorities-ring", 3},
+    [SHAPE_BRIDGE] = {"bridge", 3},
+    [SHAPE_MINORITY_THIRD] = {"minority-third", 4},
+    [SHAPE_ONE_WAY] = {"one-way", 2},
+    [SHAPE_PRIMARIES] = {"primaries", 2},
+    [SHAPE_DEAF_PRIMARIES] = {"deaf-primaries", 2},
     [SHAPE_MAP] = {"map", 2},
 };
 
@@ -26,6 +31,11 @@ const char *shape_name(enum shape shape)
 uint32_t shape_nodes_min(enum shape shape)
 {
     return shapes[shape].nodes_min;
+}
+
+bool shape_is_of_primaries(enum shape shape)
+{
+    return shape == SHAPE_PRIMARIES || shape == SHAPE_DEAF_PRIMARIES;
 }
 
 /* ---- From parts to drops ---- */
@@ -40,7 +50,8 @@ static void drop_from(const struct test *test, struct grudge *grudge, node_set h
 
 static void divide(const struct test *test, struct grudge *grudge)
 {
-    drop_from(test, grudge, grudge->parts[1], grudge->parts[0]);
+    if (grudge->shape != SHAPE_DEAF_PRIMARIES)
+        drop_from(test, grudge, grudge->parts[1], grudge->parts[0]);
     if (grudge->shape != SHAPE_ONE_WAY)
         drop_from(test, grudge, grudge->parts[0], grudge->parts[1]);
 }
@@ -317,7 +328,7 @@ struct value grudge_drops_value(const struct test *test, const struct grudge *gr
 
 struct value grudge_value(const struct test *test, const struct grudge *grudge, struct arena *arena)
 {
-    struct value items[6];
+    struct value items[8];
     size_t count = 0;
     items[count++] = value_keyword(arena, "shape");
     items[count++] = value_keyword(arena, shape_name(grudge->shape));
@@ -326,7 +337,7 @@ struct value grudge_value(const struct test *test, const struct grudge *grudge, 
         items[count++] =
             value_pair(arena, targets_names(test, grudge->parts[0], arena, VALUE_VECTOR),
                        targets_names(test, grudge->parts[1], arena, VALUE_VECTOR));
-    } else if (grudge->shape != SHAPE_PRIMARIES) {
+    } else if (!shape_is_of_primaries(grudge->shape)) {
         items[count++] = value_keyword(arena, "drops");
         items[count++] = grudge_drops_value(test, grudge, arena);
     }
@@ -334,6 +345,10 @@ struct value grudge_value(const struct test *test, const struct grudge *grudge, 
         uint32_t bridge = (uint32_t)__builtin_ctzll(grudge->bridge);
         items[count++] = value_keyword(arena, "bridge");
         items[count++] = value_string(arena, test->nodes[bridge].name);
+    }
+    if (grudge->packets == PACKETS_DATA) {
+        items[count++] = value_keyword(arena, "packets");
+        items[count++] = value_keyword(arena, "data");
     }
     return value_items(arena, VALUE_MAP, items, count);
 }
@@ -387,12 +402,17 @@ enum err_code grudge_read(const struct test *test, struct value value, struct gr
     uint32_t node = 0;
     if (value_is_pair(parts))
         code = read_parts(test, parts, &read, err);
-    else if (read.shape != SHAPE_PRIMARIES)
+    else if (!shape_is_of_primaries(read.shape))
         code = read_drops(test, value_get(value, "drops"), &read, err);
     if (code == ERR_NONE && !value_is_nil(bridge))
         code = targets_find_node(test, "the fault's bridge", value_as_text(bridge), &node, err);
+    const char *packets = value_as_text(value_get(value, "packets"));
+    if (code == ERR_NONE && *packets != '\0' && strcmp(packets, "data") != 0)
+        code =
+            err_set(err, ERR_CONFIG, "the fault drops packets that are not known: '%s'", packets);
     if (code != ERR_NONE)
         return code;
+    read.packets = *packets != '\0' ? PACKETS_DATA : PACKETS_ALL;
     read.bridge = value_is_nil(bridge) ? 0 : NODE_SET(node);
     *grudge = read;
     return ERR_NONE;

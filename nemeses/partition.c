@@ -7,7 +7,8 @@
 #include "nemeses/nemeses.h"
 #include "nemeses/targets.h"
 
-static const char option_shape[] = "partition.shape", option_map[] = "partition.map";
+static const char option_shape[] = "partition.shape", option_map[] = "partition.map",
+                  option_packets[] = "partition.packets";
 static const int64_t begin_timeout_ns = NS_PER_SECOND;   /* for the probes to agree */
 static const int64_t end_timeout_ns = 2 * NS_PER_SECOND; /* also for the undoing itself */
 static const int64_t retry_ns = 50 * NS_PER_MS;
@@ -24,7 +25,7 @@ static enum shape wanted_shape(const struct test *test)
 
 static bool fits(const struct test *test, enum shape shape)
 {
-    if (shape == SHAPE_PRIMARIES && test->plan->system->primaries == NULL)
+    if (shape_is_of_primaries(shape) && test->plan->system->primaries == NULL)
         return false;
     return shape != SHAPE_MAP && test->node_count >= shape_nodes_min(shape);
 }
@@ -47,11 +48,11 @@ static enum err_code check(struct test *test, struct err *err)
         return err_set(err, ERR_CONFIG, "it needs 2 nodes or more; there is only %u",
                        test->node_count);
     enum shape shape = wanted_shape(test);
-    if (shape == SHAPE_PRIMARIES && test->plan->system->primaries == NULL)
+    if (shape < SHAPE_COUNT && shape_is_of_primaries(shape) &&
+        test->plan->system->primaries == NULL)
         return err_set(err, ERR_CONFIG,
-                       "%s=primaries: the system %s cannot tell which nodes lead; choose another "
-                       "shape",
-                       option_shape, test->plan->system->name);
+                       "%s=%s: the system %s cannot tell which nodes lead; choose another shape",
+                       option_shape, shape_name(shape), test->plan->system->name);
     if (shape != SHAPE_COUNT && test->node_count < shape_nodes_min(shape))
         return err_set(err, ERR_CONFIG, "%s=%s needs %u nodes or more; there are %u", option_shape,
                        shape_name(shape), shape_nodes_min(shape), test->node_count);
@@ -79,6 +80,8 @@ static struct value choose(struct test *test, struct prng *prng, struct arena *a
     else if (grudge_parse_map(test, option_map, option_text(&test->plan->options, option_map),
                               &grudge, NULL) != ERR_NONE)
         grudge = (struct grudge){.shape = SHAPE_MAP}; /* not checked: begin refuses it */
+    if (strcmp(option_text(&test->plan->options, option_packets), "data") == 0)
+        grudge.packets = PACKETS_DATA;
     return grudge_value(test, &grudge, arena);
 }
 
@@ -124,7 +127,7 @@ static enum err_code resolve(struct test *test, const struct fault *fault, struc
                              struct err *err)
 {
     enum err_code code = grudge_read(test, fault->asked, grudge, err);
-    if (code != ERR_NONE || grudge->shape != SHAPE_PRIMARIES || grudge->parts[0] != 0)
+    if (code != ERR_NONE || !shape_is_of_primaries(grudge->shape) || grudge->parts[0] != 0)
         return code;
     node_set primaries;
     code = targets_primaries(test, &primaries, err);
@@ -148,7 +151,7 @@ static enum err_code begin(struct test *test, struct fault *fault, struct err *e
     fault_name(fault, name, sizeof name);
     enum err_code code = resolve(test, fault, &grudge, err);
     if (code == ERR_NONE)
-        code = network_block(test, name, grudge.drops, &in_force_ns, err);
+        code = network_block(test, name, grudge.drops, grudge.packets, &in_force_ns, err);
     if (code != ERR_NONE)
         return err_wrap(err, "partition");
     struct err cause = ERR_INIT, back = ERR_INIT;
@@ -185,10 +188,14 @@ static enum err_code end(struct test *test, struct fault *fault, struct err *err
 
 static const struct option options[] = {
     {"shape", OPTION_CHOICE, "random",
-     "random|halves|random-halves|one|majorities-ring|bridge|minority-third|one-way|primaries|map",
+     "random|halves|random-halves|one|majorities-ring|bridge|minority-third|one-way|primaries|deaf-"
+     "primaries|"
+     "map",
      "Who is cut from whom; random: each time another of those that fit, but for map."},
     {"map", OPTION_TEXT, "", NULL,
      "With shape=map: n1:n2+n3,n4:n5 is n1 dropping packets from n2 and n3, and n4 from n5."},
+    {"packets", OPTION_CHOICE, "all", "all|data",
+     "data: only those that carry data; TCP's connections live on, and no message arrives."},
     {.name = NULL},
 };
 

@@ -11,6 +11,7 @@
 
 #include "queue/bytes.h"
 #include "queue/crc32c.h"
+#include "queue/defect.h"
 #include "queue/disk.h"
 #include "queue/node.h"
 
@@ -472,7 +473,8 @@ void peers_tick(struct peers *peers, uint64_t now_ms)
     for (struct peer_link *link = peers->links, *next; link != NULL; link = next) {
         next = link->next;
         bool slow = link->stage != STAGE_OPEN && now_ms - link->begun_ms > HELLO_MS_MAX;
-        if (slow || now_ms > link->heard_ms + SILENCE_MS_MAX)
+        bool silent = now_ms > link->heard_ms + SILENCE_MS_MAX;
+        if (slow || (silent && !queue_defect(DEFECT_NO_CHECK_QUORUM)))
             link_detach(link);
         if (link->broken)
             link_free(link);

@@ -34,6 +34,7 @@ ack-any-attempt queue fencing none --set queue.hold=0.2 --set queue.lease=1s --t
 take-local queue at-most-once|exclusive-lease none --set queue.at-most-once=0.5 --time-limit 10s
 cut-committed-tail queue no-loss disk --set disk.stage=trap --set disk.damage=flip $loss --nemesis-interval 8s --nemesis-duration 4s --time-limit 20s
 keys-not-in-snapshot queue-keys unique-key kill --set kill.targets=all --set queue.snapshot-entries=100 --set queue-keys.dequeue=0.3 --nemesis-interval 4s --nemesis-duration 1s --time-limit 12s
+no-check-quorum queue progress partition --set partition.shape=deaf-primaries --set partition.packets=data --checkers delivery,progress,stats --set progress.within=3s --op-timeout 300ms --nemesis-interval 10s --nemesis-duration 8s --time-limit 14s
 spool-deleted-early queue no-loss kill,partition --set kill.targets=all --set partition.shape=primaries --set queue.spooled=0.8 $loss --nemesis-interval 2500ms --nemesis-duration 1200ms --time-limit 15s
 END
 }
@@ -42,7 +43,6 @@ END
 cannot() {
     cat <<'END'
 commit-old-term|needs leaders that die within milliseconds of their election, in one order of five (figure 8 of the Raft paper): not seen in real time in thirty seconds of killed, paused and cut-off leaders; the queue's own simulator convicts it (tests/queue/raft_defects_test.c)
-no-check-quorum|a leader that hears nobody must go on being heard: with every packet to it dropped its own connections are not acknowledged either, so its heartbeats end within a second and the others elect another (nothing to convict in some twenty faults that made one node deaf); the queue's own tests convict it (tests/queue/defect_test.c)
 snapshot-no-dirsync|a power cut within seconds of a received snapshot damages one disk, and what a majority keeps is not lost: no promise of deliveries is broken; the queue's own tests see the damage (tests/queue/storage_defect_test.c)
 END
 }

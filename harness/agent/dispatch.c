@@ -61,7 +61,7 @@ static const struct verb {
     {"fault-block",
      agentd_fault_block,
      {TEXT("id", REQUIRED | NAME), TEXT("from", REPEATED), TEXT("to", REPEATED),
-      BETWEEN("port", NUMBER, 1, 65535), TEXT("proto", 0)}},
+      BETWEEN("port", NUMBER, 1, 65535), TEXT("proto", 0), TEXT("packets", 0)}},
     {"fault-undo", agentd_fault_undo, {TEXT("id", REQUIRED)}},
     {"fault-list", agentd_fault_list, {{.key = NULL}}},
     {"fault-counters", agentd_fault_counters, {TEXT("id", REQUIRED)}},

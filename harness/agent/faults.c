@@ -62,6 +62,8 @@ static void add_block_keys(struct buf *text, const struct agentd_faults *faults,
         line_key(text, "proto", block->protocol == IPPROTO_TCP ? "tcp" : "udp");
     if (block->port != 0)
         line_key_int(text, "port", block->port);
+    if (block->data_only)
+        line_key(text, "packets", "data");
     for (uint32_t i = 0; i < block->count; i++)
         line_key(text, block->targets[i].out ? "to" : "from", block->targets[i].address.text);
 }

@@ -77,6 +77,10 @@ static enum err_code parse_service(const struct line *line, struct agentd_block 
         else
             return err_set(err, ERR_CONFIG, "proto: '%s' is neither tcp nor udp", protocol);
     }
+    const char *packets = line_get(line, "packets");
+    if (packets != NULL && strcmp(packets, "data") != 0 && strcmp(packets, "all") != 0)
+        return err_set(err, ERR_CONFIG, "packets: '%s' is neither all nor data", packets);
+    block->data_only = packets != NULL && strcmp(packets, "data") == 0;
     if (port == NULL)
         return ERR_NONE;
     if (!parse_port(port, &block->port))

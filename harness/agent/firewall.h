@@ -36,11 +36,13 @@ struct agentd_block {
     char id[AGENTD_TEXT_ID_MAX + 1];
     uint8_t protocol; /* 0: any; IPPROTO_TCP or IPPROTO_UDP */
     uint16_t port;    /* 0: any; matches either end of the packet */
+    bool data_only;   /* TCP packets that carry nothing pass: connections live, messages do not */
     uint32_t count;
     struct agentd_target *targets;
 };
 
-/* From id=, from=, to=, port=, proto= of a request or a journal entry. Lives in the arena. */
+/* From id=, from=, to=, port=, proto=, packets= of a request or a journal entry. Lives in the
+ * arena. */
 enum err_code agentd_block_parse(struct arena *arena, const struct line *line,
                                  struct agentd_block *block, struct err *err);
 /* What names a rule in the kernel: "ID in|out ADDRESS". `text` holds 160 bytes. */
@@ -50,6 +52,11 @@ void agentd_block_comment(const struct agentd_block *block, const struct agentd_
 /* Adds `packets` to the counter of the target that `comment` names; false when it is not ours. */
 bool agentd_block_count(const struct agentd_block *block, const char *comment, uint64_t packets,
                         uint64_t *counters);
+
+/* A TCP packet carries data when it is longer than its headers. No back-end can subtract, so there
+ * is a rule for each length of TCP's header, 5 to 15 words of 4 bytes; IP's is taken to have no
+ * options (with some, a packet without data is dropped as well). */
+enum { AGENTD_TCP_WORDS_MIN = 5, AGENTD_TCP_WORDS_MAX = 15, AGENTD_IPV4_HEADER = 20 };
 
 struct agentd_connection { /* as seen from this node */
     struct agentd_address client, server;

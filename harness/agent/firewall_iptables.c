@@ -111,18 +111,63 @@ static void add_chains(struct agentd_firewall *firewall, int family, struct buf 
             add_control(script, &firewall->control[i]);
 }
 
+/* The packets of one rule; tcp_words is the length of TCP's header where the rule asks for data. */
+struct match {
+    uint8_t protocol; /* 0: any */
+    bool other;       /* any but the protocol */
+    uint32_t tcp_words;
+};
+
+static void add_data_match(struct buf *script, int family, uint32_t words)
+{
+    if (family == AF_INET)
+        buf_printf(script, " -m u32 --u32 \"0>>22&0x3C@12>>28=%u&&0&0xFFFF=%u:0xFFFF\"", words,
+                   AGENTD_IPV4_HEADER + 4 * words + 1);
+    else
+        buf_printf(script, " -m u32 --u32 \"52>>28=%u&&4>>16=%u:0xFFFF\"", words, 4 * words + 1);
+}
+
 static void add_rule(struct buf *script, const char *verb, const struct agentd_block *block,
-                     const struct agentd_target *target, const char *port_side)
+                     const struct agentd_target *target, const struct match *match,
+                     const char *port_side)
 {
     char comment[AGENTD_COMMENT_SIZE];
     agentd_block_comment(block, target, comment);
     buf_printf(script, "%s %s %s %s", verb, chains[target->out].name, target->out ? "-d" : "-s",
                target->address.text);
-    if (block->protocol != 0)
-        buf_printf(script, " -p %s", block->protocol == IPPROTO_TCP ? "tcp" : "udp");
+    if (match->protocol != 0)
+        buf_printf(script, "%s -p %s", match->other ? " !" : "",
+                   match->protocol == IPPROTO_TCP ? "tcp" : "udp");
+    if (match->tcp_words != 0)
+        add_data_match(script, target->address.family, match->tcp_words);
     if (block->port != 0)
         buf_printf(script, " %s %u", port_side, block->port);
     buf_printf(script, " -m comment --comment \"%s\" -j DROP\n", comment);
+}
+
+static void add_both_sides(struct buf *script, const char *verb, const struct agentd_block *block,
+                           const struct agentd_target *target, const struct match *match)
+{
+    add_rule(script, verb, block, target, match, "--dport");
+    if (block->port != 0)
+        add_rule(script, verb, block, target, match, "--sport");
+}
+
+static void add_target(struct buf *script, const char *verb, const struct agentd_block *block,
+                       const struct agentd_target *target)
+{
+    struct match match = {.protocol = block->protocol};
+    if (!block->data_only || block->protocol == IPPROTO_UDP) {
+        add_both_sides(script, verb, block, target, &match);
+        return;
+    }
+    match = (struct match){.protocol = IPPROTO_TCP, .other = true};
+    if (block->protocol == 0)
+        add_both_sides(script, verb, block, target, &match);
+    match.other = false;
+    for (match.tcp_words = AGENTD_TCP_WORDS_MIN; match.tcp_words <= AGENTD_TCP_WORDS_MAX;
+         match.tcp_words++)
+        add_both_sides(script, verb, block, target, &match);
 }
 
 static uint32_t add_rules(struct buf *script, const char *verb, const struct agentd_block *block,
@@ -132,9 +177,7 @@ static uint32_t add_rules(struct buf *script, const char *verb, const struct age
     for (uint32_t i = 0; i < block->count; i++) {
         if (block->targets[i].address.family != family)
             continue;
-        add_rule(script, verb, block, &block->targets[i], "--dport");
-        if (block->port != 0)
-            add_rule(script, verb, block, &block->targets[i], "--sport");
+        add_target(script, verb, block, &block->targets[i]);
         count++;
     }
     return count;

@@ -184,28 +184,43 @@ static void expression_end(struct rule *rule, struct expression expression)
     agentd_netlink_nest_end(rule->out, expression.element);
 }
 
-static void compare(struct rule *rule, const void *value, size_t length)
+static void compare_as(struct rule *rule, uint32_t op, const void *value, size_t length)
 {
     struct expression expression = expression_begin(rule, "cmp");
     agentd_netlink_put_u32(rule->out, NFTA_CMP_SREG, NFT_REG_1);
-    agentd_netlink_put_u32(rule->out, NFTA_CMP_OP, NFT_CMP_EQ);
+    agentd_netlink_put_u32(rule->out, NFTA_CMP_OP, op);
     size_t data = agentd_netlink_nest(rule->out, NFTA_CMP_DATA);
     agentd_netlink_put(rule->out, NFTA_DATA_VALUE, value, length);
     agentd_netlink_nest_end(rule->out, data);
     expression_end(rule, expression);
 }
 
-static void match_meta(struct rule *rule, uint32_t key, uint8_t value)
+static void compare(struct rule *rule, const void *value, size_t length)
+{
+    compare_as(rule, NFT_CMP_EQ, value, length);
+}
+
+static void load_meta(struct rule *rule, uint32_t key)
 {
     struct expression expression = expression_begin(rule, "meta");
     agentd_netlink_put_u32(rule->out, NFTA_META_DREG, NFT_REG_1);
     agentd_netlink_put_u32(rule->out, NFTA_META_KEY, key);
     expression_end(rule, expression);
+}
+
+static void match_meta(struct rule *rule, uint32_t key, uint8_t value)
+{
+    load_meta(rule, key);
     compare(rule, &value, 1);
 }
 
-static void match_payload(struct rule *rule, uint32_t base, uint32_t offset, const void *value,
-                          uint32_t length)
+static void match_other_protocol(struct rule *rule, uint8_t protocol)
+{
+    load_meta(rule, NFT_META_L4PROTO);
+    compare_as(rule, NFT_CMP_NEQ, &protocol, 1);
+}
+
+static void load_payload(struct rule *rule, uint32_t base, uint32_t offset, uint32_t length)
 {
     struct expression expression = expression_begin(rule, "payload");
     agentd_netlink_put_u32(rule->out, NFTA_PAYLOAD_DREG, NFT_REG_1);
@@ -213,7 +228,33 @@ static void match_payload(struct rule *rule, uint32_t base, uint32_t offset, con
     agentd_netlink_put_u32(rule->out, NFTA_PAYLOAD_OFFSET, offset);
     agentd_netlink_put_u32(rule->out, NFTA_PAYLOAD_LEN, length);
     expression_end(rule, expression);
+}
+
+static void match_payload(struct rule *rule, uint32_t base, uint32_t offset, const void *value,
+                          uint32_t length)
+{
+    load_payload(rule, base, offset, length);
     compare(rule, value, length);
+}
+
+static void put_data(struct rule *rule, uint16_t type, const void *value, size_t length)
+{
+    size_t data = agentd_netlink_nest(rule->out, type);
+    agentd_netlink_put(rule->out, NFTA_DATA_VALUE, value, length);
+    agentd_netlink_nest_end(rule->out, data);
+}
+
+/* Keeps the upper four bits of the byte that was loaded. */
+static void mask_upper_half(struct rule *rule)
+{
+    static const uint8_t mask = 0xf0, nothing = 0;
+    struct expression expression = expression_begin(rule, "bitwise");
+    agentd_netlink_put_u32(rule->out, NFTA_BITWISE_SREG, NFT_REG_1);
+    agentd_netlink_put_u32(rule->out, NFTA_BITWISE_DREG, NFT_REG_1);
+    agentd_netlink_put_u32(rule->out, NFTA_BITWISE_LEN, 1);
+    put_data(rule, NFTA_BITWISE_MASK, &mask, 1);
+    put_data(rule, NFTA_BITWISE_XOR, &nothing, 1);
+    expression_end(rule, expression);
 }
 
 enum side { SOURCE, DESTINATION };
@@ -328,14 +369,37 @@ static void add_table(struct agentd_firewall *firewall, struct batch *batch)
     }
 }
 
+/* TCP packets with a header of so many words, and something behind it. IPv4 tells its whole
+ * length, IPv6 what follows its header. */
+static void match_tcp_data(struct rule *rule, int family, uint32_t words)
+{
+    uint8_t upper = (uint8_t)(words << 4);
+    bool is_v4 = family == AF_INET;
+    uint16_t headers = htons((uint16_t)((is_v4 ? AGENTD_IPV4_HEADER : 0) + 4 * words));
+    match_meta(rule, NFT_META_L4PROTO, IPPROTO_TCP);
+    load_payload(rule, NFT_PAYLOAD_TRANSPORT_HEADER, 12, 1);
+    mask_upper_half(rule);
+    compare(rule, &upper, 1);
+    load_payload(rule, NFT_PAYLOAD_NETWORK_HEADER, is_v4 ? 2 : 4, 2);
+    compare_as(rule, NFT_CMP_GT, &headers, 2);
+}
+
+/* The packets of one rule: those of the block, of them those that are not TCP, or of them those of
+ * TCP with data behind a header of so many words. */
+enum { ALL_PACKETS = 0, NO_TCP = 1 };
+
 static void add_drop(struct agentd_firewall *firewall, struct batch *batch,
                      const struct agentd_block *block, const struct agentd_target *target,
-                     enum side port_side)
+                     uint32_t packets, enum side port_side)
 {
     struct rule rule = rule_begin(firewall, batch, target->out ? "output" : "input");
     match_family(&rule, target->address.family);
     match_address(&rule, target->out ? DESTINATION : SOURCE, &target->address);
-    if (block->protocol != 0)
+    if (packets == NO_TCP)
+        match_other_protocol(&rule, IPPROTO_TCP);
+    else if (packets != ALL_PACKETS)
+        match_tcp_data(&rule, target->address.family, packets);
+    else if (block->protocol != 0)
         match_meta(&rule, NFT_META_L4PROTO, block->protocol);
     if (block->port != 0)
         match_port(&rule, port_side, block->port);
@@ -346,13 +410,26 @@ static void add_drop(struct agentd_firewall *firewall, struct batch *batch,
     rule_end(&rule, batch, comment);
 }
 
+static void add_both_sides(struct agentd_firewall *firewall, struct batch *batch,
+                           const struct agentd_block *block, const struct agentd_target *target,
+                           uint32_t packets)
+{
+    add_drop(firewall, batch, block, target, packets, DESTINATION);
+    if (block->port != 0)
+        add_drop(firewall, batch, block, target, packets, SOURCE);
+}
+
 static void add_block(struct agentd_firewall *firewall, struct batch *batch,
                       const struct agentd_block *block)
 {
+    bool data_only = block->data_only && block->protocol != IPPROTO_UDP;
     for (uint32_t i = 0; i < block->count; i++) {
-        add_drop(firewall, batch, block, &block->targets[i], DESTINATION);
-        if (block->port != 0)
-            add_drop(firewall, batch, block, &block->targets[i], SOURCE);
+        const struct agentd_target *target = &block->targets[i];
+        if (!data_only || block->protocol == 0)
+            add_both_sides(firewall, batch, block, target, data_only ? NO_TCP : ALL_PACKETS);
+        for (uint32_t words = AGENTD_TCP_WORDS_MIN; words <= AGENTD_TCP_WORDS_MAX && data_only;
+             words++)
+            add_both_sides(firewall, batch, block, target, words);
     }
 }
 

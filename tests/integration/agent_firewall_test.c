@@ -2,8 +2,10 @@
  * they drop what they should and nothing else, and nothing of them is left in the end. Every test
  * runs with both back-ends. */
 #include <arpa/inet.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "tests/lib/agent_process.h"
@@ -340,6 +342,67 @@ static bool talks(int from, int to)
            byte == 'x';
 }
 
+static bool arrives_in(int file, int ms)
+{
+    struct pollfd fds = {.fd = file, .events = POLLIN};
+    return poll(&fds, 1, ms) == 1;
+}
+
+/* Until the other end has acknowledged all that was sent. */
+static bool is_acknowledged(int file)
+{
+    for (int i = 0; i < TRIES; i++) {
+        int waiting = -1;
+        assert_int_equal(ioctl(file, SIOCOUTQ, &waiting), 0);
+        if (waiting == 0)
+            return true;
+        usleep(20000);
+    }
+    return false;
+}
+
+/* A hears nothing of B's, and B all of A's; the smallest message is one, the largest are many
+ * packets. */
+static void assert_deaf_but_connected(int family)
+{
+    static char many[100000];
+    int client, server;
+    char text[160], byte;
+    agent_do(&world.a.agent, "fault-block", "id=deaf", "from=10.99.0.2", "from=fd99::2",
+             "packets=data");
+    assert_false(reaches(&world.b, &world.a, family == AF_INET ? B4 : B6,
+                         family == AF_INET ? A4 : A6)); /* datagrams are data */
+    connect_control(family, world.b.network, &client, &server, text, sizeof text);
+    assert_true(talks(server, client) && is_acknowledged(server));
+    assert_int_equal(write(client, "x", 1), 1);
+    assert_false(arrives_in(server, 300));
+    assert_int_equal(write(client, many, 1000), 1000);
+    assert_false(arrives_in(server, 300));
+    assert_int_equal(write(server, many, 50000), 50000);
+    assert_true(is_acknowledged(server));
+    assert_true(packets(&world.a, "id=deaf", family == AF_INET ? 0 : 1) >= 2);
+    agent_do(&world.a.agent, "fault-undo", "id=deaf");
+    assert_false(rules_exist(&world.a));
+    assert_true(arrives_in(server, 5000)); /* sent again */
+    assert_int_equal(read(server, &byte, 1), 1);
+    assert_int_equal(byte, 'x');
+    close(client);
+    close(server);
+}
+
+static void a_block_of_data_leaves_connections_alive(void **state)
+{
+    (void)state;
+    need_root();
+    assert_all_reach();
+    assert_deaf_but_connected(AF_INET);
+    assert_deaf_but_connected(AF_INET6);
+    assert_contains(agent_refused(&world.a.agent, "bad-request", "fault-block", "id=x",
+                                  "from=1.1.1.1", "packets=some"),
+                    "packets: 'some' is neither all nor data");
+    assert_all_reach();
+}
+
 /* Blocks both nodes' addresses both ways: what still talks is let through on purpose. */
 static void assert_control_survives(int family, int client_network)
 {
@@ -552,6 +615,8 @@ static int run_with(const char *firewall)
         cmocka_unit_test_setup_teardown(overlapping_blocks_are_undone_on_their_own, start_nodes,
                                         end_nodes),
         cmocka_unit_test_setup_teardown(a_block_of_a_port_leaves_the_others, start_nodes,
+                                        end_nodes),
+        cmocka_unit_test_setup_teardown(a_block_of_data_leaves_connections_alive, start_nodes,
                                         end_nodes),
         cmocka_unit_test_setup_teardown(the_control_connection_is_never_cut, start_nodes,
                                         end_nodes),

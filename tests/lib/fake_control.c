@@ -253,9 +253,10 @@ enum err_code disk_back(struct test *test, node_set nodes, const char *path, str
 }
 
 enum err_code network_block(struct test *test, const char *id, const node_set *drops,
-                            int64_t *in_force_ns, struct err *err)
+                            enum packets packets, int64_t *in_force_ns, struct err *err)
 {
     struct fake_control *fake = fake_of(test);
+    fake->packets = packets;
     enum err_code code = called(fake, "network_block", 0, id, err);
     if (code != ERR_NONE)
         return code;

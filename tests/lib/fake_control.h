@@ -41,6 +41,7 @@ struct fake_control {
     bool fail_halfway;       /* a call over nodes that fails has acted on the first of them */
     bool by_process_name;    /* daemon_status knows none: faults by hand */
     const char *output;      /* of every script on a node; "done" */
+    enum packets packets;    /* of the last cut */
     bool cuts_do_nothing;    /* network_block says that all went well */
     uint32_t exit_after;     /* a daemon exits at this look after its start; 0: never */
     uint32_t looks;

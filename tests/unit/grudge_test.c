@@ -10,7 +10,8 @@ enum { SEEDS = 40 };
 
 static bool drawable(uint32_t node_count, enum shape shape)
 {
-    return shape != SHAPE_MAP && shape != SHAPE_PRIMARIES && node_count >= shape_nodes_min(shape);
+    return shape != SHAPE_MAP && !shape_is_of_primaries(shape) &&
+           node_count >= shape_nodes_min(shape);
 }
 
 static struct grudge draw(struct fake_control *fake, enum shape shape, uint64_t seed)
@@ -310,6 +311,53 @@ static void isolating_everyone_is_refused(void **state)
     fake_free(fake);
 }
 
+static void deaf_primaries_are_heard_and_hear_only_each_other(void **state)
+{
+    (void)state;
+    struct fake_control *fake = fake_new(3);
+    struct err err = ERR_INIT;
+    struct grudge grudge = {.shape = SHAPE_DEAF_PRIMARIES};
+    assert_ok(grudge_isolate(&fake->test, 5, &grudge, &err));
+    const node_set expected[] = {2, 0, 2};
+    assert_memory_equal(grudge.drops, expected, sizeof expected);
+    fake_free(fake);
+}
+
+static void assert_value(struct value value, const char *expected)
+{
+    struct buf out = BUF_INIT;
+    value_print(value, &out);
+    assert_string_equal(buf_text(&out), expected);
+    buf_free(&out);
+}
+
+static void which_packets_are_dropped_survives_a_round_trip(void **state)
+{
+    (void)state;
+    struct fake_control *fake = fake_new(3);
+    struct err err = ERR_INIT;
+    struct arena arena = ARENA_INIT;
+    struct grudge read, written = {.shape = SHAPE_DEAF_PRIMARIES, .packets = PACKETS_DATA};
+    struct value value = grudge_value(&fake->test, &written, &arena);
+    assert_value(value, "{:shape :deaf-primaries, :packets :data}");
+    assert_ok(grudge_read(&fake->test, value, &read, &err));
+    assert_int_equal(read.packets, PACKETS_DATA);
+    assert_int_equal(read.shape, SHAPE_DEAF_PRIMARIES);
+    written.packets = PACKETS_ALL;
+    value = grudge_value(&fake->test, &written, &arena);
+    assert_value(value, "{:shape :deaf-primaries}");
+    assert_ok(grudge_read(&fake->test, value, &read, &err));
+    assert_int_equal(read.packets, PACKETS_ALL);
+    const struct value strange[] = {
+        value_keyword(&arena, "shape"), value_keyword(&arena, "primaries"),
+        value_keyword(&arena, "packets"), value_keyword(&arena, "some")};
+    value = value_items(&arena, VALUE_MAP, strange, 4);
+    assert_int_equal(grudge_read(&fake->test, value, &read, &err), ERR_CONFIG);
+    assert_contains(err.message, "packets that are not known: 'some'");
+    arena_free(&arena);
+    fake_free(fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -327,6 +375,8 @@ int main(void)
         cmocka_unit_test(maps_know_names_with_colons),
         cmocka_unit_test(bad_maps_are_refused_in_one_line),
         cmocka_unit_test(isolating_everyone_is_refused),
+        cmocka_unit_test(deaf_primaries_are_heard_and_hear_only_each_other),
+        cmocka_unit_test(which_packets_are_dropped_survives_a_round_trip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -210,7 +210,7 @@ static void another_cut_in_force_keeps_the_end_unverified(void **state)
     assert_ok(nemesis_partition.begin(&fake->test, &fault, &err));
     const node_set drops[] = {2, 0, 0};
     int64_t ns;
-    assert_ok(network_block(&fake->test, "other", drops, &ns, &err));
+    assert_ok(network_block(&fake->test, "other", drops, PACKETS_ALL, &ns, &err));
     assert_int_equal(nemesis_partition.end(&fake->test, &fault, &err), ERR_REMOTE);
     assert_contains(err.message, "the network is not whole: packets to n1");
     fault_free(&fault);
@@ -235,6 +235,26 @@ static void partitioned_primaries_are_cut_together(void **state)
     assert_ok(nemesis_partition.begin(&fake->test, &fault, &err));
     assert_int_equal(fake_drops(fake, 0), 12);
     assert_int_equal(fake_drops(fake, 3), 3);
+    fault_free(&fault);
+    fake_free(fake);
+}
+
+static void deaf_primaries_lose_messages_only_where_asked(void **state)
+{
+    (void)state;
+    struct fake_control *fake = fake_new(3);
+    struct err err = ERR_INIT;
+    fake_has_primaries(fake);
+    fake->primaries = 2;
+    fake_set(fake, "partition.shape", "deaf-primaries");
+    fake_set(fake, "partition.packets", "data");
+    struct fault fault = fault_of(fake, &nemesis_partition, 1);
+    assert_value(fault.asked, "{:shape :deaf-primaries, :packets :data}");
+    assert_ok(nemesis_partition.begin(&fake->test, &fault, &err));
+    assert_int_equal(fake->packets, PACKETS_DATA);
+    assert_int_equal(fake_drops(fake, 0), 0);
+    assert_int_equal(fake_drops(fake, 1), 5);
+    assert_int_equal(fake_drops(fake, 2), 0);
     fault_free(&fault);
     fake_free(fake);
 }
@@ -609,6 +629,7 @@ int main(void)
         cmocka_unit_test(a_cut_that_does_not_cut_is_undone_and_told),
         cmocka_unit_test(a_cut_that_cannot_be_undone_is_told),
         cmocka_unit_test(another_cut_in_force_keeps_the_end_unverified),
+        cmocka_unit_test(deaf_primaries_lose_messages_only_where_asked),
         cmocka_unit_test(partitioned_primaries_are_cut_together),
         cmocka_unit_test(a_random_shape_is_one_that_fits),
         cmocka_unit_test(partitions_that_cannot_be_are_refused_before_the_run),
