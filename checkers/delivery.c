@@ -230,7 +230,7 @@ static void say_nothing_to_judge(const struct judge *judge, struct check_result 
     buf_free(&names);
 }
 
-static void describe(const struct judge *judge, struct check_result *result)
+static void describe(struct judge *judge, struct check_result *result)
 {
     struct json *details = result->details;
     json_set_int(details, "message-count", judge->messages.count);
@@ -246,7 +246,7 @@ static void describe(const struct judge *judge, struct check_result *result)
                       (double)judge->messages.bytes / judge->messages.count);
 }
 
-static void report(const struct judge *judge, const struct promised *promised,
+static void report(struct judge *judge, const struct promised *promised,
                    struct check_result *result)
 {
     struct tally tally = {.untested = BUF_INIT};

@@ -340,6 +340,52 @@ static void judge_order(struct judge *judge)
     free(found);
 }
 
+/* ---- How long messages were there ---- */
+
+/* When it may have ended or expired, at the earliest; INT64_MAX: not before the history's end. */
+static int64_t finished_ns(const struct judge *judge, const struct message *message)
+{
+    const struct terms *terms = judge_terms(judge, message);
+    int64_t finished = INT64_MAX;
+    if (message->ending != HISTORY_NONE)
+        finished = judge_time(judge, message->ending);
+    else if (message->deliveries > 0 && judge_retry_ns(judge, message) == 0)
+        finished = judge_time(judge, message->from);
+    int64_t expired = terms->ttl_ns == DURATION_NONE
+                          ? INT64_MAX
+                          : later(judge_time(judge, message->enqueue), terms->ttl_ns);
+    return expired < finished ? expired : finished;
+}
+
+static void measure_stay(struct judge *judge, const struct message *message, int64_t end_ns)
+{
+    struct facts *facts = &judge->facts;
+    if (!(message->flags & MESSAGE_ACCEPTED) || message->flags & MESSAGE_UNJUDGED)
+        return;
+    int64_t sent_ns = judge_time(judge, message->enqueue), finished = finished_ns(judge, message);
+    int64_t delay_ns = judge_terms(judge, message)->delay_ns;
+    int64_t ready = judge_time(judge, judge->history->partner[message->enqueue]);
+    ready = delay_ns > 0 ? later(ready, delay_ns) : ready;
+    if (message->acked != HISTORY_NONE)
+        durations_add(&facts->finish, judge_time(judge, message->acked) - sent_ns);
+    durations_add(&facts->backlog.ages, (finished < end_ns ? finished : end_ns) - ready);
+    if (finished <= end_ns)
+        return;
+    facts->backlog.unfinished++;
+    if (end_ns - ready > facts->backlog.unfinished_ns)
+        facts->backlog.unfinished_ns = end_ns - ready;
+}
+
+static void measure_stays(struct judge *judge)
+{
+    const struct history *history = judge->history;
+    if (!judge->timed || history->count == 0)
+        return;
+    int64_t end_ns = history->time_ns[history->count - 1];
+    for (uint32_t number = 0; number < judge->messages.count; number++)
+        measure_stay(judge, message_at(&judge->messages, number), end_ns);
+}
+
 void judge_end(struct judge *judge)
 {
     struct ending ending = {.judge = judge};
@@ -355,6 +401,7 @@ void judge_end(struct judge *judge)
     excuse_all(&ending);
     blame_ttl(&ending);
     judge_order(judge);
+    measure_stays(judge);
     free(ending.items);
     free(ending.waits);
 }

@@ -67,12 +67,17 @@ void facts_free(struct facts *facts)
     facts->consumers = NULL;
 }
 
+static bool is_free(const struct consumer *consumer)
+{
+    return consumer->delivered == 0 && consumer->acked == 0;
+}
+
 static struct consumer *consumer_find(const struct facts *facts, int32_t process)
 {
     uint32_t at = (uint32_t)process * UINT32_C(0x9e3779b1);
     for (;; at++) {
         struct consumer *consumer = &facts->consumers[at & facts->consumer_mask];
-        if (consumer->delivered == 0 || consumer->process == process)
+        if (is_free(consumer) || consumer->process == process)
             return consumer;
     }
 }
@@ -88,19 +93,29 @@ static void consumers_grow(struct facts *facts)
     }
     facts->consumer_mask = size - 1;
     for (uint32_t i = 0; old.consumers != NULL && i <= old.consumer_mask; i++)
-        if (old.consumers[i].delivered > 0)
+        if (!is_free(&old.consumers[i]))
             *consumer_find(facts, old.consumers[i].process) = old.consumers[i];
     free(old.consumers);
 }
 
-void facts_consumed(struct facts *facts, int32_t process)
+static struct consumer *consumer_get(struct facts *facts, int32_t process)
 {
     if (facts->consumers == NULL || facts->consumer_count > facts->consumer_mask / 2)
         consumers_grow(facts);
     struct consumer *consumer = consumer_find(facts, process);
-    facts->consumer_count += consumer->delivered == 0;
+    facts->consumer_count += is_free(consumer);
     consumer->process = process;
-    consumer->delivered++;
+    return consumer;
+}
+
+void facts_consumed(struct facts *facts, int32_t process)
+{
+    consumer_get(facts, process)->delivered++;
+}
+
+void facts_acked(struct facts *facts, int32_t process)
+{
+    consumer_get(facts, process)->acked++;
 }
 
 static void describe_outcomes(struct json *object, const char *name, const uint64_t counts[4])
@@ -113,26 +128,58 @@ static void describe_outcomes(struct json *object, const char *name, const uint6
         json_set_int(one, names[type], (int64_t)counts[type]);
 }
 
-static void describe_shares(const struct facts *facts, struct json *object)
+enum { SHARES_TOLD = 100 };
+
+static int by_process(const void *left, const void *right)
+{
+    const struct consumer *a = left, *b = right;
+    return (a->process > b->process) - (a->process < b->process);
+}
+
+/* The first hundred, by process; more are counted only. */
+static void list_shares(struct consumer *consumers, uint32_t count, struct json *object)
+{
+    struct json *shares = json_set(object, "shares", json_array());
+    qsort(consumers, count, sizeof *consumers, by_process);
+    for (uint32_t i = 0; i < count && i < SHARES_TOLD; i++) {
+        struct json *one = json_add(shares, json_object());
+        json_set_int(one, "process", consumers[i].process);
+        json_set_int(one, "deliveries", (int64_t)consumers[i].delivered);
+        json_set_int(one, "acks", (int64_t)consumers[i].acked);
+    }
+}
+
+static void describe_shares(struct facts *facts, struct json *object)
 {
     uint64_t least = UINT64_MAX, most = 0;
+    uint32_t count = 0;
+    /* The table is not asked any more: its consumers move to its beginning. */
     for (uint32_t i = 0; facts->consumers != NULL && i <= facts->consumer_mask; i++) {
         uint64_t delivered = facts->consumers[i].delivered;
-        if (delivered == 0)
+        if (is_free(&facts->consumers[i]))
             continue;
+        facts->consumers[count++] = facts->consumers[i];
         least = delivered < least ? delivered : least;
         most = delivered > most ? delivered : most;
     }
     json_set_int(object, "count", facts->consumer_count);
     if (facts->consumer_count == 0)
         return;
+    list_shares(facts->consumers, count, object);
     json_set_int(object, "least-deliveries", (int64_t)least);
     json_set_int(object, "most-deliveries", (int64_t)most);
     json_set_real(object, "mean-deliveries",
                   (double)facts->deliveries / (double)facts->consumer_count);
 }
 
-void facts_describe(const struct facts *facts, struct json *details)
+static void describe_backlog(const struct backlog *backlog, struct json *object)
+{
+    json_set(object, "age", durations_json(&backlog->ages));
+    json_set_int(object, "unfinished-count", (int64_t)backlog->unfinished);
+    json_set_int(object, "oldest-unfinished-ns", backlog->unfinished_ns);
+}
+
+void facts_describe(struct facts *facts, struct json *details)
 {
     struct json *object = json_set(details, "facts", json_object());
     struct json *operations = json_set(object, "operations", json_object());
@@ -150,5 +197,7 @@ void facts_describe(const struct facts *facts, struct json *details)
     json_set(object, "delivery-latency", durations_json(&facts->latency));
     json_set(object, "delay-lateness", durations_json(&facts->late));
     json_set(object, "redelivery-lateness", durations_json(&facts->redelivery));
+    json_set(object, "finish-latency", durations_json(&facts->finish));
+    describe_backlog(&facts->backlog, json_set(object, "backlog", json_object()));
     describe_shares(facts, json_set(object, "consumers", json_object()));
 }

@@ -5,7 +5,7 @@
 #include "harness/base/json.h"
 #include "harness/history.h"
 
-/* Durations in classes of about 3 %: 2 KiB however many there are. */
+/* Durations in classes of about 3 %: 8 KiB however many there are. */
 enum { QUANTILE_BITS = 5, QUANTILE_CLASSES = (64 - QUANTILE_BITS + 1) << QUANTILE_BITS };
 struct durations {
     uint64_t count;
@@ -20,7 +20,16 @@ struct json *durations_json(const struct durations *durations);
 
 struct consumer {
     int32_t process;
-    uint64_t delivered;
+    uint64_t delivered, acked; /* acknowledgements that were accepted */
+};
+
+/* How long messages were there: those that were accepted, from then on (later by their delay) until
+ * they may have ended or expired. So each is a lower bound, and the greatest is how old the oldest
+ * message of the backlog was at least, at its oldest. */
+struct backlog {
+    struct durations ages;
+    uint64_t unfinished;   /* not ended and not expired when the history ends */
+    int64_t unfinished_ns; /* the oldest of them is so old at least */
 };
 
 struct facts {
@@ -30,12 +39,16 @@ struct facts {
     struct durations latency; /* from the enqueue's invocation to the first delivery's completion */
     struct durations late;    /* of delayed messages: at least so long after their time */
     struct durations redelivery; /* at least so long after the lease was over */
-    struct consumer *consumers;  /* open addressing by process */
+    struct durations finish; /* from the enqueue's invocation to the completion of what ended it */
+    struct backlog backlog;
+    struct consumer *consumers; /* open addressing by process */
     uint32_t consumer_mask, consumer_count;
 };
 
 void facts_free(struct facts *facts);
 void facts_consumed(struct facts *facts, int32_t process);
-void facts_describe(const struct facts *facts, struct json *details);
+void facts_acked(struct facts *facts, int32_t process);
+/* Once, when all is measured: it sorts the consumers. */
+void facts_describe(struct facts *facts, struct json *details);
 
 #endif

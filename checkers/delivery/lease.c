@@ -199,6 +199,7 @@ static bool of_two_deliveries(const struct judge *judge, uint32_t first, uint32_
 static void ack_completed(struct judge *judge, uint32_t number, struct message *message,
                           uint32_t completion)
 {
+    facts_acked(&judge->facts, judge->history->process[completion]);
     if (message->flags & MESSAGE_DEAD && message->hold != HISTORY_NONE)
         judge_found(judge, FOUND_TWO_ENDS, number, 0,
                     (uint32_t[]){message->enqueue, judge->messages.holds[message->hold].dead,
