@@ -70,6 +70,7 @@ static void add_sections(struct html *html)
     html_errors(html);
     html_faults(html);
     html_availability(html);
+    html_deliveries(html);
     html_crashes(html);
     html_problems(html);
     html_plan(html);
@@ -99,13 +100,23 @@ static void add_banner(struct html *html)
                    digest->problem_count, digest->problem_count == 1 ? "problem" : "problems");
     html_raw(html, "</div>\n<nav aria-label=\"Sections\"><ul>");
     static const char *const links[][2] = {
-        {"verdict", "Checkers"},    {"anomalies", "Anomalies"}, {"glance", "Run"},
-        {"throughput", "Timeline"}, {"latency", "Latency"},     {"operations", "Operations"},
-        {"errors", "Errors"},       {"faults", "Faults"},       {"availability", "Availability"},
-        {"crashes", "Crashes"},     {"problems", "Problems"},   {"plan", "Plan"},
+        {"verdict", "Checkers"},
+        {"anomalies", "Anomalies"},
+        {"glance", "Run"},
+        {"throughput", "Timeline"},
+        {"latency", "Latency"},
+        {"operations", "Operations"},
+        {"errors", "Errors"},
+        {"faults", "Faults"},
+        {"availability", "Availability"},
+        {"deliveries", "Deliveries"},
+        {"crashes", "Crashes"},
+        {"problems", "Problems"},
+        {"plan", "Plan"},
     };
     for (size_t i = 0; i < sizeof links / sizeof links[0]; i++)
-        buf_printf(&html->out, "<li><a href=\"#%s\">%s</a></li>", links[i][0], links[i][1]);
+        if (strcmp(links[i][0], "deliveries") != 0 || html_has_deliveries(html))
+            buf_printf(&html->out, "<li><a href=\"#%s\">%s</a></li>", links[i][0], links[i][1]);
     html_raw(html, "</ul></nav>\n</header>\n");
 }
 

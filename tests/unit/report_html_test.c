@@ -335,6 +335,48 @@ static void test_quantiles(void **state)
     (void)state;
 }
 
+/* ---- Deliveries ---- */
+
+static const char facts_text[] =
+    "{\"deliveries\": 1205, \"redeliveries\": 5, \"drained\": 7, \"empty-answers\": 2,"
+    " \"delivery-latency\": {\"count\": 1200, \"min-ns\": 1000000, \"p50-ns\": 2000000,"
+    " \"p90-ns\": 3000000, \"p99-ns\": 40000000, \"max-ns\": 5000000000},"
+    " \"delay-lateness\": null,"
+    " \"backlog\": {\"age\": null, \"unfinished-count\": 1, \"oldest-unfinished-ns\": 61500000000},"
+    " \"consumers\": {\"count\": 3, \"shares\": ["
+    "{\"process\": 4, \"deliveries\": 1200, \"acks\": 1199},"
+    " {\"process\": 5, \"deliveries\": 5, \"acks\": 0}]}}";
+
+static void test_deliveries(void **state)
+{
+    struct sample_run sample;
+    struct json *facts;
+    struct err err = ERR_INIT;
+    size_t length;
+    char *without = render(SAMPLE_VALID);
+    assert_null(strstr(without, "eliveries"));
+    free(without);
+    sample_run_make(SAMPLE_VALID, &sample);
+    assert_ok(json_parse(facts_text, strlen(facts_text), "facts", &facts, &err));
+    struct json *judged = json_get(sample.run.results, "checkers");
+    json_set(json_set(judged, "delivery", json_object()), "facts", facts);
+    char *page = sample_render(&sample.run, "html", &length);
+    markup_assert(page, length, MARKUP_HTML);
+    assert_contains(page, "<li><a href=\"#deliveries\">Deliveries</a></li>");
+    assert_contains(page, "1205 deliveries, 5 of them of a message that had been delivered before");
+    assert_contains(page, "<tr><th scope=\"row\">sent to first delivered</th><td>at most</td>"
+                          "<td class=\"n\">1 200</td><td class=\"n\">1 ms</td>");
+    assert_null(strstr(page, "delivered after its delay")); /* none was measured */
+    assert_contains(page, "1 accepted message had neither ended nor expired when the history "
+                          "ended; the oldest waited 61.5 s at least.");
+    assert_contains(page, "<tr><th scope=\"row\">process 5</th><td class=\"n\">5</td>"
+                          "<td class=\"n\">0</td></tr>");
+    assert_contains(page, "1 more took something.");
+    free(page);
+    sample_run_free(&sample);
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,7 +387,7 @@ int main(void)
         cmocka_unit_test(test_hostile),     cmocka_unit_test(test_missing),
         cmocka_unit_test(test_same_bytes),  cmocka_unit_test(test_large),
         cmocka_unit_test(test_crowded),     cmocka_unit_test(test_quantiles),
-        cmocka_unit_test(test_odd_shapes),
+        cmocka_unit_test(test_odd_shapes),  cmocka_unit_test(test_deliveries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
