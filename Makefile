@@ -105,6 +105,8 @@ $(B)/defective/%.o: %.c Makefile
 	$(call say,CC)$(CC) $(CPPFLAGS) $(ORDEAL_CFLAGS) -DORDEAL_QUEUE_DEFECTS $(CFLAGS) $(SAN_FLAGS) -c -o $@ $<
 $(B)/tests/queue/%_test: $(B)/tests/queue/%_test.o $(call obj,$(QUEUE_TEST_LIB_SRC)) $(B)/libqueue.a
 	$(call say,LINK)$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ -lcmocka $(if $(findstring hiredis,$@),-lhiredis) -lssl -lcrypto -lm
+$(B)/tests/queue/simulated_history: $(B)/tests/queue/simulated_history.o $(call obj,$(QUEUE_TEST_LIB_SRC)) $(B)/libqueue.a
+	$(call say,LINK)$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ -lcmocka -lssl -lcrypto -lm
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CPPFLAGS) $(ORDEAL_CFLAGS) $(CFLAGS) $(LTO) $(SAN_FLAGS) -c -o $@ $<
@@ -161,7 +163,7 @@ check-queue: programs tests ## the quick tests and three real queue servers unde
 check-all: check check-san check-root ## everything that CI runs
 conformance: programs ## recorded histories and their verdicts: HISTORIES=DIR with a MANIFEST.tsv, FAMILY=.. to choose
 	@tests/conformance.sh $(or $(HISTORIES),../shared/histories) $(FAMILY)
-prove: programs      ## plant every defect of the queue and demand its conviction: PROVE_SEEDS=5 PROVE_DEFECT=a,b (root)
+prove: programs $(B)/tests/queue/simulated_history ## plant every defect of the queue and demand its conviction: PROVE_SEEDS=5 PROVE_DEFECT=a,b (root)
 	@./tools/deps.sh demo
 	@tests/prove.sh
 prove-clean: programs ## short clean runs of the queue with every nemesis on: RUNS=100 (root); reports false convictions

@@ -302,8 +302,8 @@ static void snapshot_take(struct world *world, const struct occurrence *occurren
 {
     struct simulated_node *node = &world->node[occurrence->node];
     if (occurrence->value == 0) {
-        struct kept_snapshot taking = {.index = node->applied,
-                                       .chain = world_chain_at(world, node->applied)};
+        struct kept_snapshot taking = {.index = node->applied};
+        taking.chain = taking.index > 0 ? node->chain[taking.index] : 0;
         if (taking.index == 0 || !raft_config_at(node->raft, taking.index, &taking.config)) {
             return;
         }
@@ -372,6 +372,7 @@ static void apply(struct world *world, struct simulated_node *node,
         check_apply(world, node, &entry);
     }
     check_commit(world, node, node->applied);
+    figure8_committed(world, node);
 }
 
 static void role_changed(struct world *world, struct simulated_node *node,
@@ -479,7 +480,7 @@ static void carry_out(struct world *world, struct simulated_node *node,
         break;
     case RAFT_EFFECT_DISK_SUSPECT:
         world->result->suspects++;
-        if (world->options->lie == LIE_NONE) {
+        if (world->options->lie == LIE_NONE && world->recorder == NULL) {
             world_fail(world, node, "suspects the honest disk %lu of node %u", effect->disk.disk,
                        effect->disk.node);
         }
@@ -489,6 +490,8 @@ static void carry_out(struct world *world, struct simulated_node *node,
         trace_config(world, node, effect->config);
         break;
     case RAFT_EFFECT_REFUSED:
+        record_refused(world, world->proposed_first, world->next_payload);
+        break;
     case RAFT_EFFECT_MEMBERSHIP:
     case RAFT_EFFECT_DISK_CHANGED:
         break;
@@ -512,7 +515,9 @@ static void carry_out_all(struct world *world, struct simulated_node *node)
 void world_step(struct world *world, struct simulated_node *node, const struct raft_event *event)
 {
     world->result->steps++;
+    world->stepping = node;
     raft_step(node->raft, event, &world->effects);
+    world->stepping = NULL;
     carry_out_all(world, node);
 }
 
@@ -592,6 +597,7 @@ static void occur(struct world *world, const struct occurrence *occurrence)
         ambush(world, occurrence);
         break;
     case OCCUR_CLIENT:
+        figure8_time(world);
         world_client(world);
         break;
     case OCCUR_OPERATOR:
@@ -637,8 +643,7 @@ static void world_begin(struct world *world)
 
 static void world_run(struct world *world)
 {
-    world_begin(world);
-    while (!world_alive_again(world)) {
+    while (!world_alive_again(world) && !record_finished(world)) {
         struct occurrence occurrence = next_occurrence(world);
         struct simulated_node *node = &world->node[occurrence.node];
         world->now_us = occurrence.at_us;
@@ -658,6 +663,7 @@ static void world_run(struct world *world)
         free(occurrence.bytes);
         world->carrying = NULL;
     }
+    record_drained(world);
 }
 
 static void world_free(struct world *world)
@@ -676,6 +682,7 @@ static void world_free(struct world *world)
     free(world->seen);
     free(world->leaders);
     raft_effects_free(&world->effects);
+    recorder_free(world->recorder);
     free(world);
 }
 
@@ -693,6 +700,23 @@ static void aborted(int signal)
     siglongjmp(running->failed, 1);
 }
 
+/* Where clients are all that counts, a core that refuses to go on is a node that goes down. */
+static bool restarted(struct world *world)
+{
+    enum { DOWN_MS = 20, RESTARTS_MAX = 200 };
+    struct simulated_node *node = world->stepping;
+    world->stepping = NULL;
+    if (world->recorder == NULL || node == NULL || ++world->restarts > RESTARTS_MAX) {
+        return false;
+    }
+    world->result->failed = false;
+    free(world->carrying);
+    world->carrying = NULL;
+    world_trace(world, "node %u: %s", node->id, world->result->message);
+    world_fault(world, &(struct fault){.kind = FAULT_CRASH, .node = node->id, .value = DOWN_MS});
+    return true;
+}
+
 void simulation_run(const struct simulation_options *options, const struct fault *faults,
                     size_t count, struct simulation_result *result)
 {
@@ -706,7 +730,13 @@ void simulation_run(const struct simulation_options *options, const struct fault
     running = world;
     struct sigaction action = {.sa_handler = aborted}, before;
     sigaction(SIGABRT, &action, &before);
+    if (options->history != NULL) {
+        world->recorder = recorder_open(options->history);
+    }
     if (sigsetjmp(world->failed, 1) == 0) {
+        world_begin(world);
+        world_run(world);
+    } else if (restarted(world)) {
         world_run(world);
     }
     sigaction(SIGABRT, &before, NULL);

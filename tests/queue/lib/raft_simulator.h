@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum { SIMULATION_NODES_MAX = 7, SIMULATION_FAULTS_MAX = 96 };
 
@@ -65,6 +66,10 @@ struct simulation_options {
     bool outcomes_only; /* leave out the check that commits are on a majority of disks, to see
                            what the others find by themselves */
     bool trace;         /* print what happens to stderr */
+    bool figure8;       /* besides the faults, that of the Raft paper, again and again */
+    /* What clients saw goes there, in EDN; then the observer stays silent, and a node whose core
+     * refuses to go on is restarted, as a service would be. NULL: none. */
+    FILE *history;
 };
 
 struct simulation_result {

@@ -117,6 +117,13 @@ struct seen {
     uint64_t index, term, chain;
 };
 
+/* What the nemesis of figure 8 is at. */
+struct figure8 {
+    int act;
+    uint64_t since_us, pair; /* bit i: node i is one of the first leader and its follower */
+    uint32_t lonely;         /* who was elected beside them */
+};
+
 struct world {
     const struct simulation_options *options;
     struct simulation_result *result;
@@ -142,6 +149,7 @@ struct world {
     struct raft_config first_config;
 
     uint64_t next_payload, next_read;
+    uint64_t proposed_first; /* of the payloads that were proposed last */
     bool healed;
     uint64_t healed_index; /* proposed after healing, 0: not yet */
     uint64_t healed_term;
@@ -155,6 +163,10 @@ struct world {
     uint64_t leaders_capacity;
     uint8_t *carrying; /* bytes of the message being delivered */
     sigjmp_buf failed;
+    struct simulated_node *stepping; /* whose core is at work */
+    uint32_t restarts;               /* of nodes whose core refused to go on */
+    struct figure8 figure8;
+    struct recorder *recorder; /* NULL: no history is wanted */
 };
 
 /* raft_simulator.c */
@@ -218,5 +230,26 @@ void check_stale_leader(struct world *world, struct simulated_node *node);
 void check_read(struct world *world, struct simulated_node *node, uint64_t id, uint64_t index);
 void check_after_step(struct world *world, struct simulated_node *node);
 uint64_t world_chain_at(const struct world *world, uint64_t index);
+
+/* raft_world_figure8.c: nothing happens in them unless it is wanted. */
+void figure8_elected(struct world *world, const struct simulated_node *node);
+void figure8_committed(struct world *world, const struct simulated_node *node);
+void figure8_time(struct world *world);
+
+/* raft_world_history.c: nothing happens in them where no history is wanted. */
+struct recorder *recorder_open(FILE *out);
+void recorder_free(struct recorder *recorder);
+void record_invoked(struct world *world, const struct simulated_node *node, uint64_t payload);
+/* Those of these payloads that are waited for were refused. */
+void record_refused(struct world *world, uint64_t first, uint64_t last);
+/* `chain` is the log that ends with the entry, `before` the log without it. */
+void record_entry(struct world *world, uint64_t before, uint64_t chain, const struct entry *entry);
+uint64_t record_before(const struct world *world, uint64_t chain);
+void record_applied(struct world *world, const struct simulated_node *node,
+                    const struct entry *entry);
+/* Whether it is time to drain though not all is well. */
+bool record_finished(struct world *world);
+/* Takes all that the leader has applied. */
+void record_drained(struct world *world);
 
 #endif

@@ -126,8 +126,10 @@ void check_entry(struct world *world, struct simulated_node *node, const struct 
     if (entry->index != node->last + 1) {
         world_fail(world, node, "appends %lu behind %lu", entry->index, node->last);
     }
-    uint64_t chain = chain_next(node->last > 0 ? node->chain[node->last] : 0, entry);
+    uint64_t before = node->last > 0 ? node->chain[node->last] : 0;
+    uint64_t chain = chain_next(before, entry);
     check_matching(world, node, entry->index, entry->term, chain);
+    record_entry(world, before, chain, entry);
     chain_set(node, entry->index, chain);
     if (entry->type == ENTRY_CONFIG) {
         check_change(world, node, entry);
@@ -139,25 +141,37 @@ void check_truncate(struct world *world, struct simulated_node *node, uint64_t l
     if (node->role == RAFT_LEADER) {
         world_fail(world, node, "leader append-only: a leader truncates its log to %lu", last);
     }
-    if (last < node->commit) {
+    if (last < node->commit && world->recorder == NULL) {
         world_fail(world, node, "truncates to %lu what is committed up to %lu", last, node->commit);
     }
     node->last = last;
 }
 
+/* The log up to a snapshot: as all have committed it, or, where they may not agree, as it was. */
+static void chain_up_to(struct world *world, struct simulated_node *node, uint64_t index,
+                        uint64_t chain)
+{
+    if (index == 0) {
+        return;
+    }
+    chain_set(node, index, chain);
+    for (uint64_t i = index - 1; i > 0; i--) {
+        node->chain[i] = world->recorder == NULL ? world->committed[i].chain
+                                                 : record_before(world, node->chain[i + 1]);
+    }
+}
+
 void check_install(struct world *world, struct simulated_node *node,
                    const struct kept_snapshot *snapshot)
 {
-    if (snapshot->index > world->committed_last ||
-        snapshot->chain != world->committed[snapshot->index].chain) {
+    if (world->recorder == NULL && (snapshot->index > world->committed_last ||
+                                    snapshot->chain != world->committed[snapshot->index].chain)) {
         world_fail(world, node, "state machine safety: installs another state at %lu",
                    snapshot->index);
     }
     bool keep = node->last > snapshot->index;
     uint64_t last = node->last;
-    for (uint64_t i = 1; i <= snapshot->index; i++) {
-        chain_set(node, i, world->committed[i].chain);
-    }
+    chain_up_to(world, node, snapshot->index, snapshot->chain);
     if (keep) {
         node->last = last;
     }
@@ -172,13 +186,13 @@ void check_restore(struct world *world, struct simulated_node *node)
         world_fail(world, node, "starts from a snapshot of %lu, committed is %lu",
                    status.snapshot_index, world->committed_last);
     }
-    for (uint64_t i = 1; i <= status.snapshot_index; i++) {
-        chain_set(node, i, world->committed[i].chain);
-    }
+    chain_up_to(world, node, status.snapshot_index, node->disk.snapshot.chain);
     for (uint64_t i = status.snapshot_index + 1; i <= status.last; i++) {
         struct entry entry = world_whole_entry(world, node, raft_entry(node->raft, i));
-        uint64_t chain = chain_next(i > 1 ? node->chain[i - 1] : 0, &entry);
+        uint64_t before = i > 1 ? node->chain[i - 1] : 0;
+        uint64_t chain = chain_next(before, &entry);
         check_matching(world, node, i, entry.term, chain);
+        record_entry(world, before, chain, &entry);
         chain_set(node, i, chain);
     }
     node->commit = node->applied = status.commit;
@@ -206,7 +220,8 @@ static void committed_push(struct world *world, const struct simulated_node *nod
 static void check_has_committed(struct world *world, const struct simulated_node *leader,
                                 uint64_t index)
 {
-    if (leader->last < index || leader->chain[index] != world->committed[index].chain) {
+    if (world->recorder == NULL &&
+        (leader->last < index || leader->chain[index] != world->committed[index].chain)) {
         world_fail(world, leader,
                    "leader completeness: leader of term %lu lacks entry %lu, committed in term %lu",
                    leader->term, index, world->committed[index].commit_term);
@@ -227,12 +242,14 @@ void check_apply(struct world *world, struct simulated_node *node, const struct 
                 check_has_committed(world, other, entry->index);
             }
         }
-    } else if (world->committed[entry->index].chain != node->chain[entry->index]) {
+    } else if (world->recorder == NULL &&
+               world->committed[entry->index].chain != node->chain[entry->index]) {
         world_fail(world, node,
                    "state machine safety: applies another entry at %lu than was applied elsewhere",
                    entry->index);
     }
     node->applied = entry->index;
+    record_applied(world, node, entry);
 }
 
 static bool disk_dead(const struct world *world, uint64_t disk)
@@ -280,7 +297,7 @@ void check_leader(struct world *world, struct simulated_node *node)
         world->leaders_capacity = capacity;
     }
     uint32_t before = world->leaders[node->term];
-    if (before != 0) {
+    if (before != 0 && world->recorder == NULL) {
         world_fail(world, node, "election safety: leads term %lu, which node %u has led",
                    node->term, before);
     }

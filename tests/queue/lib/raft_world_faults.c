@@ -307,6 +307,7 @@ void world_fault(struct world *world, const struct fault *fault)
 
 void world_elected(struct world *world, const struct simulated_node *node)
 {
+    figure8_elected(world, node);
     if (world->ambush_count > 0 && !world->healed) {
         uint32_t value = world->ambushes[--world->ambush_count];
         world_later(

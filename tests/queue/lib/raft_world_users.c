@@ -4,7 +4,7 @@
 
 static void client_read(struct world *world, struct simulated_node *node)
 {
-    if (node->read_count == READS_MAX) {
+    if (node->read_count == READS_MAX || world->recorder != NULL) {
         return;
     }
     struct simulated_read read = {++world->next_read, world->committed_last};
@@ -22,15 +22,18 @@ static void client_propose(struct world *world, struct simulated_node *node)
     uint64_t payloads[4][4];
     struct raft_proposal proposals[4];
     uint32_t count = 1 + (uint32_t)world_below(world, 4);
+    uint64_t first = world->next_payload + 1;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t words = 1 + (uint32_t)world_below(world, 4);
         for (uint32_t k = 0; k < words; k++) {
             payloads[i][k] = ++world->next_payload;
         }
         proposals[i] = (struct raft_proposal){payloads[i], words * 8};
+        record_invoked(world, node, payloads[i][0]);
     }
     struct raft_event event = {.type = RAFT_EVENT_PROPOSE,
                                .propose = {proposals, count, world->next_payload}};
+    world->proposed_first = first;
     world_step(world, node, &event);
 }
 
