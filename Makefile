@@ -38,11 +38,13 @@ SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-f
 # The queue's server is optimised as a whole: a tenth less processor time for a job. Its objects can be linked without as
 # well, as the tests do. gcc only: clang's archives would want tools of its own.
 QUEUE_LTO := $(if $(SAN),,$(shell $(CC) --version 2>/dev/null | grep -q 'Free Software' && echo -flto=auto))
+comma := ,
 # The agent must run on any node whatever its libraries; sanitizers cannot be linked statically.
-AGENT_LDFLAGS := $(if $(SAN),,-static)
+AGENT_LDFLAGS := $(if $(SAN),,-static -Wl$(comma)--wrap=dlopen)
 
 BASE_SRC := $(wildcard harness/base/*.c)
-AGENT_SRC := $(filter-out %/main.c,$(wildcard harness/agent/*.c))
+# The strict file system is a command of the agent's: only its program needs FUSE.
+AGENT_SRC := $(filter-out %/main.c %/strict_fs.c,$(wildcard harness/agent/*.c))
 LIB_SRC := $(filter-out harness/cli/main.c harness/agent/% harness/base/%,$(wildcard harness/*.c harness/*/*.c nemeses/*.c \
 	checkers/*.c checkers/*/*.c workloads/*.c workloads/systems/*.c reports/*.c reports/*/*.c))
 # The queue shares no code with the harness, so that no bug can hide in both.
@@ -90,8 +92,8 @@ $(B)/libordeal.a: $(LIB_OBJ)
 	@rm -f $@; $(AR) rcs $@ $^
 $(B)/ordeal: $(B)/harness/cli/main.o $(B)/libordeal.a
 	$(call say,LINK)$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -rdynamic -o $@ $^ $(PKG_LIBS) -lm -ldl
-$(B)/ordeal-agent: $(B)/harness/agent/main.o $(AGENT_OBJ) $(AGENT_BASE_OBJ)
-	$(call say,LINK)$(CC) $(SAN_FLAGS) $(LDFLAGS) $(AGENT_LDFLAGS) -pthread -o $@ $^ -lm
+$(B)/ordeal-agent: $(B)/harness/agent/main.o $(B)/harness/agent/strict_fs.o $(AGENT_OBJ) $(AGENT_BASE_OBJ)
+	$(call say,LINK)$(CC) $(SAN_FLAGS) $(LDFLAGS) $(AGENT_LDFLAGS) -pthread -o $@ $^ -lfuse3 -lm
 $(B)/libqueue.a: $(call obj,$(QUEUE_SRC))
 	@rm -f $@; $(AR) rcs $@ $^
 $(B)/queue/%.o: LTO := $(if $(QUEUE_LTO),$(QUEUE_LTO) -ffat-lto-objects)

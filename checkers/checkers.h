@@ -23,6 +23,7 @@
     X(faults)                                                                                      \
     X(availability)                                                                                \
     X(crashes)                                                                                     \
+    X(logs)                                                                                        \
     X(noop)
 
 #define DECLARE_CHECKER(name) extern const struct checker checker_##name;

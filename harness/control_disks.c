@@ -64,9 +64,16 @@ static enum err_code do_to_disks(struct test *test, node_set nodes, const char *
     return code;
 }
 
-enum err_code disk_give(struct test *test, node_set nodes, const char *path, struct err *err)
+enum err_code disk_give(struct test *test, node_set nodes, const char *path,
+                        const char *file_system, struct err *err)
 {
-    return do_to_disks(test, nodes, "disk-give", path, err);
+    struct control_calls calls = {.items = NULL};
+    add_disk_calls(test, &calls, nodes, "disk-give", path);
+    for (size_t i = 0; i < calls.count; i++)
+        line_key(&calls.items[i].request, "file_system", file_system);
+    enum err_code code = control_calls_make(test, &calls, err);
+    control_calls_free(&calls);
+    return code;
 }
 
 enum err_code disk_stall(struct test *test, node_set nodes, const char *path, struct err *err)

@@ -95,8 +95,11 @@ enum err_code daemon_signal(struct test *test, node_set nodes, const char *name,
  *
  * A directory of a node may get a disk of its own (a file system in a file), whose power can be
  * taken away: then what was synced is kept and what was not is lost. The disk is there until the
- * agents end, which removes it with all that is on it. */
-enum err_code disk_give(struct test *test, node_set nodes, const char *path, struct err *err);
+ * agents end, which removes it with all that is on it. `file_system` is "ext4" or "strict": a real
+ * one, whose journal keeps much that nobody asked it to keep, or one that keeps only what was
+ * synced: bytes with their file, names with their directory. */
+enum err_code disk_give(struct test *test, node_set nodes, const char *path,
+                        const char *file_system, struct err *err);
 /* The disks hang: whoever writes or syncs waits, until disk_go_on or disk_cut. On failure none
  * does. */
 enum err_code disk_stall(struct test *test, node_set nodes, const char *path, struct err *err);

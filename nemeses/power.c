@@ -1,6 +1,7 @@
 /* Takes away the power: daemons are killed and what their disks were not made to write is lost.
  *
- * Before the run every node's data directory gets a disk of its own (test.h). When the power goes,
+ * Before the run every node's data directory gets a disk of its own (test.h), with a file system as
+ * real or as strict as the plan says. When the power goes,
  * the daemons of a node are killed and its disk drops all that was not synced, in one breath; when
  * it comes back, the disk is mounted again, recovered by its journal, and the system started. Now
  * and then the disks hang for a moment before: a system that promises only what is on disks
@@ -30,7 +31,9 @@ static enum err_code check(struct test *test, struct err *err)
                        "it needs a system that says where its data is; %s does not", system->name);
     if (code == ERR_NONE)
         code = targets_check(test, "power.targets", err);
-    if (code == ERR_NONE && disk_give(test, test_all_nodes(test), data_dir(test), err) != ERR_NONE)
+    if (code == ERR_NONE &&
+        disk_give(test, test_all_nodes(test), data_dir(test),
+                  option_text(&test->plan->options, "power.file-system"), err) != ERR_NONE)
         code = err_wrap(err, "giving each node a disk that can lose power");
     return code;
 }
@@ -135,6 +138,9 @@ static enum err_code end(struct test *test, struct fault *fault, struct err *err
 
 static const struct option options[] = {
     {"targets", OPTION_TEXT, "random", NULL, TARGETS_HELP},
+    {"file-system", OPTION_CHOICE, "ext4", "ext4|strict",
+     "of the nodes' data: strict keeps only bytes of files that were synced and names in "
+     "directories that were synced, where a real one keeps more by accident"},
     {"stall", OPTION_DURATION, "400ms", NULL,
      "how long disks hang before, every other time; 0s: never"},
     {.name = NULL},

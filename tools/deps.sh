@@ -30,6 +30,7 @@ build() {
     need libmicrohttpd-dev "pages of ordeal serve" pkg libmicrohttpd
     need libarchive-dev "stored runs as one archive" pkg libarchive
     need libssl-dev "TLS and keyed greetings of the job queue" pkg libssl
+    need libfuse3-dev "disks of nodes that keep no more than they must" pkg fuse3
     need libcmocka-dev "unit tests" pkg cmocka
 }
 demo() {

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "harness/agent/disks_strict.h"
 #include "harness/agent/tool.h"
 #include "harness/base/clock.h"
 #include "harness/base/crc32c.h"
@@ -29,6 +30,8 @@ struct disk {
     char path[PATH_BYTES_MAX + 1];
     char id[PATH_BYTES_MAX + 16], stall_id[PATH_BYTES_MAX + 16];
     char image[WHOLE_BYTES_MAX], mount[WHOLE_BYTES_MAX];
+    bool strict; /* there is a backing */
+    char backing[WHOLE_BYTES_MAX];
     char data[WHOLE_BYTES_MAX], marker[WHOLE_BYTES_MAX], probe[WHOLE_BYTES_MAX];
 };
 
@@ -44,6 +47,8 @@ static enum err_code locate(struct disk *disk, const char *path, struct err *err
     snprintf(disk->stall_id, sizeof disk->stall_id, "stall:%s", disk->path);
     snprintf(disk->image, sizeof disk->image, "/var/lib/ordeal/disks/%08x.img", name);
     snprintf(disk->mount, sizeof disk->mount, "/var/lib/ordeal/disks/%08x", name);
+    snprintf(disk->backing, sizeof disk->backing, "/var/lib/ordeal/disks/%08x.strict", name);
+    disk->strict = access(disk->backing, F_OK) == 0;
     snprintf(disk->data, sizeof disk->data, "/var/lib/ordeal/disks/%08x/data", name);
     snprintf(disk->marker, sizeof disk->marker, "/var/lib/ordeal/disks/%08x/unsynced", name);
     snprintf(disk->probe, sizeof disk->probe, "/var/lib/ordeal/disks/%08x/probe", name);
@@ -99,7 +104,7 @@ static enum err_code attach(const struct disk *disk, int *loop, char device[32],
                       : err_errno(err, failure, "cannot put %s on a loop device", disk->image);
 }
 
-static enum err_code mount_disk(const struct disk *disk, struct err *err)
+static enum err_code mount_ext4(const struct disk *disk, struct err *err)
 {
     int loop;
     char device[32];
@@ -109,8 +114,28 @@ static enum err_code mount_disk(const struct disk *disk, struct err *err)
     if (mount(device, disk->mount, "ext4", MS_NOATIME, NULL) != 0)
         code = err_errno(err, errno, "cannot mount %s", device);
     close(loop);
+    return code;
+}
+
+/* What is below the data directory is the daemon's; that there is one is ours, and durable. */
+static enum err_code sync_directory(const char *path, struct err *err)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    enum err_code code =
+        fd >= 0 && fsync(fd) == 0 ? ERR_NONE : err_errno(err, errno, "cannot sync %s", path);
+    if (fd >= 0)
+        close(fd);
+    return code;
+}
+
+static enum err_code mount_disk(const struct disk *disk, struct err *err)
+{
+    enum err_code code =
+        disk->strict ? agentd_strict_mount(disk->backing, disk->mount, err) : mount_ext4(disk, err);
     if (code == ERR_NONE && mkdir(disk->data, 0755) != 0 && errno != EEXIST)
         code = err_errno(err, errno, "cannot make %s", disk->data);
+    if (code == ERR_NONE)
+        code = sync_directory(disk->mount, err);
     if (code == ERR_NONE && mount(disk->data, disk->path, NULL, MS_BIND, NULL) != 0)
         code = err_errno(err, errno, "cannot mount %s on %s", disk->data, disk->path);
     return code;
@@ -121,7 +146,9 @@ static bool is_mounted(const char *path)
     struct stat own, parent;
     char above[WHOLE_BYTES_MAX];
     snprintf(above, sizeof above, "%s/..", path);
-    return stat(path, &own) == 0 && stat(above, &parent) == 0 && own.st_dev != parent.st_dev;
+    if (stat(path, &own) != 0)
+        return errno == EIO || errno == ENOTCONN; /* only a mount that is dead says so */
+    return stat(above, &parent) == 0 && own.st_dev != parent.st_dev;
 }
 
 /* Processes that were just killed may still be on their way out. */
@@ -160,9 +187,11 @@ static bool write_small(const char *path, bool sync)
 }
 
 /* 1: thawed or frozen as asked; 0: it was so before; -1: cannot. */
-static int set_frozen(const char *mount, bool frozen)
+static int set_frozen(const struct disk *disk, bool frozen)
 {
-    int fd = open(mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (disk->strict)
+        return agentd_strict_stall(disk->backing, frozen);
+    int fd = open(disk->mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int result = fd < 0 ? -1 : ioctl(fd, frozen ? FIFREEZE : FITHAW, 0);
     int failure = errno;
     if (fd >= 0)
@@ -227,8 +256,8 @@ static enum err_code keep(struct agentd_faults *faults, const struct disk *disk,
     return code;
 }
 
-enum err_code agentd_disk_give(struct agentd_faults *faults, const char *path, int64_t size_mb,
-                               struct err *err)
+enum err_code agentd_disk_give(struct agentd_faults *faults, const char *path, bool strict,
+                               int64_t size_mb, struct err *err)
 {
     struct disk disk;
     enum err_code code = locate(&disk, path, err);
@@ -240,7 +269,8 @@ enum err_code agentd_disk_give(struct agentd_faults *faults, const char *path, i
         code = keep(faults, &disk, disk.id, AGENTD_KIND_DISK, err);
     if (code != ERR_NONE)
         return code;
-    code = make_image(&disk, size_mb, err);
+    code = strict ? agentd_strict_make(disk.backing, err) : make_image(&disk, size_mb, err);
+    disk.strict = strict;
     if (code == ERR_NONE)
         code = mount_disk(&disk, err);
     if (code == ERR_NONE && !write_small(disk.probe, true))
@@ -260,9 +290,9 @@ enum err_code agentd_disk_stall(struct agentd_faults *faults, const char *path, 
         code = keep(faults, &disk, disk.stall_id, AGENTD_KIND_STALL, err);
     if (code != ERR_NONE)
         return code;
-    if (set_frozen(disk.mount, true) < 0)
+    if (set_frozen(&disk, true) < 0)
         code = err_errno(err, errno, "cannot freeze the disk of %s", path);
-    else if (set_frozen(disk.mount, true) != 0) /* verified: it is so already */
+    else if (set_frozen(&disk, true) != 0) /* verified: it is so already */
         code = err_set(err, ERR_REMOTE, "the disk of %s does not stay frozen", path);
     if (code != ERR_NONE)
         (void)!agentd_faults_undo(faults, disk.stall_id, NULL);
@@ -272,6 +302,8 @@ enum err_code agentd_disk_stall(struct agentd_faults *faults, const char *path, 
 static enum err_code shut_down(const struct disk *disk, struct err *err)
 {
     uint32_t how = SHUTDOWN_NO_LOG_FLUSH;
+    if (disk->strict)
+        return agentd_strict_cut(disk->backing, err);
     int fd = open(disk->mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int result = fd < 0 ? -1 : ioctl(fd, SHUTDOWN_IOCTL, &how);
     int failure = errno;
@@ -327,9 +359,11 @@ enum err_code agentd_disk_back(struct agentd_faults *faults, const char *path,
 
 static enum err_code undo_disk(const struct disk *disk, struct err *err)
 {
-    (void)set_frozen(disk->mount, false); /* nothing could be unmounted otherwise */
+    (void)set_frozen(disk, false); /* nothing could be unmounted otherwise */
     enum err_code code = unmount_disk(disk, err);
     unlink(disk->image);
+    if (disk->strict && code == ERR_NONE)
+        code = agentd_strict_remove(disk->backing, err);
     if (rmdir(disk->mount) != 0 && errno != ENOENT && code == ERR_NONE)
         code = err_errno(err, errno, "cannot remove %s", disk->mount);
     return code;
@@ -343,7 +377,7 @@ enum err_code agentd_disk_undo(const struct agentd_entry *entry, struct err *err
         return err_set(err, ERR_PARSE, "a disk without a path");
     if (strcmp(entry->kind, AGENTD_KIND_DISK) == 0)
         return undo_disk(&disk, err);
-    if (!is_mounted(disk.mount) || set_frozen(disk.mount, false) >= 0)
+    if (set_frozen(&disk, false) >= 0 || !is_mounted(disk.mount))
         return ERR_NONE;
     return err_errno(err, errno, "cannot thaw the disk of %s", path);
 }

@@ -1,6 +1,7 @@
 /* Disks of a daemon's own, whose power can be taken away.
  *
- * A directory gets a file system of its own: ext4 in a file, on a loop device. It can be made to
+ * A directory gets a file system of its own: ext4 in a file, on a loop device, or the strict one of
+ * strict_fs.h, which keeps no more than it must. It can be made to
  * hang (frozen: whoever writes waits) and it can lose power: the kernel drops all that it was not
  * made to write (FS_IOC_SHUTDOWN without flushing the log), so that after mounting it again what
  * was synced is there, by the journal's recovery, and what was not is gone.
@@ -15,9 +16,10 @@
 #define AGENTD_KIND_DISK "disk"
 #define AGENTD_KIND_STALL "stall"
 
-/* Gives the directory `path`, which must be empty or absent, a disk. */
-enum err_code agentd_disk_give(struct agentd_faults *faults, const char *path, int64_t size_mb,
-                               struct err *err);
+/* Gives the directory `path`, which must be empty or absent, a disk; `size_mb` is that of an ext4.
+ */
+enum err_code agentd_disk_give(struct agentd_faults *faults, const char *path, bool strict,
+                               int64_t size_mb, struct err *err);
 /* It hangs until it is cut or its fault "stall:PATH" is undone. */
 enum err_code agentd_disk_stall(struct agentd_faults *faults, const char *path, struct err *err);
 /* Its power goes; verified: nothing can be made on it any more. A disk that hangs goes on, into its

@@ -67,7 +67,7 @@ static const struct verb {
     {"fault-counters", agentd_fault_counters, {TEXT("id", REQUIRED)}},
     {"disk-give",
      agentd_disk_verb,
-     {TEXT("path", REQUIRED), BETWEEN("size_mb", NUMBER, 16, 1 << 20)}},
+     {TEXT("path", REQUIRED), TEXT("file_system", 0), BETWEEN("size_mb", NUMBER, 16, 1 << 20)}},
     {"disk-stall", agentd_disk_verb, {TEXT("path", REQUIRED)}},
     {"disk-cut", agentd_disk_verb, {TEXT("path", REQUIRED)}},
     {"disk-back", agentd_disk_back_verb, {TEXT("path", REQUIRED)}},

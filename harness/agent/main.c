@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "harness/agent/agentd.h"
+#include "harness/agent/strict_fs.h"
 #include "harness/base/clock.h"
 
 static const char run_dir_default[] = "/run/ordeal";
@@ -24,6 +25,7 @@ static const char help[] =
     "  ordeal-agent heal                           end a living agent, undo whatever is left\n"
     "  ordeal-agent journal                        list what is in force\n"
     "      --run-dir DIR       lock and journal; default /run/ordeal (also for serve)\n"
+    "  ordeal-agent strict-fs BACKING MOUNT        a file system that keeps no more than it must\n"
     "  ordeal-agent --help | --version\n"
     "\n"
     "Exit status: 0 done, 1 something could not be undone, 3 another agent has the node,\n"
@@ -130,6 +132,11 @@ int main(int count, char **arguments)
     if (strcmp(command, "--version") == 0) {
         printf("ordeal-agent %s, protocol %d\n", ORDEAL_VERSION, AGENTD_PROTOCOL);
         return AGENTD_EXIT_DONE;
+    }
+    if (strcmp(command, "strict-fs") == 0) {
+        if (count != 4)
+            bad_arguments("strict-fs: it wants BACKING and MOUNT%s", "");
+        return strict_fs_run(arguments[2], arguments[3]);
     }
     bool serve = strcmp(command, "serve") == 0, heal = strcmp(command, "heal") == 0;
     if (!serve && !heal && strcmp(command, "journal") != 0)

@@ -127,14 +127,24 @@ static void reply_elapsed(struct agentd *agent, const struct agentd_request *req
     line_end(out);
 }
 
+static enum err_code disk_give(struct agentd *agent, const struct agentd_request *request,
+                               const char *path, struct err *err)
+{
+    const char *kind = line_get(request->line, "file_system");
+    bool strict = kind != NULL && strcmp(kind, "strict") == 0;
+    if (kind != NULL && !strict && strcmp(kind, "ext4") != 0)
+        return err_set(err, ERR_CONFIG, "file_system: '%.32s' is not ext4 or strict", kind);
+    return agentd_disk_give(&agent->faults, path, strict,
+                            line_get_int(request->line, "size_mb", DISK_MB_DEFAULT), err);
+}
+
 void agentd_disk_verb(struct agentd *agent, const struct agentd_request *request)
 {
     struct err err = ERR_INIT;
     const char *verb = line_at(request->line, 1), *path = line_get(request->line, "path");
     enum err_code code;
     if (strcmp(verb, "disk-give") == 0)
-        code = agentd_disk_give(&agent->faults, path,
-                                line_get_int(request->line, "size_mb", DISK_MB_DEFAULT), &err);
+        code = disk_give(agent, request, path, &err);
     else if (strcmp(verb, "disk-stall") == 0)
         code = agentd_disk_stall(&agent->faults, path, &err);
     else

@@ -1,5 +1,7 @@
 /* Disks that hang and lose power, in a mount namespace of this test's own: what was synced is kept,
  * what was not is lost, and nothing outlives the agent. */
+#include <stdatomic.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -8,12 +10,13 @@
 struct fixture {
     struct agent_process agent;
     char directory[200], path[256], field[280];
+    const char *kind; /* a field of disk-give */
 };
 
-static int begin(void **state)
+static int begin_with(void **state, const char *kind)
 {
     static struct fixture fixture;
-    fixture = (struct fixture){.agent = {.network = -1}};
+    fixture = (struct fixture){.agent = {.network = -1}, .kind = kind};
     *state = &fixture;
     if (geteuid() != 0)
         return 0;
@@ -22,6 +25,16 @@ static int begin(void **state)
     snprintf(fixture.field, sizeof fixture.field, "path=%s", fixture.path);
     agent_serve(&fixture.agent, fixture.directory, "--firewall", "none");
     return 0;
+}
+
+static int begin(void **state)
+{
+    return begin_with(state, "size_mb=32");
+}
+
+static int begin_strict(void **state)
+{
+    return begin_with(state, "file_system=strict");
 }
 
 static int finish(void **state)
@@ -43,6 +56,15 @@ static const char *in(const struct fixture *fixture, const char *name)
     static char path[512];
     snprintf(path, sizeof path, "%s/%s", fixture->path, name);
     return path;
+}
+
+/* The directory, too: what was made in it is there for ever. */
+static void sync_directory(const struct fixture *fixture)
+{
+    int fd = open(fixture->path, O_RDONLY | O_DIRECTORY);
+    assert_true(fd >= 0);
+    assert_int_equal(fsync(fd), 0);
+    close(fd);
 }
 
 static void put(const struct fixture *fixture, const char *name, const char *text, bool sync)
@@ -83,10 +105,11 @@ static void what_was_synced_is_kept_and_the_rest_is_lost(void **state)
 {
     struct fixture *fixture = *state;
     need_root();
-    agent_do(&fixture->agent, "disk-give", fixture->field, "size_mb=32");
+    agent_do(&fixture->agent, "disk-give", fixture->field, fixture->kind);
     assert_true(is_mount(fixture->path));
     for (int round = 0; round < 3; round++) {
         put(fixture, "log", "synced\n", true);
+        sync_directory(fixture);
         put(fixture, "log", "not synced\n", false);
         put(fixture, "new", "never synced\n", false);
         agent_do(&fixture->agent, "disk-cut", fixture->field);
@@ -106,8 +129,8 @@ static void what_was_synced_is_kept_and_the_rest_is_lost(void **state)
     assert_int_equal(size_of(fixture, "log"), -1);
 }
 
-/* Appends and syncs until it fails; the exit status is the error. */
-static pid_t start_writer(const struct fixture *fixture)
+/* Appends and syncs until it fails, counting; the exit status is the error. */
+static pid_t start_writer(const struct fixture *fixture, atomic_long *synced)
 {
     pid_t pid = fork();
     if (pid == 0) {
@@ -115,6 +138,8 @@ static pid_t start_writer(const struct fixture *fixture)
         for (;;)
             if (write(fd, "x", 1) != 1 || fsync(fd) != 0)
                 _exit(errno);
+            else
+                atomic_fetch_add(synced, 1);
     }
     return pid;
 }
@@ -123,23 +148,29 @@ static void a_hanging_disk_keeps_its_writers_until_the_power_goes(void **state)
 {
     struct fixture *fixture = *state;
     need_root();
-    agent_do(&fixture->agent, "disk-give", fixture->field, "size_mb=32");
-    pid_t writer = start_writer(fixture);
-    wait_until(size_of(fixture, "log") > 10);
+    agent_do(&fixture->agent, "disk-give", fixture->field, fixture->kind);
+    /* Seen without the disk: who asks one that hangs may wait as well. */
+    atomic_long *synced =
+        mmap(NULL, sizeof *synced, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(synced, MAP_FAILED);
+    pid_t writer = start_writer(fixture, synced);
+    wait_until(atomic_load(synced) > 10);
+    sync_directory(fixture);
     agent_do(&fixture->agent, "disk-stall", fixture->field);
     agent_refused(&fixture->agent, "bad-request", "disk-stall", fixture->field);
     clock_sleep_ns(20 * NS_PER_MS);
-    ssize_t before = size_of(fixture, "log");
+    long before = atomic_load(synced);
     clock_sleep_ns(100 * NS_PER_MS);
-    assert_int_equal(size_of(fixture, "log"), before);
+    assert_int_equal(atomic_load(synced), before);
     agent_do(&fixture->agent, "disk-cut", fixture->field);
     int status;
     assert_int_equal(waitpid(writer, &status, 0), writer);
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == EIO);
     struct line back = agent_do(&fixture->agent, "disk-back", fixture->field);
     assert_string_equal(get(&back, "unsynced"), "none");
-    /* The one that hung may have been counted when it was written, and not have got there. */
-    assert_in_range(size_of(fixture, "log"), before - 1, before);
+    /* All that was synced, and perhaps the one that hung. */
+    assert_in_range(size_of(fixture, "log"), before, before + 1);
+    munmap(synced, sizeof *synced);
 }
 
 static void a_stall_can_end_well(void **state)
@@ -148,7 +179,7 @@ static void a_stall_can_end_well(void **state)
     need_root();
     char undo[300];
     snprintf(undo, sizeof undo, "id=stall:%s", fixture->path);
-    agent_do(&fixture->agent, "disk-give", fixture->field, "size_mb=32");
+    agent_do(&fixture->agent, "disk-give", fixture->field, fixture->kind);
     agent_do(&fixture->agent, "disk-stall", fixture->field);
     agent_do(&fixture->agent, "fault-undo", undo);
     put(fixture, "log", "works\n", true);
@@ -168,7 +199,7 @@ static void what_is_there_is_never_hidden(void **state)
     agent_refused(&fixture->agent, "bad-request", "disk-give", "path=/var/../etc");
     agent_refused(&fixture->agent, "bad-request", "disk-cut", fixture->field);
     agent_refused(&fixture->agent, "bad-request", "disk-back", fixture->field);
-    agent_do(&fixture->agent, "disk-give", fixture->field, "size_mb=32");
+    agent_do(&fixture->agent, "disk-give", fixture->field, fixture->kind);
     agent_refused(&fixture->agent, "bad-request", "disk-give", fixture->field);
 }
 
@@ -179,7 +210,7 @@ static void nothing_outlives_a_killed_agent(void **state)
     need_root();
     char script[400];
     snprintf(script, sizeof script, "arg=while echo x >>%s/log; do sync; done", fixture->path);
-    agent_do(&fixture->agent, "disk-give", fixture->field, "size_mb=32");
+    agent_do(&fixture->agent, "disk-give", fixture->field, fixture->kind);
     agent_do(&fixture->agent, "daemon-start", "name=writer", "arg=sh", "arg=-c", script);
     wait_until(size_of(fixture, "log") > 2);
     agent_do(&fixture->agent, "disk-stall", fixture->field);
@@ -188,6 +219,34 @@ static void nothing_outlives_a_killed_agent(void **state)
     fixture->agent.pid = 0;
     assert_false(is_mount(fixture->path));
     assert_int_equal(size_of(fixture, "log"), -1);
+}
+
+/* What only the strict one does: a name without its directory's sync is gone, a rename too. */
+static void a_strict_disk_keeps_no_more_than_it_must(void **state)
+{
+    struct fixture *fixture = *state;
+    need_root();
+    char from[512];
+    agent_do(&fixture->agent, "disk-give", fixture->field, fixture->kind);
+    put(fixture, "old", "old bytes\n", true);
+    sync_directory(fixture);
+    put(fixture, "new", "synced, and its name is not\n", true);
+    put(fixture, "old.next", "next bytes, much longer\n", true);
+    snprintf(from, sizeof from, "%s", in(fixture, "old.next"));
+    assert_int_equal(rename(from, in(fixture, "old")), 0);
+    agent_do(&fixture->agent, "disk-cut", fixture->field);
+    agent_do(&fixture->agent, "disk-back", fixture->field);
+    assert_int_equal(size_of(fixture, "new"), -1);
+    assert_int_equal(size_of(fixture, "old.next"), -1);
+    assert_int_equal(size_of(fixture, "old"), 10);
+    put(fixture, "old.next", "next bytes, much longer\n", true);
+    assert_int_equal(rename(from, in(fixture, "old")), 0);
+    sync_directory(fixture);
+    agent_do(&fixture->agent, "disk-cut", fixture->field);
+    agent_do(&fixture->agent, "disk-back", fixture->field);
+    assert_int_equal(size_of(fixture, "old"), 24);
+    agent_refused(&fixture->agent, "bad-request", "disk-give", "path=/var/lib/ordeal-no",
+                  "file_system=zfs");
 }
 
 int main(void)
@@ -200,6 +259,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_stall_can_end_well, begin, finish),
         cmocka_unit_test_setup_teardown(what_is_there_is_never_hidden, begin, finish),
         cmocka_unit_test_setup_teardown(nothing_outlives_a_killed_agent, begin, finish),
+        cmocka_unit_test_setup_teardown(what_was_synced_is_kept_and_the_rest_is_lost, begin_strict,
+                                        finish),
+        cmocka_unit_test_setup_teardown(a_hanging_disk_keeps_its_writers_until_the_power_goes,
+                                        begin_strict, finish),
+        cmocka_unit_test_setup_teardown(a_stall_can_end_well, begin_strict, finish),
+        cmocka_unit_test_setup_teardown(nothing_outlives_a_killed_agent, begin_strict, finish),
+        cmocka_unit_test_setup_teardown(a_strict_disk_keeps_no_more_than_it_must, begin_strict,
+                                        finish),
     };
     /* Mounts of this test are nobody else's. */
     if (geteuid() == 0 &&

@@ -204,8 +204,10 @@ enum err_code daemon_signal(struct test *test, node_set nodes, const char *name,
     return code;
 }
 
-enum err_code disk_give(struct test *test, node_set nodes, const char *path, struct err *err)
+enum err_code disk_give(struct test *test, node_set nodes, const char *path,
+                        const char *file_system, struct err *err)
 {
+    assert_true(strcmp(file_system, "ext4") == 0 || strcmp(file_system, "strict") == 0);
     return called(fake_of(test), "disk_give", nodes, path, err);
 }
 

@@ -166,6 +166,9 @@ static const char *const defaults[] = {
     "delivery.declared=no-loss,no-phantom,at-most-once,at-least-once,exactly-once,"
     "no-redelivery-after-ack,exclusive-lease,delay,retry,redelivery-count,order,no-stuck,"
     "dead-letter,fencing,unique-key",
+    /* Only what damages disks makes it find one damaged; a loss of power does not. */
+    "logs.pattern= error damaged ",
+    "logs.excused-by=disk",
     NULL,
 };
 static const char *const daemons[] = {QUEUE_DAEMON, NULL};
