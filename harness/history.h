@@ -68,6 +68,9 @@ struct history {
     uint32_t process_name_count;
     /* computed by history_pair: an invocation's completion and the reverse; HISTORY_NONE */
     uint32_t *partner;
+    /* completions whose invocation was made up (history_supply_invocations), ascending */
+    uint32_t *supplied;
+    uint32_t supplied_count;
     /* only the order within each process is known: a format without times. It is not kept in files.
      */
     bool unordered;

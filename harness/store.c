@@ -152,9 +152,9 @@ enum err_code store_read_history(const char *path, const char *format, struct st
         return err_wrap(err, "%s", path);
     if (supplied > 0)
         buf_printf(&stored->notes,
-                   "%u completions have no invocation: taken as invoked right after what their "
-                   "process did before, which numbers the events anew.\n",
-                   supplied);
+                   "%u completions have no invocation (the first is event %u): taken as invoked "
+                   "right after what their process did before, which numbers the events anew.\n",
+                   supplied, stored->history.supplied[0]);
     if (history_pair_found(&stored->history, &left_open, err) != ERR_NONE)
         return err_wrap(err, "%s", path);
     if (left_open > 0)

@@ -319,15 +319,18 @@ static void completed(struct judge *judge, enum queue_f f, uint32_t event)
 void judge_fold(struct judge *judge)
 {
     const struct history *history = judge->history;
+    uint32_t supplied = 0;
     for (uint32_t i = 0; i < history->count; i++) {
+        bool made_up = supplied < history->supplied_count && history->supplied[supplied] == i;
+        supplied += made_up;
         enum queue_f f = (enum queue_f)judge->functions[history->f[i]];
         if (f == QUEUE_OTHER || !history_is_client(history, i))
             continue;
         if (history->type[i] == OP_INVOKE)
             invoked(judge, f, i);
-        else if (history->partner[i] == HISTORY_NONE)
-            judge_problem(judge, i, HISTORY_NONE, "it completes what was never invoked");
-        else
+        else if (history->partner[i] != HISTORY_NONE)
             completed(judge, f, i);
+        if (made_up || (history->type[i] != OP_INVOKE && history->partner[i] == HISTORY_NONE))
+            judge_problem(judge, i, HISTORY_NONE, "it completes what was never invoked");
     }
 }

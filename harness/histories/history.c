@@ -34,6 +34,7 @@ void history_free(struct history *history)
     free(history->errors);
     free(history->process_names);
     free(history->partner);
+    free(history->supplied);
     arena_free(&history->arena);
     *history = (struct history){.arena = ARENA_INIT};
 }

@@ -50,27 +50,33 @@ static uint32_t find_anchors(const struct history *history, struct seat *seats, 
     return count;
 }
 
-static enum err_code add(struct history *out, const struct history *from, uint32_t event,
-                         const int32_t *processes, bool invocation)
+static enum err_code add(struct history *out, struct op *op)
 {
     enum err_code code;
-    struct op op = history_op(from, event);
-    op.process = processes[event];
-    if (invocation) {
-        op.type = OP_INVOKE;
-        op.error = value_nil();
-    }
-    history_append_own(out, &op, &code);
+    history_append_own(out, op, &code);
     return code;
 }
 
-/* Adds the invocations that follow `anchor`; `heads` and `nexts` chain them, as event + 1. */
+static struct op event_of(const struct history *from, uint32_t event, const int32_t *processes)
+{
+    struct op op = history_op(from, event);
+    op.process = processes[event];
+    return op;
+}
+
+/* Adds the invocations that follow an event of this time (0: the beginning); `nexts` chains them,
+ * as event + 1. */
 static enum err_code add_anchored(struct history *out, const struct history *from, uint32_t head,
-                                  const uint32_t *nexts, const int32_t *processes)
+                                  const uint32_t *nexts, const int32_t *processes, int64_t time_ns)
 {
     enum err_code code = ERR_NONE;
-    for (; head != 0 && code == ERR_NONE; head = nexts[head - 1])
-        code = add(out, from, head - 1, processes, true);
+    for (; head != 0 && code == ERR_NONE; head = nexts[head - 1]) {
+        struct op op = event_of(from, head - 1, processes);
+        op.type = OP_INVOKE;
+        op.error = value_nil();
+        op.time_ns = op.time_ns < 0 ? op.time_ns : time_ns;
+        code = add(out, &op);
+    }
     return code;
 }
 
@@ -86,17 +92,26 @@ static enum err_code rebuild(struct history *history, const uint32_t *anchors,
     out.value = NULL;
     out.time_ns = NULL;
     out.error = NULL;
+    out.extra = NULL;
+    out.supplied_count = 0;
+    out.supplied = malloc(((size_t)history->count + 1) * sizeof *out.supplied);
     for (uint32_t i = history->count; i-- > 0;)
         if (anchors[i] != 0) {
             uint32_t anchor = anchors[i] - 1;
             nexts[i] = heads[anchor];
             heads[anchor] = i + 1;
         }
-    enum err_code code = add_anchored(&out, history, heads[history->count], nexts, processes);
+    enum err_code code = out.supplied == NULL ? ERR_NOMEM
+                                              : add_anchored(&out, history, heads[history->count],
+                                                             nexts, processes, 0);
     for (uint32_t i = 0; i < history->count && code == ERR_NONE; i++) {
-        code = add(&out, history, i, processes, false);
+        struct op op = event_of(history, i, processes);
+        if (anchors[i] != 0)
+            out.supplied[out.supplied_count++] = out.count;
+        code = add(&out, &op);
+        history->errors = out.errors; /* the table may have moved while it grew */
         if (code == ERR_NONE)
-            code = add_anchored(&out, history, heads[i], nexts, processes);
+            code = add_anchored(&out, history, heads[i], nexts, processes, op.time_ns);
     }
     struct history *old = code == ERR_NONE ? history : &out;
     free(old->type);
@@ -105,10 +120,10 @@ static enum err_code rebuild(struct history *history, const uint32_t *anchors,
     free(old->value);
     free(old->time_ns);
     free(old->error);
+    free(old->extra);
+    free(old->supplied);
     if (code == ERR_NONE)
         *history = out;
-    else /* the table of errors may have moved while it grew */
-        history->errors = out.errors;
     return code;
 }
 
