@@ -125,7 +125,7 @@ endef
 $(foreach fake,$(FAKE_SRC),$(foreach test,$(shell grep -l '"$(fake:.c=.h)"' $(TEST_SRC) /dev/null),\
 	$(eval $(call FAKED,$(call bin,$(test)),$(call obj,$(fake))))))
 # A fuzz target is its LLVMFuzzerTestOneInput and this driver, which replays files given as arguments.
-$(B)/tests/fuzz/%_fuzz: $(B)/tests/fuzz/%_fuzz.o $(B)/tests/fuzz/driver.o $(AGENT_OBJ) $(B)/libordeal.a
+$(B)/tests/fuzz/%_fuzz: $(B)/tests/fuzz/%_fuzz.o $(B)/tests/fuzz/driver.o $(B)/libtest.a $(AGENT_OBJ) $(B)/libordeal.a
 	$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ $(PKG_LIBS) -lm -ldl
 # The queue's own: names that both libraries have are the queue's, but for what the driver needs.
 $(B)/tests/fuzz/queue_%_fuzz: $(B)/tests/fuzz/queue_%_fuzz.o $(B)/tests/queue/lib/disk_shim.o $(B)/libqueue.a \

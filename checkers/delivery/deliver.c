@@ -215,13 +215,15 @@ static void check_lease(struct judge *judge, uint32_t number, const struct messa
 }
 
 static void check_again(struct judge *judge, uint32_t number, const struct message *message,
-                        uint32_t invocation, uint32_t completion)
+                        uint32_t invocation, uint32_t completion, bool drain)
 {
     uint32_t shown[] = {message->enqueue, message->from, message->to, invocation, completion};
     judge->facts.redeliveries++;
     if (at_most_once(judge, message))
         judge_found(judge, FOUND_TWICE, number, 0, shown, 5);
-    if (message->acked != HISTORY_NONE && message->acked < invocation)
+    /* Of two drains, whichever was first acknowledged what the other delivered then. */
+    bool after_drain = drain && message->flags & MESSAGE_DRAINED;
+    if (message->acked != HISTORY_NONE && (message->acked < invocation || after_drain))
         judge_found(judge, FOUND_AFTER_ACK, number, 0,
                     (uint32_t[]){message->enqueue, judge->history->partner[message->acked],
                                  message->acked, invocation, completion},
@@ -362,7 +364,6 @@ void rule_delivered(struct judge *judge, const struct item *item, uint32_t invoc
         return;
     }
     judge->facts.drained += drain;
-    message->flags |= drain ? MESSAGE_DRAINED : 0;
     if (message->flags & MESSAGE_AMBIGUOUS ||
         is_phantom(judge, item, number, invocation, completion) ||
         message->flags & MESSAGE_PHANTOM) {
@@ -378,7 +379,7 @@ void rule_delivered(struct judge *judge, const struct item *item, uint32_t invoc
         !drain && (!value_is_nil(item->delivery) || judge_retry_ns(judge, message) > 0);
     check_dead(judge, number, message, invocation, completion);
     if (message->deliveries > 0) {
-        check_again(judge, number, message, invocation, completion);
+        check_again(judge, number, message, invocation, completion, drain);
         if (!drain) {
             check_lease(judge, number, message, invocation, completion);
             check_token(judge, item, number, message, invocation, completion);
@@ -390,6 +391,7 @@ void rule_delivered(struct judge *judge, const struct item *item, uint32_t invoc
     record(judge, message, invocation, completion);
     rule_leased_anew(judge, message, completion);
     note_order(judge, number, message, completion);
+    message->flags |= drain ? MESSAGE_DRAINED : 0;
     if (ends || drain)
         acknowledge(judge, number, message, completion);
 }

@@ -119,6 +119,13 @@ static bool is_gone(const struct judge *judge, const struct message *message,
                judge_time(judge, drained->from);
 }
 
+/* Never delivered, though it must have been there when somebody was told that nothing is. */
+static bool is_overdue(const struct judge *judge, const struct message *message, uint32_t wait)
+{
+    return wait != HISTORY_NONE && is_late(judge, ready_ns(judge, message), wait) &&
+           !may_have_expired(judge, message, judge->history->partner[wait]);
+}
+
 static void undelivered(struct ending *ending, uint32_t number, const struct message *message,
                         uint32_t queue)
 {
@@ -126,10 +133,8 @@ static void undelivered(struct ending *ending, uint32_t number, const struct mes
     struct drained drained;
     uint32_t wait = ending->waits[queue];
     bool drain = queue_last_drain(&judge->queues, queue, &drained);
-    uint32_t last = drain ? drained.to : judge->history->count - 1;
-    if (may_have_expired(judge, message, last)) {
-        judge->expired++;
-    } else if (drain && is_gone(judge, message, &drained)) {
+    if (drain && is_gone(judge, message, &drained) &&
+        !may_have_expired(judge, message, drained.to)) {
         add(ending, (struct candidate){.message = number,
                                        .queue = queue,
                                        .kind = FOUND_LOST,
@@ -138,19 +143,23 @@ static void undelivered(struct ending *ending, uint32_t number, const struct mes
                                        .from = drained.from,
                                        .to = drained.to,
                                        .ttl = judge_terms(judge, message)->ttl_ns >= 0});
-    } else {
-        count(&judge->undrained, &judge->undrained_example, message, number);
-        if (wait != HISTORY_NONE && is_late(judge, ready_ns(judge, message), wait))
-            add(ending, (struct candidate){.message = number,
-                                           .queue = queue,
-                                           .kind = FOUND_STUCK,
-                                           .since_ns = hidden_since(judge, message, wait),
-                                           .before = judge->history->partner[wait],
-                                           .from = wait,
-                                           .to = judge->history->partner[wait]});
-        else
-            count(&judge->unfinished, &judge->unfinished_example, message, number);
+        return;
     }
+    bool expired = may_have_expired(judge, message, judge->history->count - 1);
+    if (expired)
+        judge->expired++;
+    else
+        count(&judge->undrained, &judge->undrained_example, message, number);
+    if (is_overdue(judge, message, wait))
+        add(ending, (struct candidate){.message = number,
+                                       .queue = queue,
+                                       .kind = FOUND_STUCK,
+                                       .since_ns = hidden_since(judge, message, wait),
+                                       .before = judge->history->partner[wait],
+                                       .from = wait,
+                                       .to = judge->history->partner[wait]});
+    else if (!expired)
+        count(&judge->unfinished, &judge->unfinished_example, message, number);
 }
 
 /* Delivered, and nothing can have ended it: it must come again. */

@@ -18,6 +18,7 @@ for target in $targets; do
     mkdir -p "$new"
     case $name in
     queue_*) parts="tests/queue/lib/disk_shim.c build/fuzz/libqueue.a" ;;
+    delivery) parts="tests/lib/delivery_compare.c tests/lib/delivery_oracle.c build/fuzz/libordeal.a" ;;
     *) parts=build/fuzz/libordeal.a ;;
     esac
     # shellcheck disable=SC2086

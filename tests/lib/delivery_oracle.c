@@ -279,14 +279,15 @@ static bool all_accounted_for(const struct search *search, const struct world *w
     return true;
 }
 
-/* What waited long before the last drains began was found by them. */
+/* What waited long before the last drains began was found by them: asked when they are over, as
+ * somebody may take it unseen later. */
 static bool drains_found_all(const struct search *search, const struct world *world)
 {
     for (int message = 0; message < ORACLE_MESSAGES_MAX; message++) {
         const struct oracle_op *op = search->sends[message];
         const struct message_state *state = &world->messages[message];
         if (op != NULL && op->outcome == OP_OK && state->deliveries > 0 && op->retry > 0 &&
-            search->drain_from != ORACLE_NONE && lives(search, state, message, search->one->end) &&
+            lives(search, state, message, search->drain_to) &&
             state->free_at + search->one->stuck <= search->drain_from)
             return false;
     }
@@ -297,8 +298,6 @@ static bool end_is_kept(const struct search *search, const struct world *world)
 {
     if (search->promise == ORACLE_NO_LOSS)
         return all_accounted_for(search, world);
-    if (search->promise == ORACLE_STUCK)
-        return drains_found_all(search, world);
     return true;
 }
 
@@ -417,6 +416,8 @@ static int next_time(const struct search *search, int now)
 static bool try_from(struct search *search, const struct world *world, int now)
 {
     search->steps++;
+    if (search->one->steps_max > 0 && search->steps >= search->one->steps_max)
+        return true;
     if ((!search->scope->each || search->scope->settles) && was_tried(search, world, now))
         return false;
     for (int i = 0; i < search->one->op_count; i++)
@@ -425,6 +426,9 @@ static bool try_from(struct search *search, const struct world *world, int now)
     for (int i = 0; i < search->one->op_count; i++)
         if (is_due(search, world, i, now))
             return false;
+    if (search->promise == ORACLE_STUCK && now == search->drain_to &&
+        !drains_found_all(search, world))
+        return false;
     if (now < search->one->end)
         return try_from(search, world, next_time(search, now));
     return end_is_kept(search, world);

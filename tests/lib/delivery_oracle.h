@@ -40,9 +40,10 @@ struct oracle_op {
 struct oracle_case {
     struct oracle_op ops[ORACLE_OPS_MAX];
     int op_count;
-    int settle; /* how long what is indeterminate may take; ORACLE_NONE: for ever */
-    int stuck;  /* how long a message that is asked for may be undelivered */
-    int end;    /* the last tick */
+    int settle;     /* how long what is indeterminate may take; ORACLE_NONE: for ever */
+    int stuck;      /* how long a message that is asked for may be undelivered */
+    int end;        /* the last tick */
+    long steps_max; /* then a search gives up; 0: never */
 };
 
 enum oracle_promise {
@@ -65,7 +66,8 @@ enum oracle_promise {
 };
 extern const char *const oracle_promise_names[ORACLE_PROMISES];
 
-/* Whether no way of taking effect keeps the promise. *steps counts the work. */
+/* Whether no way of taking effect keeps the promise. *steps counts the work; where it comes to
+ * steps_max the answer means nothing. */
 bool oracle_broken(const struct oracle_case *one, enum oracle_promise promise, long *steps);
 
 /* The same as a history for the checker, times in milliseconds, paired. */
