@@ -253,11 +253,11 @@ static void report(struct judge *judge, const struct promised *promised,
     struct json *list = json_set(result->details, "promises", json_object());
     if (judge->queue_operations == 0)
         say_nothing_to_judge(judge, result);
+    describe_problems(judge, result); /* first: what cannot be read tells more than what follows */
     for (int i = 0; promises[i].name != NULL; i++)
         judge_promise(judge, promised, i, result, list, &tally);
     describe(judge, result);
     add_anomalies(judge, tally.kinds, result);
-    describe_problems(judge, result);
     if (tally.promised == 0)
         check_verdict(result, VERDICT_UNKNOWN, "nothing is promised, so nothing is judged");
     else if (tally.tested == 0)

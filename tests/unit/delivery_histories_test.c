@@ -10,6 +10,7 @@
 #include "harness/base/text.h"
 #include "harness/checker.h"
 #include "harness/histories/history_io.h"
+#include "harness/histories/history_supply.h"
 #include "tests/lib/test.h"
 
 struct expected {
@@ -81,20 +82,28 @@ static void check_promises(const char *path, const struct expected *expected,
         assert_int_equal(broken, expected->broken_count);
 }
 
+/* What the checker says of a file; the caller frees. */
+static struct json *judge_file(const char *path, struct json *set, enum verdict *verdict)
+{
+    struct history history;
+    struct err err = ERR_INIT;
+    uint32_t supplied;
+    assert_ok(history_load(path, NULL, &history, NULL, &err));
+    assert_ok(history_supply_invocations(&history, &supplied, &err));
+    assert_ok(history_pair(&history, &err));
+    option_defaults(&(struct options){set}, "delivery", checker_find("delivery")->options);
+    struct check_input input = {.history = &history, .limits = {.threads = 1}, .options = {set}};
+    struct json *results = check_all((const char *const[]){"delivery"}, 1, &input, verdict);
+    history_free(&history);
+    return results;
+}
+
 static void check_file(const char *path, enum verdict wanted)
 {
     struct expected expected;
-    struct history history;
-    struct err err = ERR_INIT;
-    read_expected(path, &expected);
-    assert_ok(history_load(path, NULL, &history, NULL, &err));
-    assert_ok(history_pair(&history, &err));
-    option_defaults(&(struct options){expected.options}, "delivery",
-                    checker_find("delivery")->options);
-    struct check_input input = {
-        .history = &history, .limits = {.threads = 1}, .options = {expected.options}};
     enum verdict verdict;
-    struct json *results = check_all((const char *const[]){"delivery"}, 1, &input, &verdict);
+    read_expected(path, &expected);
+    struct json *results = judge_file(path, expected.options, &verdict);
     const struct json *result = json_get(json_get(results, "checkers"), "delivery");
     const char *reason = json_as_text(json_get(result, "reason"), "");
     if (verdict != wanted)
@@ -105,15 +114,19 @@ static void check_file(const char *path, enum verdict wanted)
     json_free(results);
     json_free(expected.options);
     arena_free(&expected.arena);
-    history_free(&history);
+}
+
+static void add_folder(enum verdict expected, struct buf *path)
+{
+    const char *root = getenv("ORDEAL_SOURCE");
+    buf_printf(path, "%s/tests/histories/queue/%s", root == NULL ? "." : root,
+               verdict_name(expected));
 }
 
 static int check_folder(enum verdict expected)
 {
-    const char *root = getenv("ORDEAL_SOURCE");
     struct buf folder = BUF_INIT;
-    buf_printf(&folder, "%s/tests/histories/queue/%s", root == NULL ? "." : root,
-               verdict_name(expected));
+    add_folder(expected, &folder);
     DIR *directory = opendir(buf_text(&folder));
     if (directory == NULL)
         fail_msg("%s cannot be opened", buf_text(&folder));
@@ -135,19 +148,61 @@ static int check_folder(enum verdict expected)
 static void valid_histories(void **state)
 {
     (void)state;
-    assert_true(check_folder(VERDICT_VALID) >= 12);
+    assert_true(check_folder(VERDICT_VALID) >= 14);
 }
 
 static void invalid_histories(void **state)
 {
     (void)state;
-    assert_true(check_folder(VERDICT_INVALID) >= 41);
+    assert_true(check_folder(VERDICT_INVALID) >= 45);
 }
 
 static void unknown_histories(void **state)
 {
     (void)state;
-    assert_true(check_folder(VERDICT_UNKNOWN) >= 9);
+    assert_true(check_folder(VERDICT_UNKNOWN) >= 11);
+}
+
+/* What was measured of Disque, each convicted for its own failure: whatever promise is broken, it
+ * is by that one finding, as often as there are such messages. */
+static void disque_fails_as_it_was_seen_to(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *file, *promise, *finding;
+        int64_t count;
+    } failures[] = {
+        {"disque-rolling-kills.edn", "no-loss", "lost", 11},
+        {"disque-clock-step.edn", "no-stuck", "stuck", 5},
+        {"disque-at-most-once.edn", "no-loss", "lost", 3},
+        {"disque-at-most-once-stuck.edn", "no-stuck", "stuck", 3},
+    };
+    for (size_t i = 0; i < sizeof failures / sizeof *failures; i++) {
+        struct buf path = BUF_INIT;
+        struct json *set = json_object();
+        enum verdict verdict;
+        add_folder(VERDICT_INVALID, &path);
+        buf_printf(&path, "/%s", failures[i].file);
+        json_set_text(set, "delivery.promise", failures[i].promise);
+        json_set_text(set, "delivery.stuck-after", "5s");
+        struct json *results = judge_file(buf_text(&path), set, &verdict);
+        const struct json *list =
+            json_get(json_get(json_get(results, "checkers"), "delivery"), "promises");
+        assert_int_equal(verdict, VERDICT_INVALID);
+        for (const struct json *one = json_first(list); one != NULL; one = json_next(one)) {
+            const struct json *found = json_first(json_get(one, "findings"));
+            if (strcmp(json_key(one), failures[i].promise) == 0)
+                assert_non_null(found);
+            if (found == NULL)
+                continue;
+            assert_string_equal(json_key(found), failures[i].finding);
+            assert_int_equal(json_as_int(found, 0), failures[i].count);
+            assert_null(json_next(found));
+        }
+        json_free(results);
+        json_free(set);
+        buf_free(&path);
+    }
 }
 
 int main(void)
@@ -156,6 +211,7 @@ int main(void)
         cmocka_unit_test(valid_histories),
         cmocka_unit_test(invalid_histories),
         cmocka_unit_test(unknown_histories),
+        cmocka_unit_test(disque_fails_as_it_was_seen_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
