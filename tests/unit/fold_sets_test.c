@@ -278,7 +278,7 @@ static void causal_reverse_agrees_with_its_definition(void **state)
     assert_true(invalid > RUNS / 100 && invalid < RUNS * 9 / 10);
 }
 
-/* ---- Defects of others, each a history ---- */
+/* ---- Defects of others, each a history (Jepsen's: jepsen_defects_test.c) ---- */
 
 static void expect(const char *checker, struct history *history, const char *set,
                    enum verdict verdict, const char *reason)
@@ -289,20 +289,6 @@ static void expect(const char *checker, struct history *history, const char *set
     made_result_free(&result);
     history_free(history);
     history_init(history);
-}
-
-static void an_element_twice_in_one_read_is_a_duplicate(void **state)
-{
-    (void)state;
-    struct history history;
-    history_init(&history);
-    fold_op(&history, 0, "add", "1", OP_OK, "1");
-    fold_op(&history, 0, "read", "nil", OP_OK, "[1 1]");
-    expect("set-full", &history, NULL, VERDICT_INVALID, "1 element: 1 twice in one read");
-    fold_op(&history, 0, "add", "1", OP_OK, "1"); /* and once is none */
-    fold_op(&history, 0, "read", "nil", OP_OK, "[1]");
-    expect("set-full", &history, NULL, VERDICT_VALID, "1 of 1 elements stable");
-    history_free(&history);
 }
 
 static void what_failed_is_not_there(void **state)
@@ -450,7 +436,6 @@ int main(void)
         cmocka_unit_test(set_agrees_with_its_definition),
         cmocka_unit_test(set_full_agrees_with_its_definition),
         cmocka_unit_test(causal_reverse_agrees_with_its_definition),
-        cmocka_unit_test(an_element_twice_in_one_read_is_a_duplicate),
         cmocka_unit_test(what_failed_is_not_there),
         cmocka_unit_test(a_last_read_misses_nothing_that_came_later),
         cmocka_unit_test(a_read_that_overlaps_decides_nothing),
