@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "harness/base/clock.h"
+#include "tests/lib/test.h"
 
 static const char *const daemon_names[FAKE_DAEMONS + 1] = {"db", "proxy", NULL};
 
