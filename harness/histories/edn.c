@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "harness/histories/edn_escape.h"
+#include "harness/histories/value_recent.h"
 
 /* ---- Characters ---- */
 
@@ -76,6 +77,7 @@ struct edn_names {
         struct value value; /* nil: free */
     } slots[NAMES_SLOTS];
     unsigned count;
+    struct value_recent vectors;
 };
 
 static struct value make_text(struct edn_reader *reader, enum value_kind kind, const char *text,
@@ -348,6 +350,90 @@ static bool read_char(struct edn_reader *reader, struct value *value)
     return true;
 }
 
+/* ---- The common values, quickly ---- */
+
+/* An integer of up to 18 digits, in the plain form: where its token ends, or NULL. `last` is a byte
+ * that is no digit, behind `at`, so that nothing else need stop the loop. */
+static inline __attribute__((always_inline)) const char *int_at(const char *at, const char *last,
+                                                                struct value *value)
+{
+    if (at >= last)
+        return NULL;
+    bool negative = *at == '-';
+    const char *first = at + negative;
+    unsigned digit = (unsigned)(unsigned char)*first - '0';
+    if (digit > 9)
+        return NULL;
+    uint64_t sum = digit;
+    for (at = first + 1; (digit = (unsigned)(unsigned char)*at - '0') < 10; at++)
+        sum = sum * 10 + digit;
+    if ((*first == '0' && at - first > 1) || at - first > 18 || !(class_of(*at) & END_OF_TOKEN))
+        return NULL;
+    *value = value_small((int64_t)(negative ? 0 - sum : sum));
+    return at;
+}
+
+/* False leaves the reader where it was. */
+static inline bool quick_int(struct edn_reader *reader, struct value *value)
+{
+    const char *at = int_at(reader->at, reader->last, value);
+    if (at != NULL)
+        reader->at = at;
+    return at != NULL;
+}
+
+static inline struct edn_recent *recent_slot(struct edn_reader *reader)
+{
+    unsigned char first = (unsigned char)reader->at[1], second = (unsigned char)reader->at[2];
+    return &reader->names->recent[(first * 5u + second) % RECENT_SLOTS];
+}
+
+static inline uint64_t word_at(const char *at)
+{
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
+static inline bool quick_keyword(struct edn_reader *reader, struct value *value)
+{
+    if (reader->names == NULL || reader->end - reader->at <= RECENT_BYTES)
+        return false;
+    const struct edn_recent *recent = recent_slot(reader);
+    if (recent->mask == 0 || (word_at(reader->at) & recent->mask) != recent->word ||
+        !(class_of(reader->at[recent->length]) & END_OF_TOKEN))
+        return false;
+    *value = recent->value;
+    reader->at += recent->length;
+    return true;
+}
+
+/* A keyword that was read the long way, for the next time. */
+static void remember_keyword(struct edn_reader *reader, const char *text, struct value value)
+{
+    size_t length = (size_t)(reader->at - text);
+    if (reader->names == NULL || reader->skipping > 0 || length > RECENT_BYTES ||
+        value_kind(value) != VALUE_KEYWORD || reader->end - text <= RECENT_BYTES)
+        return;
+    struct edn_reader at_text = *reader;
+    at_text.at = text;
+    struct edn_recent *recent = recent_slot(&at_text);
+    recent->mask = length == RECENT_BYTES ? UINT64_MAX : (UINT64_C(1) << length * 8) - 1;
+    recent->word = word_at(text) & recent->mask;
+    recent->length = (unsigned)length;
+    recent->value = value;
+}
+
+static inline bool quick_nil(struct edn_reader *reader, struct value *value)
+{
+    if (reader->end - reader->at < 4 || memcmp(reader->at, "nil", 3) != 0 ||
+        !(class_of(reader->at[3]) & END_OF_TOKEN))
+        return false;
+    *value = value_nil();
+    reader->at += 3;
+    return true;
+}
+
 /* ---- Collections and tags ---- */
 
 static bool grow_stack(struct edn_reader *reader)
@@ -373,12 +459,37 @@ static inline bool push(struct edn_reader *reader, struct value value)
 
 static bool read_here(struct edn_reader *reader, struct value *value);
 
+/* As many integers with one space between as there are: what transactions read is mostly that. */
+static bool read_ints(struct edn_reader *reader, size_t *count)
+{
+    const char *at = reader->at, *next;
+    size_t had = reader->stack_count;
+    struct value item, *top = reader->stack + had, *limit = reader->stack + reader->stack_capacity;
+    while ((next = int_at(at, reader->last, &item)) != NULL) {
+        if (top == limit) {
+            reader->stack_count = (size_t)(top - reader->stack);
+            if (!grow_stack(reader))
+                return false;
+            top = reader->stack + reader->stack_count;
+            limit = reader->stack + reader->stack_capacity;
+        }
+        *top++ = item;
+        at = next + (*next == ' ');
+    }
+    reader->at = at;
+    reader->stack_count = (size_t)(top - reader->stack);
+    *count += reader->stack_count - had;
+    return true;
+}
+
 static bool read_items(struct edn_reader *reader, enum value_kind kind, char close, size_t *count)
 {
     for (*count = 0;; (*count)++) {
         /* One space, and then neither comment nor tag, is what stands between nearly all items. */
         if (reader->at < reader->end && *reader->at == ' ')
             reader->at++;
+        if (reader->skipping == 0 && !read_ints(reader, count))
+            return false;
         int next = reader->at < reader->end ? (unsigned char)*reader->at : -1;
         if (next == -1 || next == ';' || next == '#' || (class_of((char)next) & BLANK))
             next = edn_next(reader);
@@ -409,10 +520,14 @@ static bool read_collection(struct edn_reader *reader, enum value_kind kind, siz
     reader->depth--;
     reader->stack_count = base;
     *value = value_nil();
-    if (good && reader->skipping == 0)
-        *value = value_items(reader->arena, kind,
-                             reader->stack == NULL ? NULL : reader->stack + base, count);
-    return good;
+    if (!good || reader->skipping > 0)
+        return good;
+    const struct value *items = reader->stack == NULL ? NULL : reader->stack + base;
+    if (kind == VALUE_VECTOR && reader->names != NULL)
+        *value = value_recent_vector(&reader->names->vectors, reader->arena, items, count);
+    else
+        *value = value_items(reader->arena, kind, items, count);
+    return true;
 }
 
 static bool read_special_double(struct edn_reader *reader, struct value *value)
@@ -489,82 +604,6 @@ static bool read_hash(struct edn_reader *reader, struct value *value)
     default:
         return read_tagged(reader, value);
     }
-}
-
-/* ---- The common values, quickly ---- */
-
-/* Integers of up to 18 digits, in the plain form. False leaves the reader where it was. */
-static inline bool quick_int(struct edn_reader *reader, struct value *value)
-{
-    const char *at = reader->at, *end = reader->end;
-    bool negative = *at == '-';
-    at += negative;
-    const char *first = at;
-    uint64_t sum = 0;
-    unsigned digit;
-    while (at < end && (digit = (unsigned)(unsigned char)*at - '0') < 10) {
-        sum = sum * 10 + digit;
-        at++;
-    }
-    size_t count = (size_t)(at - first);
-    if (at == end || count - 1 >= 18 || !(class_of(*at) & END_OF_TOKEN) ||
-        (*first == '0' && count > 1))
-        return false;
-    *value = value_small((int64_t)(negative ? 0 - sum : sum));
-    reader->at = at;
-    return true;
-}
-
-static inline struct edn_recent *recent_slot(struct edn_reader *reader)
-{
-    unsigned char first = (unsigned char)reader->at[1], second = (unsigned char)reader->at[2];
-    return &reader->names->recent[(first * 5u + second) % RECENT_SLOTS];
-}
-
-static inline uint64_t word_at(const char *at)
-{
-    uint64_t word;
-    memcpy(&word, at, sizeof word);
-    return word;
-}
-
-static inline bool quick_keyword(struct edn_reader *reader, struct value *value)
-{
-    if (reader->names == NULL || reader->end - reader->at <= RECENT_BYTES)
-        return false;
-    const struct edn_recent *recent = recent_slot(reader);
-    if (recent->mask == 0 || (word_at(reader->at) & recent->mask) != recent->word ||
-        !(class_of(reader->at[recent->length]) & END_OF_TOKEN))
-        return false;
-    *value = recent->value;
-    reader->at += recent->length;
-    return true;
-}
-
-/* A keyword that was read the long way, for the next time. */
-static void remember_keyword(struct edn_reader *reader, const char *text, struct value value)
-{
-    size_t length = (size_t)(reader->at - text);
-    if (reader->names == NULL || reader->skipping > 0 || length > RECENT_BYTES ||
-        value_kind(value) != VALUE_KEYWORD || reader->end - text <= RECENT_BYTES)
-        return;
-    struct edn_reader at_text = *reader;
-    at_text.at = text;
-    struct edn_recent *recent = recent_slot(&at_text);
-    recent->mask = length == RECENT_BYTES ? UINT64_MAX : (UINT64_C(1) << length * 8) - 1;
-    recent->word = word_at(text) & recent->mask;
-    recent->length = (unsigned)length;
-    recent->value = value;
-}
-
-static inline bool quick_nil(struct edn_reader *reader, struct value *value)
-{
-    if (reader->end - reader->at < 4 || memcmp(reader->at, "nil", 3) != 0 ||
-        !(class_of(reader->at[3]) & END_OF_TOKEN))
-        return false;
-    *value = value_nil();
-    reader->at += 3;
-    return true;
 }
 
 /* A byte at which a value begins. */
@@ -656,6 +695,9 @@ int edn_next(struct edn_reader *reader)
 
 bool edn_read(struct edn_reader *reader, struct value *value)
 {
+    if (reader->at < reader->last && !(class_of(*reader->at) & BLANK) && *reader->at != ';' &&
+        *reader->at != '#')
+        return read_here(reader, value); /* mostly nothing stands before it */
     int next = edn_next(reader);
     if (next == -1)
         return edn_fail_ended(reader, "the text ends before a value");
@@ -680,6 +722,9 @@ void edn_reader_text(struct edn_reader *reader, const char *text, size_t length)
 {
     reader->at = text;
     reader->end = text + length;
+    reader->last = reader->end;
+    while (reader->last > text && (reader->last == reader->end || class_of(*reader->last) & DIGIT))
+        reader->last--;
     reader->depth = 0;
     reader->skipping = 0;
     reader->stack_count = 0;

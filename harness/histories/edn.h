@@ -36,6 +36,7 @@ struct edn_reader {
     const char *problem_at;
     bool ended; /* after a failure: only that the text ends too early */
     /* private */
+    const char *last; /* the text's last byte that is no digit */
     unsigned depth, skipping;
     struct value *stack;
     size_t stack_count, stack_capacity;

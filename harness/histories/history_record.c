@@ -424,7 +424,10 @@ static bool get_items(struct cursor *cursor, struct arena *arena, enum value_kin
     const struct value *items = decoder->stack == NULL ? NULL : decoder->stack + base;
     if (kind == VALUE_TAGGED && value_kind(items[0]) != VALUE_SYMBOL)
         return false;
-    *value = value_items(arena, kind, items, (size_t)count);
+    if (kind == VALUE_VECTOR && arena == &cursor->history->arena)
+        *value = value_recent_vector(&decoder->vectors_here, arena, items, (size_t)count);
+    else
+        *value = value_items(arena, kind, items, (size_t)count);
     return true;
 }
 
@@ -652,6 +655,7 @@ static void forget_lookups(struct record_decoder *decoder)
         decoder->process_here[i] = INT32_MIN;
     for (uint32_t i = 0; i < decoder->keyword_count; i++)
         decoder->keyword_here[i] = value_nil();
+    memset(&decoder->vectors_here, 0, sizeof decoder->vectors_here);
     decoder->stack_count = 0;
 }
 

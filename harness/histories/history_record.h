@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "harness/histories/value_recent.h"
 #include "harness/history.h"
 
 enum {
@@ -58,6 +59,7 @@ struct record_decoder {
     const char **f_names, **process_names;
     int32_t *f_here, *process_here; /* the same in the history being filled */
     struct value *keywords, *keyword_here;
+    struct value_recent vectors_here;
     struct value *errors;
     uint32_t f_count, process_count, keyword_count, error_count;
     struct value *stack;

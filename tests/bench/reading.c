@@ -111,9 +111,13 @@ static void read_once(FILE *file, const char *format, struct history *history)
     source_close(&source);
 }
 
+static const char *only; /* a format; NULL: all */
+
 static void measure(const char *what, const char *format, const struct history *from,
                     const struct buf *text)
 {
+    if (only != NULL && strcmp(only, format) != 0)
+        return;
     FILE *file = file_of(from, format, text);
     double bytes = (double)lseek(fileno(file), 0, SEEK_END), best = 1e9;
     for (int i = 0; i < REPEATS; i++) {
@@ -129,8 +133,9 @@ static void measure(const char *what, const char *format, const struct history *
            bytes / 1e6 / best, EVENTS / best);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    only = argc > 1 ? argv[1] : NULL;
     printf("reading %d events; processor time, best of %d\n", EVENTS, REPEATS);
     for (int transactions = 0; transactions < 2; transactions++) {
         struct buf text = BUF_INIT;

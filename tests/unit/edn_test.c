@@ -1,8 +1,10 @@
 /* EDN as it is found in the wild is read; what is malformed is refused with a place. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/base/prng.h"
 #include "harness/histories/edn.h"
 #include "tests/lib/test.h"
 
@@ -237,17 +239,92 @@ static void values_are_read_one_after_the_other(void **state)
 static void nothing_behind_the_end_is_read(void **state)
 {
     (void)state;
-    static const char text[] = "{:a [1 \"b\\n\" \\c] #t x ##Inf #_ y 1.5}";
-    for (size_t length = 0; length < sizeof text - 1; length++) {
-        char *exact = malloc(length + 1);
-        char *copy = memcpy(exact, text, length); /* under a sanitizer, byte `length` is poison */
-        copy = realloc(copy, length == 0 ? 1 : length);
+    static const char *const texts[] = {"{:a [1 \"b\\n\" \\c] #t x ##Inf #_ y 1.5}",
+                                        "[[:r 12 [345 -6 7890]] -1 1234567890123456789]"};
+    for (size_t i = 0; i < 2; i++)
+        for (size_t length = 0; length < strlen(texts[i]); length++) {
+            char *copy = malloc(length + 1);
+            memcpy(copy, texts[i], length); /* under a sanitizer, byte `length` is poison */
+            copy = realloc(copy, length == 0 ? 1 : length);
+            struct arena arena = ARENA_INIT;
+            struct value value;
+            assert_int_equal(edn_parse(&arena, copy, length, NULL, &value, NULL), ERR_PARSE);
+            arena_free(&arena);
+            free(copy);
+        }
+}
+
+/* A text may be a window of a longer one: where it ends a number ends. */
+static void a_number_ends_with_the_text(void **state)
+{
+    (void)state;
+    static const char digits[] = "12345678901234567890 ";
+    for (size_t length = 1; length <= 18; length++) {
         struct arena arena = ARENA_INIT;
+        struct err err = ERR_INIT;
         struct value value;
-        assert_int_equal(edn_parse(&arena, copy, length, NULL, &value, NULL), ERR_PARSE);
+        char expected[32];
+        snprintf(expected, sizeof expected, "%.*s", (int)length, digits);
+        assert_ok(edn_parse_all(&arena, digits, length, &value, &err));
+        assert_true(value_as_int(value) == strtoll(expected, NULL, 10));
         arena_free(&arena);
-        free(copy);
     }
+}
+
+/* Whatever stands between them, however long they are; again and again by one reader, whose text
+ * begins and ends anywhere. */
+static void lists_of_integers_are_read(void **state)
+{
+    (void)state;
+    static const char *const between[] = {" ", "  ", ",", ", ", "\n", " ;x\n", " #_9 "};
+    struct prng prng = prng_stream(3, "lists of integers");
+    struct arena arena = ARENA_INIT;
+    struct edn_reader reader;
+    edn_reader_init(&reader, &arena);
+    for (int round = 0; round < 3000; round++) {
+        struct buf text = BUF_INIT;
+        int64_t expected[40];
+        size_t count = prng_below(&prng, 40);
+        buf_add_char(&text, '[');
+        for (size_t i = 0; i < count; i++) {
+            uint64_t bits = prng_next(&prng) >> prng_below(&prng, 64);
+            expected[i] = (int64_t)(prng_below(&prng, 4) == 0 ? 0 - bits : bits);
+            bool odd = prng_below(&prng, 8) == 0;
+            buf_printf(&text, "%s%" PRId64, i == 0 ? "" : between[odd ? prng_below(&prng, 7) : 0],
+                       expected[i]);
+        }
+        buf_add_text(&text, prng_below(&prng, 2) == 0 ? "]" : " ]");
+        struct value value;
+        edn_reader_text(&reader, text.data, text.length);
+        assert_true(edn_read(&reader, &value));
+        assert_true(reader.at == reader.end);
+        assert_int_equal(value_count(value), count);
+        for (size_t i = 0; i < count; i++)
+            assert_true(value_as_int(value_at(value, i)) == expected[i]);
+        buf_free(&text);
+    }
+    edn_reader_free(&reader);
+    arena_free(&arena);
+}
+
+/* [:append 1 5] as it was asked and as it was answered, and a list read twice, are kept once. */
+static void what_stands_again_takes_no_memory(void **state)
+{
+    (void)state;
+    static const char text[] = "[[:append 1 5] [:r 2 [1 2 3]] [:r 3 nil]]";
+    struct arena arena = ARENA_INIT;
+    struct edn_reader reader;
+    edn_reader_init(&reader, &arena);
+    struct value first, second;
+    edn_reader_text(&reader, text, sizeof text - 1);
+    assert_true(edn_read(&reader, &first));
+    size_t used = arena.used_bytes;
+    edn_reader_text(&reader, text, sizeof text - 1);
+    assert_true(edn_read(&reader, &second));
+    assert_int_equal(arena.used_bytes, used);
+    assert_true(value_equal(first, second));
+    edn_reader_free(&reader);
+    arena_free(&arena);
 }
 
 int main(void)
@@ -262,6 +339,9 @@ int main(void)
         cmocka_unit_test(nesting_has_a_limit),
         cmocka_unit_test(values_are_read_one_after_the_other),
         cmocka_unit_test(nothing_behind_the_end_is_read),
+        cmocka_unit_test(a_number_ends_with_the_text),
+        cmocka_unit_test(lists_of_integers_are_read),
+        cmocka_unit_test(what_stands_again_takes_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,9 +1,12 @@
 /* Values: packed and boxed forms behave alike, equality and hash keep their laws. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "harness/base/prng.h"
 #include "harness/histories/edn.h"
+#include "harness/histories/value_recent.h"
 #include "tests/lib/random_value.h"
 #include "tests/lib/test.h"
 
@@ -215,6 +218,33 @@ static void large_sets_compare_quickly(void **state)
     arena_free(&arena);
 }
 
+/* Few items, so that vectors meet again, and differ where only the middle differs. */
+static void vectors_met_again_are_equal_to_new_ones(void **state)
+{
+    (void)state;
+    struct prng prng = prng_stream(13, "recent vectors");
+    struct value_recent *recent = calloc(1, sizeof *recent);
+    struct arena arena = ARENA_INIT, other = ARENA_INIT;
+    uint64_t shared = 0;
+    assert_non_null(recent);
+    for (int round = 0; round < 20000; round++) {
+        struct value items[6];
+        size_t count = prng_below(&prng, 6);
+        for (size_t i = 0; i < count; i++)
+            items[i] = prng_below(&prng, 8) == 0 ? value_nil()
+                                                 : value_int(NULL, (int64_t)prng_below(&prng, 4));
+        size_t used = arena.used_bytes;
+        struct value vector = value_recent_vector(recent, &arena, items, count);
+        shared += count > 2 && arena.used_bytes == used;
+        assert_int_equal(value_kind(vector), VALUE_VECTOR);
+        assert_true(value_equal(vector, value_items(&other, VALUE_VECTOR, items, count)));
+    }
+    assert_true(shared > 1000);
+    arena_free(&arena);
+    arena_free(&other);
+    free(recent);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -226,6 +256,7 @@ int main(void)
         cmocka_unit_test(doubles_print_shortest_and_special),
         cmocka_unit_test(readers_answer_for_what_is_not_theirs),
         cmocka_unit_test(large_sets_compare_quickly),
+        cmocka_unit_test(vectors_met_again_are_equal_to_new_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
