@@ -16,14 +16,13 @@
 enum { GROUP_MAX = 64, FORKS_MAX = 100, ANOMALIES_MAX = 8 };
 #define NONE ELEMENT_NONE
 
-/* The reads of one set of keys. */
+/* The reads of one set of keys. There may be as many as reads, so each is one piece of memory. */
 struct group {
-    uint32_t *keys; /* ascending */
     uint32_t key_count, chain_count;
     struct seen {
         uint64_t keys; /* bits: those that were not nil */
         uint32_t event;
-    } * chain; /* key_count + 1, by how many keys they show */
+    } chain[]; /* key_count + 1, by how many keys they show; behind them the keys, ascending */
 };
 
 struct forks {
@@ -34,7 +33,7 @@ struct forks {
     struct value r, w;     /* as they were met last */
     struct value *written; /* by key: the value of the write that may have happened */
     bool *has_write;
-    uint32_t written_capacity;
+    uint32_t key_capacity;
     struct slot {
         uint32_t hash, number; /* number + 1; 0: free */
     } * slots;                 /* by hash of the keys */
@@ -84,24 +83,28 @@ static bool all_are(struct forks *forks, struct value txn, char letter)
 
 /* ---- Writes ---- */
 
+static void reserve_keys(struct forks *forks, uint32_t capacity)
+{
+    uint32_t had = forks->key_capacity;
+    struct value *written = arena_alloc(&forks->arena, capacity * sizeof *written);
+    bool *has = arena_zalloc(&forks->arena, capacity * sizeof *has);
+    struct group **first = arena_zalloc(&forks->arena, capacity * sizeof *first);
+    if (had > 0) {
+        memcpy(written, forks->written, had * sizeof *written);
+        memcpy(has, forks->has_write, had * sizeof *has);
+        memcpy(first, forks->first_of, had * sizeof *first);
+    }
+    forks->written = written;
+    forks->has_write = has;
+    forks->first_of = first;
+    forks->key_capacity = capacity;
+}
+
 static uint32_t key_of(struct forks *forks, struct value key)
 {
     uint32_t id = elements_add(&forks->keys, key);
-    if (id >= forks->written_capacity) {
-        uint32_t capacity = forks->written_capacity == 0 ? 1024 : forks->written_capacity * 2;
-        struct value *written = arena_alloc(&forks->arena, capacity * sizeof *written);
-        bool *has = arena_zalloc(&forks->arena, capacity * sizeof *has);
-        struct group **first = arena_zalloc(&forks->arena, capacity * sizeof *first);
-        if (forks->written_capacity > 0) {
-            memcpy(written, forks->written, forks->written_capacity * sizeof *written);
-            memcpy(has, forks->has_write, forks->written_capacity * sizeof *has);
-            memcpy(first, forks->first_of, forks->written_capacity * sizeof *first);
-        }
-        forks->written = written;
-        forks->has_write = has;
-        forks->first_of = first;
-        forks->written_capacity = capacity;
-    }
+    if (id >= forks->key_capacity)
+        reserve_keys(forks, forks->key_capacity * 2);
     return id;
 }
 
@@ -135,6 +138,11 @@ static bool take_writes(struct forks *forks, uint32_t invocation)
 
 /* ---- Groups ---- */
 
+static uint32_t *group_keys(struct group *group)
+{
+    return (uint32_t *)&group->chain[group->key_count + 1];
+}
+
 static uint64_t hash_keys(const uint32_t *keys, uint32_t count)
 {
     uint64_t hash = count;
@@ -145,12 +153,12 @@ static uint64_t hash_keys(const uint32_t *keys, uint32_t count)
     return hash ^ hash >> 32;
 }
 
-static bool has_keys(const struct group *group, const uint32_t *keys, uint32_t count)
+static bool has_keys(struct group *group, const uint32_t *keys, uint32_t count)
 {
     if (group->key_count != count)
         return false;
     for (uint32_t i = 0; i < count; i++)
-        if (group->keys[i] != keys[i])
+        if (group_keys(group)[i] != keys[i])
             return false;
     return true;
 }
@@ -193,11 +201,9 @@ static struct group *new_group(struct forks *forks, const uint32_t *keys, uint32
 {
     size_t chain_bytes = (count + 1) * sizeof(struct seen), key_bytes = count * sizeof *keys;
     struct group *group = arena_alloc(&forks->arena, sizeof *group + chain_bytes + key_bytes);
-    group->chain = (struct seen *)(group + 1);
     group->chain_count = 0;
-    group->keys = (uint32_t *)(group->chain + count + 1);
-    memcpy(group->keys, keys, key_bytes);
     group->key_count = count;
+    memcpy(group_keys(group), keys, key_bytes);
     forks->group_count++;
     return group;
 }
@@ -346,7 +352,9 @@ static void check_one(const struct check_input *input, struct check_result *resu
     struct forks forks = {.history = history, .result = result};
     if (!fold_understands(input, result, (const char *const[]){"txn", "read", "write", NULL}))
         return;
-    elements_init(&forks.keys, &forks.arena, history->count / 4 + 1);
+    uint32_t expected = history->count / 4 + 1; /* as many as there may be operations that write */
+    elements_init(&forks.keys, &forks.arena, expected);
+    reserve_keys(&forks, expected);
     bool good = true;
     for (uint32_t i = 0; good && i < history->count; i++)
         if (history->type[i] == OP_INVOKE && history_is_client(history, i) &&

@@ -158,7 +158,15 @@ static inline size_t value_count(struct value value)
 struct value value_at(struct value value, size_t index);
 /* All items at once, for readers of many: where they are kept, or for a packed pair in `room`. NULL
  * when there are none. */
-const struct value *value_array(struct value value, struct value room[2], size_t *count);
+const struct value *value_array_unboxed(struct value value, struct value room[2], size_t *count);
+static inline const struct value *value_array(struct value value, struct value room[2],
+                                              size_t *count)
+{
+    if (value_tag(value) != VALUE_TAG_BOX || value_count(value) == 0)
+        return value_array_unboxed(value, room, count);
+    *count = value_box(value)->count;
+    return value_box(value)->u.items;
+}
 /* The map's value under the keyword (or string) `name`; nil when there is none. */
 struct value value_get(struct value map, const char *name);
 /* True for a vector or list of exactly two items. */

@@ -8,6 +8,9 @@
 
 enum { SOME_MAX = 8, RANGES_BYTES_MAX = 1 << 16, DIRECT_FACTOR = 4, DIRECT_MIN = 4096 };
 
+/* Of the array by integer: most of it would stay untouched, and memory costs time to clear. */
+enum { PIECE_BITS = 12, PIECE_SIZE = 1 << PIECE_BITS };
+
 int fold_f(const struct check_input *input, const char *name)
 {
     return history_find_f(input->history, name);
@@ -48,9 +51,9 @@ bool fold_understands(const struct check_input *input, struct check_result *resu
 void elements_init(struct elements *elements, struct arena *arena, uint32_t expected)
 {
     *elements = (struct elements){.arena = arena};
-    elements->direct_size = (int64_t)expected * DIRECT_FACTOR + DIRECT_MIN;
-    elements->direct =
-        arena_zalloc(arena, (size_t)elements->direct_size * sizeof *elements->direct);
+    int64_t pieces = ((int64_t)expected * DIRECT_FACTOR + DIRECT_MIN) >> PIECE_BITS;
+    elements->direct_size = pieces << PIECE_BITS;
+    elements->direct = arena_zalloc(arena, (size_t)pieces * sizeof *elements->direct);
     elements->capacity = expected < 16 ? 16 : expected;
     elements->values = arena_alloc(arena, elements->capacity * sizeof *elements->values);
     value_table_init(&elements->others, arena);
@@ -69,13 +72,25 @@ static uint32_t new_element(struct elements *elements, struct value value)
     return elements->count++;
 }
 
-/* The array's entry for small integers; NULL for all other values. */
+/* Whether the array by integer is for this value. */
+static inline bool is_direct(const struct elements *elements, struct value value)
+{
+    return value_is_small(value) && value_as_small(value) >= 0 &&
+           value_as_small(value) < elements->direct_size;
+}
+
+/* The value's entry, NULL when its piece of the array is not there. */
 static inline uint32_t *direct_entry(const struct elements *elements, struct value value)
 {
-    if (!value_is_small(value))
-        return NULL;
-    int64_t integer = value_as_small(value);
-    return integer >= 0 && integer < elements->direct_size ? &elements->direct[integer] : NULL;
+    uint32_t *piece = elements->direct[value_as_small(value) >> PIECE_BITS];
+    return piece == NULL ? NULL : &piece[value_as_small(value) % PIECE_SIZE];
+}
+
+static uint32_t *make_direct_entry(struct elements *elements, struct value value)
+{
+    elements->direct[value_as_small(value) >> PIECE_BITS] =
+        arena_zalloc(elements->arena, PIECE_SIZE * sizeof(uint32_t));
+    return direct_entry(elements, value);
 }
 
 static uint32_t *other_entry(struct elements *elements, uint32_t number)
@@ -93,9 +108,11 @@ static uint32_t *other_entry(struct elements *elements, uint32_t number)
 
 uint32_t elements_add(struct elements *elements, struct value value)
 {
-    uint32_t *entry = direct_entry(elements, value);
+    bool direct = is_direct(elements, value);
+    uint32_t *entry = direct ? direct_entry(elements, value)
+                             : other_entry(elements, value_table_id(&elements->others, value));
     if (entry == NULL)
-        entry = other_entry(elements, value_table_id(&elements->others, value));
+        entry = make_direct_entry(elements, value);
     if (*entry == 0)
         *entry = new_element(elements, value) + 1;
     return *entry - 1;
@@ -103,9 +120,10 @@ uint32_t elements_add(struct elements *elements, struct value value)
 
 uint32_t elements_find(const struct elements *elements, struct value value)
 {
-    const uint32_t *entry = direct_entry(elements, value);
-    if (entry != NULL)
-        return *entry - 1; /* 0 becomes ELEMENT_NONE */
+    if (is_direct(elements, value)) {
+        const uint32_t *entry = direct_entry(elements, value);
+        return entry == NULL ? ELEMENT_NONE : *entry - 1; /* 0 becomes ELEMENT_NONE */
+    }
     uint32_t number = value_table_find(&elements->others, value);
     return number < elements->other_capacity ? elements->other_ids[number] - 1 : ELEMENT_NONE;
 }

@@ -31,7 +31,7 @@ struct elements {
     struct arena *arena;
     struct value *values;
     uint32_t count, capacity;
-    uint32_t *direct; /* by integer: number + 1 */
+    uint32_t **direct; /* by integer, in pieces made on demand: number + 1 */
     int64_t direct_size;
     struct value_table others;
     uint32_t *other_ids; /* by number in `others` */

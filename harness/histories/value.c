@@ -180,13 +180,11 @@ struct value value_at(struct value value, size_t index)
     return value_box(value)->u.items[index];
 }
 
-const struct value *value_array(struct value value, struct value room[2], size_t *count)
+const struct value *value_array_unboxed(struct value value, struct value room[2], size_t *count)
 {
     *count = value_count(value);
     if (*count == 0)
         return NULL;
-    if (value_tag(value) == VALUE_TAG_BOX)
-        return value_box(value)->u.items;
     room[0] = value_at(value, 0);
     room[1] = value_at(value, 1);
     return room;
