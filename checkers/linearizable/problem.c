@@ -119,6 +119,25 @@ static void count_states(struct lin_problem *problem)
     }
 }
 
+/* Where an invocation's operation went, asked for at its completion: operations are in the order of
+ * their invocations. Most are short, so the search begins at the end. */
+static uint32_t find_op(const struct lin_problem *problem, uint32_t event)
+{
+    uint32_t high = problem->op_count, step = 1;
+    while (step < high && problem->ops[high - step].op.event > event)
+        step *= 2;
+    uint32_t low = step < high ? high - step : 0;
+    high -= step / 2;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (problem->ops[middle].op.event < event)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 bool lin_problem_build(struct lin_problem *problem, struct arena *arena, const struct model *model,
                        const struct history *history, const uint32_t *events, uint32_t count,
                        bool keyed, const struct lin_reading *reading, struct buf *trouble)
@@ -131,8 +150,6 @@ bool lin_problem_build(struct lin_problem *problem, struct arena *arena, const s
     problem->nil_is_unknown = reading != NULL && reading->nil_is_unknown;
     problem->ops = arena_alloc(arena, (count + 1) * sizeof *problem->ops);
     problem->events = arena_alloc(arena, (count + 1) * sizeof *problem->events);
-    /* Where an invocation's operation went, found again at its completion by a search for the
-     * invocation's event: operations are in the order of their invocations. */
     for (uint32_t i = 0; i < count; i++) {
         uint32_t event = events[i];
         if (history->type[event] == OP_INVOKE) {
@@ -149,19 +166,12 @@ bool lin_problem_build(struct lin_problem *problem, struct arena *arena, const s
             problem->events[problem->event_count++] = LIN_EVENT(problem->op_count++, false);
             continue;
         }
-        uint32_t low = 0, high = problem->op_count;
-        while (low < high) {
-            uint32_t middle = low + (high - low) / 2;
-            if (problem->ops[middle].op.event < history->partner[event])
-                low = middle + 1;
-            else
-                high = middle;
-        }
-        if (low == problem->op_count || problem->ops[low].completion != event ||
-            !problem->ops[low].op.known)
+        uint32_t at = find_op(problem, history->partner[event]);
+        if (at == problem->op_count || problem->ops[at].completion != event ||
+            !problem->ops[at].op.known)
             continue;
-        problem->ops[low].returned = problem->event_count;
-        problem->events[problem->event_count++] = LIN_EVENT(low, true);
+        problem->ops[at].returned = problem->event_count;
+        problem->events[problem->event_count++] = LIN_EVENT(at, true);
     }
     count_states(problem);
     return true;

@@ -318,9 +318,9 @@ static uint64_t hash_text(const char *text, size_t length)
 
 uint64_t value_hash(struct value value)
 {
-    enum value_kind kind = value_kind(value);
-    if (kind == VALUE_INT)
+    if (value_is_int(value)) /* most are */
         return mix((uint64_t)value_as_int(value) + 1);
+    enum value_kind kind = value_kind(value);
     if (kind == VALUE_DOUBLE) {
         double real = value_as_double(value);
         uint64_t bits;
