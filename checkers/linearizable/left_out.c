@@ -13,11 +13,7 @@ bool lin_left_out_of_register(const struct lin_left_out *left, struct arena *are
     bool *gone = arena_zalloc(arena, (size_t)problem->state_count + 1);
     for (uint32_t i = 0; i < problem->op_count; i++) {
         const struct lin_op *op = &problem->ops[i];
-        if (!is_dropped(left, i))
-            continue;
-        if (op->needs != MODEL_ANY)
-            gone[op->needs] = true;
-        if (op->leaves != MODEL_ANY)
+        if (is_dropped(left, i)) /* so it is not pure, and leaves some state */
             gone[op->leaves] = true;
     }
     for (uint32_t i = 0; i < problem->op_count; i++) {

@@ -1,11 +1,12 @@
 /* May some operations be left out of a refutation? Whole values may: what has no order without all
  * operations on some values has none with them.
  *
- * Registers. Let D be the states that operations which are left out need or leave, and let no
- * operation that is shown need any of them. Take a legal order of all, cut at `until`, and
- * leave the others out: a run of them ends in a state of D (they leave nothing else, and reads
- * leave it as it is), so the next operation that is shown needs no state at all, or the run changed
- * nothing and was reads. So what is left is legal. Values may come twice here.
+ * Registers. Let D be the states that operations which are left out leave, and let no operation
+ * that is shown need any of them. Take a legal order of all, cut at `until`, and leave the others
+ * out. An operation that is shown and needs state x finds it there: either nothing before it in the
+ * whole order sets a state, and x is the first; or the last that does leaves x, so it is not left
+ * out, and is still the last. So what is left is legal. What those that are left out need does not
+ * matter: a compare-and-set from a to b may go while reads of a stay. Values may come twice here.
  *
  * Containers. Let V be the values that the operations shown touch or list, and let all that touches
  * one of V be shown, but for what lies behind `until`. Take a legal order of all and leave out what

@@ -1,4 +1,5 @@
 /* Certificates prove what they claim, and none proves what is not so, however it was changed. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -149,6 +150,47 @@ static void certificates_prove_and_tampered_ones_prove_nothing_wrong(void **stat
     assert_in_range(accepted, 1, CASES * TAMPERINGS / 4);
 }
 
+/* ---- What may be left out ---- */
+
+/* A compare-and-set may be left out of a refutation that shows reads of what it took away, but
+ * nothing that shows what was left by an operation left out. */
+static void what_an_operation_left_must_not_be_shown_without_it(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *history, *claim, *trouble;
+    } cases[] = {
+        {"w1 [0,1]; r1 [2,3]; c1>2 [4,5]; r3 [6,7]",
+         "invalid 3 from 0 until 7 by wgl key nil\n0 2 6", NULL},
+        {"w1 [0,1]; c1>2 [2,3]; r2 [4,5]", "invalid 1 from 0 until 5 by wgl key nil\n4",
+         "leaves out an operation that may have changed something"},
+        {"w1 [0,1]; r1 [2,3]", "invalid 1 from 0 until 3 by wgl key nil\n2",
+         "leaves out an operation that may have changed something"},
+        /* What it took away is there without it, so that is no refutation. */
+        {"w1 [0,1]; r1 [2,3]; c1>2 [4,5]", "invalid 2 from 0 until 5 by wgl key nil\n0 2",
+         "these operations do have an order"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct subject subject;
+        struct buf text = BUF_INIT, trouble = BUF_INIT;
+        uint32_t counts[3];
+        lin_text(cases[i].history, &subject.history);
+        buf_printf(&text,
+                   "ordeal certificate 1: linearizable\nmodel cas-register\ninitial nil\n"
+                   "nil-reads value\nkeyed no\nevents %" PRIu32 "\n%s\n",
+                   subject.history.count, cases[i].claim);
+        bool good = proves(&subject, buf_text(&text), counts, &trouble);
+        assert_true(good == (cases[i].trouble == NULL));
+        if (good)
+            assert_int_equal(counts[VERDICT_INVALID], 1);
+        else if (strstr(buf_text(&trouble), cases[i].trouble) == NULL)
+            fail_msg("%s: %s", cases[i].claim, buf_text(&trouble));
+        buf_free(&text);
+        buf_free(&trouble);
+        history_free(&subject.history);
+    }
+}
+
 /* ---- What monitors decide ---- */
 
 /* Judges a history of distinct values, and has the certificate proved, and its distortions. */
@@ -225,6 +267,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(certificates_prove_and_tampered_ones_prove_nothing_wrong),
+        cmocka_unit_test(what_an_operation_left_must_not_be_shown_without_it),
         cmocka_unit_test(what_monitors_decide_is_proved_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -132,6 +132,9 @@ static void other_failures_are_told_as_what_they_are(void **state)
                      (const char *[]){"The cas from 1 to 5 by process 2",
                                       "the write of 2 by process 1 completed at 4.000 ms",
                                       "the value could only be 2", NULL});
+    /* 7 could only come from 5, which nothing wrote. */
+    explain_contains("w1 [1,2]; c5>7 [3,20]?; r3 [4,5]", NULL, "read of 3, which nothing wrote",
+                     (const char *[]){"the value could only be 1.", NULL});
     /* The write is still running when one read sees it and a later one does not. */
     explain_contains("w3 [1,2]; w5 [3,100]; r5 [10,20]; r3 [30,40]", NULL, "stale read of 3",
                      (const char *[]){"the read of 5 by process 2 completed at 20.000 ms",

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "checkers/linearizable/engine.h"
+#include "checkers/linearizable/monitor.h"
 #include "checkers/linearizable/verify.h"
 #include "tests/lib/lin_brute.h"
 #include "tests/lib/lin_random.h"
@@ -394,6 +395,85 @@ static void weaker_problems_of_valid_histories_are_valid(void **state)
     assert_in_range(from_any_state, SMALL / 20, SMALL);
 }
 
+/* ---- Models from outside ---- */
+
+/* A register that can be pinged, too: an operation that may happen whatever the value is, and
+ * leaves it. No model of ours has one. */
+enum { PING = 2 };
+
+static bool ping_prepare(struct model_op *op, struct model_space *space, struct buf *problem)
+{
+    return op->f == PING || model_find("register")->prepare(op, space, problem);
+}
+
+static bool ping_step(const void *state, const struct model_op *op, struct model_space *space,
+                      void *next)
+{
+    if (op->f != PING)
+        return model_find("register")->step(state, op, space, next);
+    memmove(next, state, sizeof(int64_t));
+    return true;
+}
+
+static bool ping_is_pure(const struct model_op *op)
+{
+    return op->f == PING || model_find("register")->is_pure(op);
+}
+
+static struct model_effect ping_effect(const struct model_op *op)
+{
+    if (op->f == PING)
+        return (struct model_effect){.needs = MODEL_ANY, .leaves = MODEL_ANY};
+    return model_find("register")->effect(op);
+}
+
+/* Every engine, and the monitor, which leaves it to them. */
+static void judge_pinged(const char *text, enum verdict expected)
+{
+    static const char *const functions[] = {"read", "write", "acquire", NULL};
+    const struct model *plain = model_find("register");
+    struct model model = {.name = "pinged",
+                          .functions = functions,
+                          .state_size = plain->state_size,
+                          .prepare = ping_prepare,
+                          .init = plain->init,
+                          .step = ping_step,
+                          .describe = plain->describe,
+                          .is_pure = ping_is_pure,
+                          .effect = ping_effect,
+                          .holds_value = true};
+    struct history history;
+    struct lin_problem problem;
+    struct lin_memory memory;
+    struct arena arena = ARENA_INIT;
+    struct buf trouble = BUF_INIT;
+    lin_text(text, &history);
+    uint32_t events[32];
+    for (uint32_t i = 0; i < history.count && i < 32; i++)
+        events[i] = i;
+    assert_true(lin_problem_build(&problem, &arena, &model, &history, events, history.count, false,
+                                  NULL, &trouble));
+    lin_memory_init(&memory, 0);
+    struct lin_budget budget = {.memory = &memory, .deadline_ns = INT64_MAX};
+    struct lin_answer answer;
+    for (const struct lin_engine *const *engine = lin_engines; *engine != NULL; engine++) {
+        (*engine)->search(&problem, &budget, &answer);
+        assert_int_equal(answer.verdict, expected);
+        free(answer.order);
+    }
+    assert_false(lin_monitor(&problem, &budget, &answer));
+    arena_free(&arena);
+    history_free(&history);
+}
+
+static void what_needs_nothing_and_leaves_nothing_is_left_to_searches(void **state)
+{
+    (void)state;
+    judge_pinged("w1 [1,2]; a [3,4]; r1 [5,6]", VERDICT_VALID);
+    judge_pinged("w1 [1,2]; a [3,4]; w2 [5,6]; a [7,8]; r1 [9,10]", VERDICT_INVALID);
+    judge_pinged("a [1,9]; w1 [2,3]; a [4,5]?; r1 [6,7]; a [8,10]", VERDICT_VALID);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -404,6 +484,7 @@ int main(void)
         cmocka_unit_test(weaker_problems_of_valid_histories_are_valid),
         cmocka_unit_test(every_shortage_of_memory_is_survived),
         cmocka_unit_test(long_valid_histories_are_found_valid),
+        cmocka_unit_test(what_needs_nothing_and_leaves_nothing_is_left_to_searches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
