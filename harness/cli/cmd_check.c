@@ -230,10 +230,41 @@ static const struct checker *find_writer(const char *text)
     return NULL;
 }
 
-static int verify(const struct request *request, const struct stored_run *stored, struct err *err)
+static int show_proof(const struct request *request, const struct checker *writer,
+                      const struct check_result *result, struct err *err)
 {
-    struct buf text = BUF_INIT, out = BUF_INIT;
-    if (file_read(request->verify, CERTIFICATE_MAX, &text, err) != ERR_NONE)
+    struct buf out = BUF_INIT;
+    int status = exit_status_of(result->verdict);
+    struct json *object = json_object(), *proof = json_object();
+    json_set(object, "valid", verdict_json(result->verdict));
+    json_set(proof, "valid", verdict_json(result->verdict));
+    json_set_text(proof, "reason", buf_text(&result->reason));
+    if (request->edn) {
+        json_set(json_set(object, "checkers", json_object()), writer->name, proof);
+        struct run run = {.results = object};
+        if (reporter_find("edn")->write(&run, stdout, err) != ERR_NONE)
+            status = cli_fail(err);
+    } else if (request->json) {
+        json_print(proof, JSON_PRETTY, &out);
+        json_free(proof);
+    } else {
+        buf_printf(&out, "%s: %s", verdict_name(result->verdict), buf_text(&result->reason));
+        json_free(proof);
+    }
+    if (!request->edn) {
+        buf_add_char(&out, '\n');
+        status = cli_output(&out, status);
+    }
+    json_free(object);
+    buf_free(&out);
+    return status;
+}
+
+static int verify(struct request *request, struct stored_run *stored, struct err *err)
+{
+    struct buf text = BUF_INIT;
+    if (map_functions(request, &stored->history, err) != ERR_NONE ||
+        file_read(request->verify, CERTIFICATE_MAX, &text, err) != ERR_NONE)
         return cli_fail(err);
     const struct checker *writer = find_writer(buf_text(&text));
     if (writer == NULL) {
@@ -250,19 +281,9 @@ static int verify(const struct request *request, const struct stored_run *stored
     };
     struct check_result result = {.verdict = VERDICT_VALID, .reason = BUF_INIT};
     writer->verify(&input, buf_text(&text), &result);
-    if (request->json) {
-        struct json *object = json_object();
-        json_set(object, "valid", verdict_json(result.verdict));
-        json_set_text(object, "reason", buf_text(&result.reason));
-        json_print(object, JSON_PRETTY, &out);
-        json_free(object);
-    } else
-        buf_printf(&out, "%s: %s", verdict_name(result.verdict), buf_text(&result.reason));
-    buf_add_char(&out, '\n');
-    int status = cli_output(&out, exit_status_of(result.verdict));
+    int status = show_proof(request, writer, &result, err);
     buf_free(&result.reason);
     buf_free(&text);
-    buf_free(&out);
     return status;
 }
 
@@ -403,6 +424,33 @@ static int judge_in_pieces(struct request *request, const char *path, struct sto
     return show(request, stored, results, verdict, err);
 }
 
+/* A model from a file must be loaded, whoever names it. */
+static bool is_model_file(const struct json *option)
+{
+    return strcmp(json_key(option), "linearizable.model") == 0 &&
+           model_is_file(json_as_text(option, ""));
+}
+
+/* Options that would have no effect beside others. */
+static enum err_code refuse_contradictions(const struct request *request, struct err *err)
+{
+    if (request->json && request->edn)
+        return err_set(err, ERR_CONFIG, "--json and --edn: results are printed in one form");
+    if (request->verify == NULL)
+        return ERR_NONE;
+    bool judges = request->certificate != NULL || request->checkers != NULL || request->keyed_given;
+    for (const struct json *option = json_first(request->set); option != NULL;
+         option = json_next(option))
+        judges = judges || !is_model_file(option);
+    if (!judges)
+        return ERR_NONE;
+    return err_set(
+        err, ERR_CONFIG,
+        "--verify judges nothing, and proves what the certificate says as it says: "
+        "--certificate, --checker, --keyed, --level, --model (but a file), --promise and "
+        "--set do not go with it");
+}
+
 int cmd_check(int argc, char **argv)
 {
     struct request request = {
@@ -415,6 +463,8 @@ int cmd_check(int argc, char **argv)
     enum err_code code = cli_parse(argc, argv, options, take, &request, &help, &err);
     if (code == ERR_NONE && !help && request.path == NULL)
         code = err_set(&err, ERR_CONFIG, "check needs a history: ordeal check FILE|RUN");
+    if (code == ERR_NONE && !help)
+        code = refuse_contradictions(&request, &err);
     if (help) {
         status = print_help();
     } else if (code != ERR_NONE) {
