@@ -42,5 +42,5 @@ else
 fi
 "$build/tests/bench/linearizable" "$ordeal" "$seeds" "$ops" || failed=1
 echo; echo "Distinct values, 1 000 000 operations of 20 clients, the checker alone:"; echo
-"$build/tests/bench/distinct" || failed=1
+"$build/tests/bench/distinct" "$seeds" || failed=1
 exit $failed

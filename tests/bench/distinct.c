@@ -1,7 +1,7 @@
 /* How long histories with distinct values take, which monitors decide: one line per history, each
  * in a process of its own. Fails when a verdict is wrong or not certified, or takes more than 2 s
- * of processor time. With arguments (FAMILY OPERATIONS CLIENTS INFO SEED valid|bad) the
- * history goes to standard output instead, as EDN. */
+ * of processor time. One argument: that many seeds, else one. With more (FAMILY OPERATIONS CLIENTS
+ * INFO SEED valid|bad) the history goes to standard output instead, as EDN. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -219,10 +219,12 @@ static bool measure(const struct sample *sample)
     const struct json *result = json_get(json_get(results, "checkers"), "linearizable");
     double user = (double)(after.ru_utime.tv_sec - before.ru_utime.tv_sec) +
                   (double)(after.ru_utime.tv_usec - before.ru_utime.tv_usec) / 1e6;
-    printf("%-15s %8u ops %3u clients %3.0f%% info  %-5s  %-8s %7.3f s  user %7.3f s  resident "
+    printf("%-15s %8u ops %3u clients %3.0f%% info  %-5s  seed %2u  %-8s %7.3f s  user %7.3f s  "
+           "resident "
            "%8ld kB  %s, certified %s\n",
            sample->model, sample->ops, sample->clients, sample->info * 100,
-           sample->bad ? "bad" : "valid", verdict_name(verdict), seconds, user, after.ru_maxrss,
+           sample->bad ? "bad" : "valid", (unsigned)sample->seed, verdict_name(verdict), seconds,
+           user, after.ru_maxrss,
            json_as_text(json_get(json_get(result, "worst-key"), "decided-by"), "?"),
            json_as_bool(json_get(result, "certified"), false) ? "yes" : "no");
     bool good = verdict == (sample->bad ? VERDICT_INVALID : VERDICT_VALID) && user <= 2 &&
@@ -233,6 +235,19 @@ static bool measure(const struct sample *sample)
     json_free(input.options.values);
     history_free(&history);
     return good;
+}
+
+static bool measure_apart(const struct sample *sample)
+{
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        bool met = measure(sample);
+        fflush(stdout);
+        _exit(met ? 0 : 1);
+    }
+    int status = 0;
+    return child > 0 && waitpid(child, &status, 0) == child && status == 0;
 }
 
 static int write_history(char **arguments)
@@ -261,22 +276,16 @@ int main(int argc, char **argv)
                                            "unordered-queue", "stack",        "priority-queue"};
     if (argc == 7)
         return write_history(argv + 1);
-    bool good = true;
-    for (size_t i = 0; i < sizeof families / sizeof families[0] * 3; i++) {
-        struct sample sample = {.model = families[i / 3],
-                                .ops = 1000000,
-                                .clients = 20,
-                                .info = i % 3 == 1 ? 0.01 : 0,
-                                .bad = i % 3 == 2,
-                                .seed = 1};
-        pid_t child = fork();
-        if (child == 0) {
-            bool met = measure(&sample);
-            fflush(stdout);
-            _exit(met ? 0 : 1);
-        }
-        int status = 0;
-        good = child > 0 && waitpid(child, &status, 0) == child && status == 0 && good;
-    }
+    uint64_t seeds = argc == 2 ? strtoull(argv[1], NULL, 10) : 1;
+    bool good = seeds > 0;
+    for (size_t i = 0; i < sizeof families / sizeof families[0] * 3; i++)
+        for (uint64_t seed = 1; seed <= seeds; seed++)
+            good = measure_apart(&(struct sample){.model = families[i / 3],
+                                                  .ops = 1000000,
+                                                  .clients = 20,
+                                                  .info = i % 3 == 1 ? 0.01 : 0,
+                                                  .bad = i % 3 == 2,
+                                                  .seed = seed}) &&
+                   good;
     return good ? 0 : 1;
 }
