@@ -464,6 +464,8 @@ static bool read_ints(struct edn_reader *reader, size_t *count)
 {
     const char *at = reader->at, *next;
     size_t had = reader->stack_count;
+    if (reader->stack == NULL && !grow_stack(reader))
+        return false;
     struct value item, *top = reader->stack + had, *limit = reader->stack + reader->stack_capacity;
     while ((next = int_at(at, reader->last, &item)) != NULL) {
         if (top == limit) {
