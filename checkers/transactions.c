@@ -278,6 +278,15 @@ static void report(struct session *session)
 
 /* ---- Judging ---- */
 
+/* Where transactions are to be strictly serializable, so are those on one key. */
+static bool keys_are_linearizable(const struct session *session)
+{
+    const char *keys = option_text(&session->input->options, "transactions.linearizable-keys");
+    level_set strict = UINT64_C(1) << level_find("strict-serializable");
+    return strcmp(keys, "true") == 0 ||
+           (strcmp(keys, "promised") == 0 && (session->levels & strict) != 0);
+}
+
 static enum err_code infer(struct session *session, struct err *err)
 {
     struct txns *txns = &session->txns;
@@ -293,7 +302,7 @@ static enum err_code infer(struct session *session, struct err *err)
     struct register_options promised = {
         .writes_follow_reads = option_bool(options, "transactions.wfr-keys"),
         .sequential = option_bool(options, "transactions.sequential-keys"),
-        .linearizable = option_bool(options, "transactions.linearizable-keys"),
+        .linearizable = keys_are_linearizable(session),
     };
     const char *initial = option_text(options, "transactions.initial");
     if (edn_parse_all(&session->arena, initial, strlen(initial), &promised.initial, err) !=
@@ -355,8 +364,9 @@ static const struct option options[] = {
      "registers: what a transaction writes to a key comes after what it read of it"},
     {"sequential-keys", OPTION_BOOL, "false", NULL,
      "registers: each key by itself is sequential: a process sees later and later versions"},
-    {"linearizable-keys", OPTION_BOOL, "false", NULL,
-     "registers: each key by itself is linearizable"},
+    {"linearizable-keys", OPTION_CHOICE, "false", "false|true|promised",
+     "registers: each key by itself is linearizable; promised: if the level is "
+     "strict-serializable"},
     {"initial", OPTION_TEXT, "nil", NULL, "registers: what every key holds at first (EDN)"},
     {"dot", OPTION_BOOL, "false", NULL, "add each cycle as a Graphviz graph"},
     {.name = NULL},

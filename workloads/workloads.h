@@ -4,7 +4,7 @@
 
 #include "harness/workload.h"
 
-#define WORKLOADS(X) X(noop) X(register) X(queue) X(queue_keys)
+#define WORKLOADS(X) X(noop) X(register) X(queue) X(queue_keys) X(list_append) X(rw_register)
 
 #define DECLARE(name) extern const struct workload workload_##name;
 WORKLOADS(DECLARE)

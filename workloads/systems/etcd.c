@@ -117,8 +117,16 @@ static enum err_code wipe(struct test *test, node_set nodes, struct err *err)
 
 static const struct client *client(const char *workload)
 {
+    if (strcmp(workload, "list-append") == 0)
+        return &etcd_append_client;
+    if (strcmp(workload, "rw-register") == 0)
+        return &etcd_txn_register_client;
     return strcmp(workload, "register") == 0 ? &etcd_register_client : NULL;
 }
+
+/* Strict serializability is promised, which each key then has, too; who asks for less, because of
+ * serializable reads, has nothing concluded from the order of keys in real time. */
+static const char *const defaults[] = {"transactions.linearizable-keys=promised", NULL};
 
 static const char *const daemons[] = {"etcd", NULL};
 static const char *const log_paths[] = {LOG_PATH, NULL};
@@ -136,5 +144,6 @@ const struct system system_etcd = {
     .wipe = wipe,
     .primaries = etcd_primaries,
     .version = etcd_version,
+    .defaults = defaults,
     .client = client,
 };

@@ -4,14 +4,13 @@
 
 #include "harness/option.h"
 #include "harness/workload.h"
+#include "workloads/http.h"
 
 extern const struct option etcd_options[];
 uint16_t etcd_client_port(const struct test *test);
 uint16_t etcd_peer_port(const struct test *test);
 
-/* ---- etcd_client.c ---- */
-
-extern const struct client etcd_register_client;
+/* ---- etcd_ask.c ---- */
 
 /* What an error reply means for a request that changes something. */
 struct etcd_meaning {
@@ -21,6 +20,32 @@ struct etcd_meaning {
 /* `grpc_code` is the gateway's "code", -1 when there was none; `message` is "" when there was none.
  */
 struct etcd_meaning etcd_error_meaning(int http_status, int grpc_code, const char *message);
+
+/* One node's gateway, as a client asks it. */
+struct etcd_asker {
+    struct http_client *http;
+    struct http_reply reply;
+    struct buf request;
+    struct buf put_url, range_url, txn_url;
+    bool serializable;  /* how reads are asked for */
+    int64_t timeout_ns; /* of one request */
+};
+enum err_code etcd_asker_open(struct etcd_asker *asker, const struct test *test, uint32_t node,
+                              struct err *err);
+void etcd_asker_close(struct etcd_asker *asker);
+enum etcd_effect { ETCD_CHANGES, ETCD_READS };
+/* Sends `request`. The parsed reply, for the caller to free, when it is a success; else NULL and
+ * the operation is complete. */
+struct json *etcd_ask(struct etcd_asker *asker, const char *url, enum etcd_effect effect,
+                      struct op *op, struct arena *scratch);
+
+/* ---- etcd_client.c: registers; etcd_txn.c: transactions ---- */
+
+extern const struct client etcd_register_client, etcd_append_client, etcd_txn_register_client;
+
+/* The value that the text is, in whichever form it is there: what nobody can have written is for
+ * the checker to see. */
+struct value etcd_parse_value(const char *text, size_t length, struct arena *scratch);
 
 /* ---- etcd_cluster.c: what can be asked and said without running anything on a node ---- */
 

@@ -1,0 +1,374 @@
+/* Transactions on etcd: lists that are appended to, and registers.
+ *
+ * Key k lives at "ordeal/l/<k>" (a list, its elements as decimal texts between spaces) or
+ * "ordeal/w/<k>" (a register). As in Jepsen's test of etcd, a list is appended to by reading all of
+ * the transaction's keys at once, and then writing in one etcd transaction that is guarded by the
+ * revisions that were read: a guard that does not hold makes it fail, and a lost reply leaves it
+ * open. Registers are written blindly, so one etcd transaction reads and writes all of them.
+ *
+ * etcd takes a key once among the writes of a transaction, so what a transaction does to a key of
+ * its own before it ends is worked out here: it sees its own writes, and only the last is sent. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/base/json.h"
+#include "workloads/systems/base64.h"
+#include "workloads/systems/etcd.h"
+
+enum { TOUCHED_MAX = 128 }; /* etcd takes no more operations in one transaction */
+
+/* A key that the transaction touches. */
+struct touched {
+    int64_t key;
+    struct value found, now; /* what was there, and what is with the transaction's own writes */
+    int64_t revision;        /* of the last change; 0: there never was one */
+    bool read, written;      /* read: its value from before matters */
+};
+
+struct txn_client {
+    struct etcd_asker asker;
+    int64_t whole_timeout_ns;
+    struct buf text, base64;
+    int txn_f; /* -1: the run has no such function */
+    bool lists;
+    struct touched touched[TOUCHED_MAX];
+    uint32_t count;
+    bool writes;
+};
+
+/* ---- What a transaction is ---- */
+
+enum micro { MICRO_READ, MICRO_WRITE, MICRO_NONE };
+
+static enum micro micro_of(const struct txn_client *client, struct value micro)
+{
+    if (value_kind(micro) != VALUE_VECTOR || value_count(micro) != 3)
+        return MICRO_NONE;
+    struct value name = value_at(micro, 0);
+    if (value_kind(name) != VALUE_KEYWORD || !value_is_int(value_at(micro, 1)))
+        return MICRO_NONE;
+    if (strcmp(value_as_text(name), "r") == 0)
+        return MICRO_READ;
+    bool writes = strcmp(value_as_text(name), client->lists ? "append" : "w") == 0;
+    return writes && value_is_int(value_at(micro, 2)) ? MICRO_WRITE : MICRO_NONE;
+}
+
+static struct touched *touch(struct txn_client *client, int64_t key)
+{
+    for (uint32_t i = 0; i < client->count; i++)
+        if (client->touched[i].key == key)
+            return &client->touched[i];
+    client->touched[client->count] = (struct touched){.key = key};
+    return &client->touched[client->count++];
+}
+
+/* Notes which keys the transaction reads and writes; false when it is none. */
+static bool survey(struct txn_client *client, struct value txn)
+{
+    size_t count = value_kind(txn) == VALUE_VECTOR ? value_count(txn) : 0;
+    client->count = 0;
+    client->writes = false;
+    if (count == 0 || count > TOUCHED_MAX / 2)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        struct value micro = value_at(txn, i);
+        enum micro kind = micro_of(client, micro);
+        if (kind == MICRO_NONE)
+            return false;
+        struct touched *key = touch(client, value_as_int(value_at(micro, 1)));
+        /* An append is a read, too, of what it appends to. */
+        key->read = key->read || (client->lists || (kind == MICRO_READ && !key->written));
+        key->written = key->written || kind == MICRO_WRITE;
+        client->writes = client->writes || kind == MICRO_WRITE;
+    }
+    return true;
+}
+
+static struct value append(struct value list, struct value element, struct arena *scratch)
+{
+    size_t count = value_count(list);
+    struct value *items = arena_alloc(scratch, (count + 1) * sizeof *items);
+    for (size_t i = 0; i < count; i++)
+        items[i] = value_at(list, i);
+    items[count] = element;
+    return value_items(scratch, VALUE_VECTOR, items, count + 1);
+}
+
+/* Runs the transaction on what was found: fills in `now` and returns it with its reads. */
+static struct value play(struct txn_client *client, struct value txn, struct arena *scratch)
+{
+    size_t count = value_count(txn);
+    struct value *done = arena_alloc(scratch, count * sizeof *done);
+    for (uint32_t i = 0; i < client->count; i++)
+        client->touched[i].now = client->touched[i].found;
+    for (size_t i = 0; i < count; i++) {
+        done[i] = value_at(txn, i);
+        struct touched *key = touch(client, value_as_int(value_at(done[i], 1)));
+        struct value argument = value_at(done[i], 2);
+        if (micro_of(client, done[i]) == MICRO_READ) {
+            const struct value items[3] = {value_at(done[i], 0), value_at(done[i], 1), key->now};
+            done[i] = value_items(scratch, VALUE_VECTOR, items, 3);
+        } else
+            key->now = client->lists ? append(key->now, argument, scratch) : argument;
+    }
+    return value_items(scratch, VALUE_VECTOR, done, count);
+}
+
+/* ---- Requests ---- */
+
+static const char *encode_key(struct txn_client *client, int64_t key)
+{
+    char text[64];
+    int length = snprintf(text, sizeof text, "ordeal/%c/%" PRId64, client->lists ? 'l' : 'w', key);
+    buf_clear(&client->base64);
+    base64_add(&client->base64, text, (size_t)length);
+    return client->base64.data;
+}
+
+static const char *encode_value(struct txn_client *client, struct value value)
+{
+    buf_clear(&client->text);
+    if (value_is_int(value))
+        buf_printf(&client->text, "%" PRId64, value_as_int(value));
+    for (size_t i = 0; i < value_count(value); i++) {
+        struct value element = value_at(value, i);
+        if (i > 0)
+            buf_add_char(&client->text, ' ');
+        /* What was read is written back as it was, whoever wrote it. */
+        if (value_is_int(element))
+            buf_printf(&client->text, "%" PRId64, value_as_int(element));
+        else
+            buf_add_text(&client->text, value_as_text(element));
+    }
+    buf_clear(&client->base64);
+    base64_add(&client->base64, buf_text(&client->text), client->text.length);
+    return buf_text(&client->base64);
+}
+
+static void add_reads(struct txn_client *client)
+{
+    bool first = true;
+    for (uint32_t i = 0; i < client->count; i++) {
+        if (!client->touched[i].read)
+            continue;
+        buf_printf(&client->asker.request, "%s{\"requestRange\":{\"key\":\"%s\"%s}}",
+                   first ? "" : ",", encode_key(client, client->touched[i].key),
+                   client->asker.serializable ? ",\"serializable\":true" : "");
+        first = false;
+    }
+}
+
+static void add_writes(struct txn_client *client, bool first)
+{
+    for (uint32_t i = 0; i < client->count; i++) {
+        if (!client->touched[i].written)
+            continue;
+        buf_printf(&client->asker.request, "%s{\"requestPut\":{\"key\":\"%s\",", first ? "" : ",",
+                   encode_key(client, client->touched[i].key));
+        buf_printf(&client->asker.request, "\"value\":\"%s\"}}",
+                   encode_value(client, client->touched[i].now));
+        first = false;
+    }
+}
+
+static void add_guards(struct txn_client *client)
+{
+    for (uint32_t i = 0; i < client->count; i++)
+        buf_printf(
+            &client->asker.request,
+            "%s{\"key\":\"%s\",\"target\":\"MOD\",\"result\":\"EQUAL\",\"modRevision\":\"%" PRId64
+            "\"}",
+            i == 0 ? "" : ",", encode_key(client, client->touched[i].key),
+            client->touched[i].revision);
+}
+
+/* ---- Replies ---- */
+
+/* The gateway of etcd 3.4 writes names as they are in the protocol, others as JSON has them. */
+static const struct json *either(const struct json *object, const char *name, const char *camel)
+{
+    const struct json *member = json_get(object, name);
+    return member != NULL ? member : json_get(object, camel);
+}
+
+static struct value parse_list(const char *text, struct arena *scratch)
+{
+    struct value *items = arena_alloc(scratch, (strlen(text) + 1) * sizeof *items);
+    size_t count = 0;
+    while (*text != '\0') {
+        size_t length = strcspn(text, " ");
+        items[count++] = etcd_parse_value(text, length, scratch);
+        text += length;
+        if (*text == ' ')
+            text++;
+    }
+    return value_items(scratch, VALUE_VECTOR, items, count);
+}
+
+/* What one key held; false when that cannot be read. */
+static bool take_range(struct txn_client *client, const struct json *range, struct touched *key,
+                       struct arena *scratch)
+{
+    const struct json *kv = json_first(json_get(range, "kvs"));
+    key->revision = 0;
+    key->found = client->lists ? value_items(scratch, VALUE_VECTOR, NULL, 0) : value_nil();
+    if (json_kind(range) != JSON_OBJECT)
+        return false;
+    if (kv == NULL)
+        return true;
+    const char *base64 = json_as_text(json_get(kv, "value"), "");
+    /* 64-bit integers are texts in protobuf's JSON. */
+    key->revision = strtoll(json_as_text(either(kv, "mod_revision", "modRevision"), "0"), NULL, 10);
+    buf_clear(&client->text);
+    if (key->revision <= 0 || !base64_decode(base64, strlen(base64), &client->text))
+        return false;
+    key->found = client->lists
+                     ? parse_list(buf_text(&client->text), scratch)
+                     : etcd_parse_value(buf_text(&client->text), client->text.length, scratch);
+    return true;
+}
+
+/* The answers to add_reads, in its order. */
+static bool take_reads(struct txn_client *client, const struct json *json, struct arena *scratch)
+{
+    const struct json *response = json_first(json_get(json, "responses"));
+    for (uint32_t i = 0; i < client->count; i++) {
+        struct touched *key = &client->touched[i];
+        if (!key->read)
+            continue;
+        const struct json *range = either(response, "response_range", "responseRange");
+        if (!take_range(client, range, key, scratch))
+            return false;
+        response = json_next(response);
+    }
+    return true;
+}
+
+/* ---- Operations ---- */
+
+/* One etcd transaction without a condition: reads, and for registers writes. */
+static bool do_at_once(struct txn_client *client, bool write, struct op *op, struct arena *scratch)
+{
+    buf_clear(&client->asker.request);
+    buf_add_text(&client->asker.request, "{\"success\":[");
+    add_reads(client);
+    bool reads = buf_text(&client->asker.request)[client->asker.request.length - 1] == '}';
+    if (write)
+        add_writes(client, !reads);
+    buf_add_text(&client->asker.request, "]}");
+    struct json *json = etcd_ask(&client->asker, client->asker.txn_url.data,
+                                 write ? ETCD_CHANGES : ETCD_READS, op, scratch);
+    if (json == NULL)
+        return false;
+    bool good = take_reads(client, json, scratch);
+    json_free(json);
+    if (!good && write)
+        op_info(op, scratch, "bad-reply", "a read is missing, or is none");
+    else if (!good)
+        op_fail(op, scratch, "bad-reply", "a read is missing, or is none");
+    return good;
+}
+
+static void do_registers(struct txn_client *client, struct op *op, struct arena *scratch)
+{
+    client->asker.timeout_ns = client->whole_timeout_ns;
+    /* What is to be written does not depend on what will be found. */
+    (void)play(client, op->value, scratch);
+    if (!do_at_once(client, client->writes, op, scratch))
+        return;
+    op->value = play(client, op->value, scratch);
+    op_ok(op);
+}
+
+static void do_lists(struct txn_client *client, struct op *op, struct arena *scratch)
+{
+    client->asker.timeout_ns = client->whole_timeout_ns / (client->writes ? 2 : 1);
+    if (!do_at_once(client, false, op, scratch))
+        return;
+    struct value done = play(client, op->value, scratch);
+    if (client->writes) {
+        buf_clear(&client->asker.request);
+        buf_add_text(&client->asker.request, "{\"compare\":[");
+        add_guards(client);
+        buf_add_text(&client->asker.request, "],\"success\":[");
+        add_writes(client, true);
+        buf_add_text(&client->asker.request, "]}");
+        struct json *json =
+            etcd_ask(&client->asker, client->asker.txn_url.data, ETCD_CHANGES, op, scratch);
+        if (json == NULL)
+            return;
+        /* The guard is looked at when the transaction is applied, and the gateway leaves out what
+         * is false. */
+        bool succeeded = json_as_bool(json_get(json, "succeeded"), false);
+        json_free(json);
+        if (!succeeded) {
+            op_fail(op, scratch, "conflict", NULL);
+            return;
+        }
+    }
+    op->value = done;
+    op_ok(op);
+}
+
+static void txn_invoke(void *state, struct test *test, struct op *op, struct arena *scratch)
+{
+    (void)test;
+    struct txn_client *client = state;
+    if (op->f != client->txn_f || !survey(client, op->value))
+        op_fail(op, scratch, "unsupported",
+                client->lists ? "etcd takes txn [[:r k nil] [:append k v] ...] of integers"
+                              : "etcd takes txn [[:r k nil] [:w k v] ...] of integers");
+    else if (client->lists)
+        do_lists(client, op, scratch);
+    else
+        do_registers(client, op, scratch);
+}
+
+/* ---- A client ---- */
+
+static enum err_code open_client(struct txn_client *client, struct test *test, uint32_t node,
+                                 struct err *err)
+{
+    enum err_code code = etcd_asker_open(&client->asker, test, node, err);
+    client->txn_f = history_find_f(test->history, "txn");
+    client->whole_timeout_ns = client->asker.timeout_ns;
+    return code;
+}
+
+static enum err_code append_open(void *state, struct test *test, uint32_t node, struct err *err)
+{
+    struct txn_client *client = state;
+    client->lists = true;
+    return open_client(client, test, node, err);
+}
+
+static enum err_code register_open(void *state, struct test *test, uint32_t node, struct err *err)
+{
+    struct txn_client *client = state;
+    client->lists = false;
+    return open_client(client, test, node, err);
+}
+
+static void txn_close(void *state)
+{
+    struct txn_client *client = state;
+    etcd_asker_close(&client->asker);
+    buf_free(&client->text);
+    buf_free(&client->base64);
+}
+
+const struct client etcd_append_client = {
+    .state_size = sizeof(struct txn_client),
+    .open = append_open,
+    .invoke = txn_invoke,
+    .close = txn_close,
+};
+
+const struct client etcd_txn_register_client = {
+    .state_size = sizeof(struct txn_client),
+    .open = register_open,
+    .invoke = txn_invoke,
+    .close = txn_close,
+};
