@@ -3,7 +3,7 @@
  *
  * The parts, in checkers/transactions/: txns and slots (decoding), levels (the lattice), append*
  * (list-append: version orders, direct anomalies, edges), graph (components), paths and cycles (the
- * search), explain (words), found (what was found), register* (read-write registers). */
+ * search), explain (words), draw (pictures), found (what was found), register* (read-write registers). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,7 +164,7 @@ static void add_anomaly(struct session *session, const struct finding *finding)
     for (const struct json *field = json_first(finding->fields); field != NULL;
          field = json_next(field))
         json_set(anomaly, json_key(field), json_copy(field));
-    if (finding->dot != NULL && option_bool(&session->input->options, "transactions.dot"))
+    if (finding->dot != NULL)
         json_set_text(anomaly, "dot", finding->dot);
 }
 
@@ -318,6 +318,7 @@ static void judge(struct session *session)
     session->txns.history = input->history;
     session->txns.arena = &session->arena;
     found_init(&session->found, &session->txns);
+    session->found.draw = option_bool(&input->options, "transactions.dot");
     session->inference.txns = &session->txns;
     session->inference.found = &session->found;
     session->search = (struct cycle_search){

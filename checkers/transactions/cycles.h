@@ -44,4 +44,12 @@ bool cycle_tell(const struct inference *inference, const struct cycle *cycle);
 bool cycle_tell_as(const struct inference *inference, const struct cycle *cycle,
                    enum anomaly anomaly);
 
+const char *edge_name(enum edge_type type); /* "ww" */
+/* Adds why txns[i] comes before the next one, in words and as data; false when it does not. */
+bool cycle_why(const struct inference *inference, const struct cycle *cycle, uint32_t i,
+               struct buf *out, struct json *fields);
+/* A Graphviz graph, for the caller to free. */
+char *cycle_draw(const struct inference *inference, const struct cycle *cycle,
+                 enum anomaly anomaly);
+
 #endif

@@ -1,4 +1,4 @@
-/* Cycles in words, in data and as a Graphviz graph: see cycles.h.
+/* Cycles in words and in data: see cycles.h.
  *
  * The words are Elle's: each transaction gets a name, each edge says why one must come before the
  * other, and the last one is the contradiction. */
@@ -47,8 +47,13 @@ static bool why_realtime(const struct txns *txns, uint32_t from, uint32_t to, co
     return true;
 }
 
-static bool why(const struct inference *inference, const struct cycle *cycle, uint32_t i,
-                struct buf *out, struct json *fields)
+const char *edge_name(enum edge_type type)
+{
+    return type_names[type];
+}
+
+bool cycle_why(const struct inference *inference, const struct cycle *cycle, uint32_t i,
+               struct buf *out, struct json *fields)
 {
     uint32_t from = cycle->txns[i], next = (i + 1) % cycle->length, to = cycle->txns[next];
     enum edge_type type = (enum edge_type)cycle->types[i];
@@ -102,39 +107,6 @@ static const char *in_words(enum anomaly anomaly)
     return "a cycle in every order of commits";
 }
 
-/* ---- Graphviz ---- */
-
-static void add_dot_text(const char *text, struct buf *out)
-{
-    for (; *text != '\0'; text++) {
-        if (*text == '"' || *text == '\\')
-            buf_add_char(out, '\\');
-        buf_add_char(out, *text == '\n' ? ' ' : *text);
-    }
-}
-
-static char *draw(const struct inference *inference, const struct cycle *cycle,
-                  enum anomaly anomaly)
-{
-    struct buf out = BUF_INIT, label = BUF_INIT;
-    buf_printf(&out, "digraph \"%s\" {\n  rankdir=LR;\n  node [shape=box];\n",
-               anomaly_name(anomaly));
-    for (uint32_t i = 0; i < cycle->length; i++) {
-        buf_clear(&label);
-        uint32_t event = txns_event(inference->txns, cycle->txns[i]);
-        value_print(inference->txns->history->value[event], &label);
-        buf_printf(&out, "  T%" PRIu32 " [label=\"T%" PRIu32 " ", i + 1, i + 1);
-        add_dot_text(buf_text(&label), &out);
-        buf_add_text(&out, "\"];\n");
-    }
-    for (uint32_t i = 0; i < cycle->length; i++)
-        buf_printf(&out, "  T%" PRIu32 " -> T%" PRIu32 " [label=\"%s\"];\n", i + 1,
-                   (i + 1) % cycle->length + 1, type_names[cycle->types[i]]);
-    buf_add_text(&out, "}\n");
-    buf_free(&label);
-    return buf_take(&out);
-}
-
 /* ---- Telling ---- */
 
 static void add_transactions(const struct txns *txns, const struct cycle *cycle, struct buf *text,
@@ -180,7 +152,7 @@ static bool add_steps(const struct inference *inference, const struct cycle *cyc
         bool last = i + 1 == cycle->length, told = i < WORDS_MAX || last;
         struct buf reason = BUF_INIT;
         struct json *step = json_object();
-        good = why(inference, cycle, i, &reason, step);
+        good = cycle_why(inference, cycle, i, &reason, step);
         if (told) {
             buf_printf(text, "\n  - %sT%" PRIu32 " < T%" PRIu32 ", because %s%s",
                        last ? "However, " : "", i + 1, (i + 1) % cycle->length + 1,
@@ -232,7 +204,8 @@ bool cycle_tell_as(const struct inference *inference, const struct cycle *cycle,
     finding->fields = fields;
     if (shape != NULL)
         json_set_text(fields, "special-case", shape);
-    finding->dot = draw(inference, cycle, anomaly);
+    if (found->draw)
+        finding->dot = cycle_draw(inference, cycle, anomaly);
     buf_free(&title);
     return true;
 }

@@ -18,6 +18,7 @@ struct finding {
 
 struct found {
     const struct txns *txns;
+    bool draw; /* cycles are wanted as graphs, too */
     uint64_t counts[ANOMALY_COUNT];
     uint32_t unshown; /* cycles whose edges could not be shown: they convict nobody */
     struct finding *list;

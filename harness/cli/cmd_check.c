@@ -1,4 +1,5 @@
 /* ordeal check: judge a recorded history. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,7 @@
 
 struct request {
     struct arena arena;
-    const char *path, *format, *checkers, *model, *map, *certificate, *verify;
+    const char *path, *format, *checkers, *model, *map, *certificate, *verify, *dot;
     struct json *set;
     enum keyed keyed;
     bool keyed_given, level_given, json, edn;
@@ -45,6 +46,7 @@ static const struct cli_option options[] = {
      "judge a keyed history.ordeal in pieces of this size; auto: if it would not fit in memory"},
     {"certificate", "PATH", "write there what proves the verdict (linearizable)"},
     {"verify", "PATH", "prove the certificate there instead of judging"},
+    {"dot", "DIR", "write each cycle of `transactions` there as a Graphviz graph, a file each"},
     {"json", NULL, "print the results as one JSON object, and nothing else, there"},
     {"edn", NULL, "the same as Jepsen's results.edn"},
     {.name = NULL},
@@ -133,6 +135,9 @@ static enum err_code take(void *state, const char *name, const char *value, stru
         request->certificate = value;
     } else if (strcmp(name, "verify") == 0) {
         request->verify = value;
+    } else if (strcmp(name, "dot") == 0) {
+        request->dot = value;
+        json_set_text(request->set, "transactions.dot", "true");
     } else if (strcmp(name, "edn") == 0) {
         request->edn = true;
     } else {
@@ -169,6 +174,8 @@ static void follow_plan(struct request *request, const struct json *plan)
         request->checkers = "stats,transactions";
     if (request->checkers == NULL)
         request->checkers = json_as_text(json_get(plan, "checkers"), NULL);
+    if (request->checkers == NULL && request->dot != NULL)
+        request->checkers = "stats,transactions";
     const char *keyed = json_as_text(json_get(plan, "keyed"), "guess");
     if (!request->keyed_given)
         request->keyed = keyed_of(keyed);
@@ -215,6 +222,36 @@ static enum err_code write_certificate(const struct request *request, const stru
         return err_set(err, ERR_CONFIG,
                        "--certificate: no checker that ran writes one; linearizable does");
     return file_write(request->certificate, text->data, text->length, err);
+}
+
+/* Writes every graph among the anomalies to a file of its own, numbered as they are told:
+ * "DIR/1-G0.dot".
+ */
+static enum err_code write_graphs(struct request *request, const struct json *results,
+                                  struct err *err)
+{
+    uint32_t written = 0;
+    if (mkdir(request->dot, 0777) != 0 && errno != EEXIST)
+        return err_errno(err, errno, "--dot: make the directory %s", request->dot);
+    for (const struct json *checker = json_first(json_get(results, "checkers")); checker != NULL;
+         checker = json_next(checker)) {
+        int number = 0;
+        for (const struct json *anomaly = json_first(json_get(checker, "anomalies"));
+             anomaly != NULL; anomaly = json_next(anomaly)) {
+            const char *graph = json_as_text(json_get(anomaly, "dot"), NULL);
+            number++;
+            if (graph == NULL)
+                continue;
+            const char *path = arena_printf(&request->arena, "%s/%d-%s.dot", request->dot, number,
+                                            json_as_text(json_get(anomaly, "kind"), "anomaly"));
+            if (file_write(path, graph, strlen(graph), err) != ERR_NONE)
+                return err_wrap(err, "--dot");
+            written++;
+        }
+    }
+    fprintf(stderr, "ordeal: note: --dot: %u graphs in %s%s\n", written, request->dot,
+            written == 0 ? ": no cycle was found" : "");
+    return ERR_NONE;
 }
 
 /* The checker that wrote a certificate says so in its first line. */
@@ -340,7 +377,12 @@ static int judge(struct request *request, struct stored_run *stored, struct err 
     };
     enum verdict verdict;
     struct json *results = run_check(&stored->history, names, count, &input, &verdict);
+    struct err undrawn = ERR_INIT;
+    if (request->dot != NULL)
+        (void)!write_graphs(request, results, &undrawn);
     int status = show(request, stored, results, verdict, err);
+    if (undrawn.code != ERR_NONE)
+        status = cli_fail(&undrawn);
     if (request->certificate != NULL && write_certificate(request, &certificate, err) != ERR_NONE)
         status = cli_fail(err);
     buf_free(&certificate);
