@@ -3,7 +3,8 @@
  *
  * The parts, in checkers/transactions/: txns and slots (decoding), levels (the lattice), append*
  * (list-append: version orders, direct anomalies, edges), graph (components), paths and cycles (the
- * search), explain (words), draw (pictures), found (what was found), register* (read-write registers). */
+ * search), explain (words), draw (pictures), found (what was found), register* (read-write
+ * registers). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 
 #include "checkers/checkers.h"
 #include "checkers/transactions/cycles.h"
+#include "checkers/transactions/recency.h"
 #include "checkers/transactions/weak.h"
 #include "harness/base/clock.h"
 #include "harness/base/text.h"
@@ -119,6 +121,20 @@ static void add_counts(struct session *session)
     json_set_int(details, "key-count", txns->key_count);
     json_set_int(details, "component-count", session->search.component_count);
     json_set_int(details, "largest-component", session->search.largest);
+}
+
+static void add_recency(struct session *session)
+{
+    const struct inference *inference = &session->inference;
+    struct recency recency = {.reads = 0};
+    if (session->txns.history->unordered)
+        return;
+    if (inference->why == register_why)
+        recency_of_registers(inference, &recency);
+    else
+        recency_of_lists(inference, &recency);
+    if (recency.reads > 0)
+        json_set(session->result->details, "recency", recency_json(&recency, &session->txns));
 }
 
 static void add_found(struct session *session)
@@ -242,6 +258,7 @@ static void report(struct session *session)
 {
     const struct txns *txns = &session->txns;
     add_counts(session);
+    add_recency(session);
     add_found(session);
     if ((found_set(&session->found) & session->prohibited) != 0)
         report_invalid(session);
