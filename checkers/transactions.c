@@ -4,7 +4,7 @@
  * The parts, in checkers/transactions/: txns and slots (decoding), levels (the lattice), append*
  * (list-append: version orders, direct anomalies, edges), graph (components), paths and cycles (the
  * search), explain (words), draw (pictures), found (what was found), register* (read-write
- * registers). */
+ * registers), recency (how old reads were). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -147,7 +147,8 @@ static void test_words(void **state)
     assert_string_equal(json_as_text(json_get(json_at(steps, 0), "read"), ""), "[1]");
     assert_int_equal(json_count(json_get(anomaly, "transactions")), 2);
     assert_int_equal(json_count(json_get(anomaly, "events")), 4);
-    assert_contains(json_as_text(json_get(anomaly, "dot"), ""), "T1 -> T2 [label=\"rw\\lT1 did not");
+    assert_contains(json_as_text(json_get(anomaly, "dot"), ""),
+                    "T1 -> T2 [label=\"rw\\lT1 did not");
     txn_verdict_free(&verdict);
 }
 
