@@ -8,6 +8,12 @@
  * could not be decided in a little time and memory is no violation, and looked at again when more
  * is known.
  *
+ * Or it judges by `transactions`, always all of the prefix: an anomaly may span any keys. What it
+ * concludes of a prefix stays, too: lists only grow, so an append that no read showed yet comes
+ * after all that were read; and an open transaction whose effects were seen counts as committed,
+ * which if it fails in the end is an aborted read. (That alone a promise of read uncommitted
+ * allows: the final verdict may then say more than the look did.)
+ *
  * It costs: the copying, the thread's memory (another history's columns), and at most a tenth of
  * one processor, since after a look that took t it rests for nine times t, and half a second at
  * least. The final verdict is still that of the checkers over the whole history. */
@@ -21,6 +27,7 @@ struct live;
 
 struct live_options {
     struct scheduler *scheduler;
+    const char *checker;        /* one of live_checkers */
     const struct json *options; /* of checkers; copied */
     enum keyed keyed;
     int64_t rest_ns; /* between looks, at least; 0: half a second */
@@ -28,6 +35,9 @@ struct live_options {
     void (*on_violation)(void *state, const char *why);
     void *state;
 };
+
+/* Those that can judge a run while it goes on, the one to be preferred first; NULL at the end. */
+extern const char *const live_checkers[];
 
 struct live_costs {
     uint32_t looks, undecided;

@@ -9,6 +9,7 @@
 
 #include "harness/base/clock.h"
 #include "harness/base/text.h"
+#include "harness/live.h"
 #include "harness/nemesis.h"
 #include "harness/plugin.h"
 #include "harness/system.h"
@@ -415,17 +416,26 @@ static enum err_code take_promise(struct plan *plan, struct json *set, struct er
     return ERR_NONE;
 }
 
+const char *plan_watcher(const struct plan *plan)
+{
+    for (const char *const *name = live_checkers; *name != NULL; name++)
+        for (size_t i = 0; i < plan->checker_count; i++)
+            if (strcmp(plan->checkers[i], *name) == 0)
+                return *name;
+    return NULL;
+}
+
 /* Watching for nothing would look like watching. */
 static enum err_code check_stop(const struct plan *plan, struct err *err)
 {
     if (!plan->stop_on_violation)
         return ERR_NONE;
-    for (size_t i = 0; i < plan->checker_count; i++)
-        if (strcmp(plan->checkers[i], "linearizable") == 0)
-            return ERR_NONE;
+    if (plan_watcher(plan) != NULL)
+        return ERR_NONE;
     return err_set(err, ERR_CONFIG,
-                   "stop-on-violation: only the checker linearizable can judge a run while it goes "
-                   "on, and it is not among the checkers: add it to checkers, or leave this out");
+                   "stop-on-violation: only the checkers linearizable and transactions can judge a "
+                   "run while it goes on, and neither is among the checkers: add one to checkers, "
+                   "or leave this out");
 }
 
 /* What the system makes of others' options, where the plan is silent. */

@@ -69,6 +69,9 @@ enum err_code plan_read_file(struct plan *plan, const char *path, struct err *er
  * complete. */
 enum err_code plan_resolve(struct plan *plan, struct err *err);
 
+/* Which of the plan's checkers can judge the run while it goes on; NULL: none. */
+const char *plan_watcher(const struct plan *plan);
+
 const char *plan_text(const struct plan *plan, const char *field); /* NULL when absent */
 
 #endif

@@ -43,7 +43,8 @@ const struct plan_field plan_fields[] = {
     {"check-time", OPTION_DURATION, "60s", "TIME", "Checking", "budget of each checker"},
     {"check-memory", OPTION_INT, "2048", "MIB", "Checking", "budget of each checker"},
     {"stop-on-violation", OPTION_BOOL, "false", NULL, "Checking",
-     "watch `linearizable` while the run goes on, and end it at the first certain violation"},
+     "judge by `linearizable` or `transactions` while the run goes on, and end it at the first "
+     "certain violation"},
 
     {"store", OPTION_TEXT, "store", "DIR", "Output", "where runs are kept"},
     {.name = NULL},

@@ -127,6 +127,7 @@ static enum err_code start_watching(struct running *running, struct err *err)
     if (!plan->stop_on_violation) /* the plan was refused if no checker of it can watch */
         return ERR_NONE;
     struct live_options options = {.scheduler = running->scheduler,
+                                   .checker = plan_watcher(plan),
                                    .options = plan->options.values,
                                    .keyed = plan->keyed,
                                    .on_violation = on_violation,

@@ -11,7 +11,8 @@ txn_run() { # SUFFIX ARGUMENTS..
 
 expect_tested() { # RESULTS KIND: transactions that read, wrote and succeeded, on keys that came and went
     expect_json "$1" "^\.checkers\.transactions\.kind \"$2\"" '^\.checkers\.transactions\.level "strict-serializable"' \
-        '^\.checkers\.transactions\.ok-count [0-9]{3,}$' '^\.checkers\.transactions\.key-count [0-9]{2,}$'
+        '^\.checkers\.transactions\.ok-count [0-9]{3,}$' '^\.checkers\.transactions\.key-count [0-9]{2,}$' \
+        '^\.checkers\.transactions\.recency\.read-count [0-9]{3,}$' '^\.checkers\.transactions\.recency\.stale-count 0$'
 }
 
 lists_are_strictly_serializable() {
@@ -50,14 +51,25 @@ stale_registers_are_convicted() {
         --nemesis-duration 4s --time-limit 12s --rate 400 --seed 4
     expect_status 1
     expect_json "$(newest_run)/results.json" '^\.checkers\.transactions\.valid false' \
-        '^\.checkers\.transactions\.anomaly-types\.0 "(cyclic-versions|G-single-item-realtime)"'
+        '^\.checkers\.transactions\.anomaly-types\.[0-9]+ "(cyclic-versions|G-single-item-realtime)"'
     run ordeal check "$(newest_run)" --level serializable --json
     expect_status 0
+}
+
+# Watched, such a run ends at the first stale read that is certain, long before its time.
+first_anomaly_ends_the_run() {
+    txn_run watched --workload list-append --set etcd.reads=serializable --nemesis partition --nemesis-interval 5s \
+        --nemesis-duration 4s --time-limit 90s --rate 400 --seed 5 --stop-on-violation
+    expect_status 1
+    expect_match err 'a violation was seen: healing, then judging what there is: not strict-serializable: '
+    expect_json "$(newest_run)/results.json" '^\.checkers\.transactions\.valid false' '^\.test\.stopped-on-violation true' \
+        '^\.test\.duration-s [0-9]{1,2}(\.|$)' '^\.checkers\.transactions\.recency\.stale-count [0-9]+'
 }
 
 it "lists on etcd are strictly serializable under partitions and kills" lists_are_strictly_serializable
 it "so are registers" registers_are_strictly_serializable
 it "lists read from one member alone are stale, and are convicted" stale_lists_are_convicted
 it "so are registers" stale_registers_are_convicted
+it "the first certain anomaly ends a run that is watched for it" first_anomaly_ends_the_run
 it "nothing is left behind" nothing_is_left
 finish

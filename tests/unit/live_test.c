@@ -11,7 +11,10 @@
 #include "harness/live.h"
 #include "tests/lib/test.h"
 
-enum { KEYS = 3 };
+enum { KEYS = 3, LIST_KEYS = 1024, LIST_MAX = 64 };
+
+/* What operations look like: of one register, of one a key, or transactions over lists. */
+enum shape { PLAIN, KEYED, LISTS, SHAPES };
 
 /* A register a key, with one lock: linearizable until it lies. */
 static struct {
@@ -20,7 +23,9 @@ static struct {
     atomic_int lie_after; /* operations left until reads are stale; -1: never */
     atomic_int asked, violations;
     char why[1024];
-    bool keyed;
+    enum shape shape;
+    int64_t lists[LIST_KEYS][LIST_MAX];
+    size_t lengths[LIST_KEYS];
 } system_state = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static struct scheduler *scheduler;
@@ -31,11 +36,45 @@ static enum err_code client_open(void *state, struct test *test, uint32_t node, 
     return ERR_NONE;
 }
 
+/* One micro-operation; a lie is a list without anything in it. */
+static void list_invoke(struct op *op, struct arena *scratch)
+{
+    struct value micro = value_at(op->value, 0), items[LIST_MAX];
+    int64_t key = value_as_int(value_at(micro, 1));
+    int number = atomic_fetch_add(&system_state.asked, 1);
+    int lie_after = atomic_load(&system_state.lie_after);
+    bool write = !value_is_nil(value_at(micro, 2)), lies = lie_after >= 0 && number >= lie_after;
+    usleep(200);
+    pthread_mutex_lock(&system_state.lock);
+    size_t *length = &system_state.lengths[key];
+    if (write && number % 22 != 0)
+        system_state.lists[key][(*length)++] = value_as_int(value_at(micro, 2));
+    size_t count = lies ? 0 : *length;
+    for (size_t i = 0; i < count; i++)
+        items[i] = value_int(NULL, system_state.lists[key][i]);
+    pthread_mutex_unlock(&system_state.lock);
+    usleep(200);
+    if (!write) {
+        const struct value done[3] = {value_at(micro, 0), value_at(micro, 1),
+                                      value_items(scratch, VALUE_VECTOR, items, count)};
+        micro = value_items(scratch, VALUE_VECTOR, done, 3);
+        op->value = value_items(scratch, VALUE_VECTOR, &micro, 1);
+    }
+    if (number % 11 == 0)
+        op_info(op, scratch, "timeout", NULL);
+    else
+        op_ok(op);
+}
+
 /* Every eleventh operation is indeterminate, and half of those happen. */
 static void client_invoke(void *state, struct test *test, struct op *op, struct arena *scratch)
 {
     (void)state, (void)test;
-    bool keyed = system_state.keyed;
+    if (system_state.shape == LISTS) {
+        list_invoke(op, scratch);
+        return;
+    }
+    bool keyed = system_state.shape == KEYED;
     int64_t key = keyed ? value_as_int(value_at(op->value, 0)) : KEYS;
     struct value argument = keyed ? value_at(op->value, 1) : op->value;
     int number = atomic_fetch_add(&system_state.asked, 1);
@@ -73,10 +112,23 @@ static bool fill(void *state, struct prng *prng, const struct generator_context 
 {
     int64_t number = ++*(int64_t *)state;
     (void)prng;
+    if (system_state.shape == LISTS) {
+        struct arena *scratch = context->scratch;
+        const struct value micro[3] = {
+            value_keyword(scratch, number % 2 == 0 ? "append" : "r"),
+            value_int(NULL, number / LIST_MAX),
+            number % 2 == 0 ? value_int(NULL, number) : value_nil(),
+        };
+        struct value one = value_items(scratch, VALUE_VECTOR, micro, 3);
+        op->f = 2;
+        op->value = value_items(scratch, VALUE_VECTOR, &one, 1);
+        return true;
+    }
     op->f = number % 2 == 0 ? 0 : 1;
     struct value argument = op->f == 0 ? value_int(NULL, number) : value_nil();
     struct value key = value_int(NULL, number / 2 % KEYS);
-    op->value = system_state.keyed ? value_pair(context->scratch, key, argument) : argument;
+    op->value =
+        system_state.shape == KEYED ? value_pair(context->scratch, key, argument) : argument;
     return true;
 }
 
@@ -88,7 +140,7 @@ static void on_violation(void *state, const char *why)
     scheduler_stop(scheduler);
 }
 
-static uint32_t run(bool keyed, int operations, int lie_after, struct live_costs *costs)
+static uint32_t run(enum shape shape, int operations, int lie_after, struct live_costs *costs)
 {
     struct plan plan = {.op_timeout_ns = 100 * NS_PER_MS, .seed = 7};
     struct node nodes[1] = {{.name = "n"}};
@@ -99,6 +151,7 @@ static uint32_t run(bool keyed, int operations, int lie_after, struct live_costs
     history_init(&history);
     history_f(&history, "write");
     history_f(&history, "read");
+    history_f(&history, "txn");
     struct test test = {.plan = &plan,
                         .nodes = nodes,
                         .node_count = 1,
@@ -110,12 +163,14 @@ static uint32_t run(bool keyed, int operations, int lie_after, struct live_costs
     atomic_store(&system_state.lie_after, lie_after);
     atomic_store(&system_state.asked, 0);
     atomic_store(&system_state.violations, 0);
-    system_state.keyed = keyed;
+    memset(system_state.lengths, 0, sizeof system_state.lengths);
+    system_state.shape = shape;
     struct scheduler_options options = {.test = &test, .client = &test_client, .concurrency = 4};
     assert_ok(scheduler_open(&options, &scheduler, &err));
     struct json *set = json_object();
     json_set_text(set, "linearizable.model", "register");
     struct live_options watching = {.scheduler = scheduler,
+                                    .checker = live_checkers[shape == LISTS],
                                     .options = set,
                                     .keyed = KEYED_GUESS,
                                     .rest_ns = 5 * NS_PER_MS,
@@ -142,12 +197,18 @@ static uint32_t run(bool keyed, int operations, int lie_after, struct live_costs
 static void a_lie_ends_the_run(void **state)
 {
     (void)state;
-    for (int keyed = 0; keyed < 2; keyed++) {
+    for (enum shape shape = 0; shape < SHAPES; shape++) {
         struct live_costs costs;
-        uint32_t events = run(keyed, 40000, 300, &costs);
+        uint32_t events = run(shape, 40000, 300, &costs);
         assert_int_equal(atomic_load(&system_state.violations), 1);
-        assert_contains(system_state.why, "not linearizable");
-        assert_contains(system_state.why, "1048576");
+        if (shape == LISTS) {
+            assert_contains(system_state.why, "not strict-serializable: ");
+            assert_contains(system_state.why, "G-single-item-"); /* of a process, or in real time */
+            assert_null(strchr(system_state.why, '\n'));
+        } else {
+            assert_contains(system_state.why, "not linearizable");
+            assert_contains(system_state.why, "1048576");
+        }
         assert_true(events < 2 * 40000); /* long before everything was asked */
         assert_true(costs.looks > 0 && costs.events > 0);
     }
@@ -156,9 +217,9 @@ static void a_lie_ends_the_run(void **state)
 static void the_truth_is_never_convicted(void **state)
 {
     (void)state;
-    for (int keyed = 0; keyed < 2; keyed++) {
+    for (enum shape shape = 0; shape < SHAPES; shape++) {
         struct live_costs costs;
-        uint32_t events = run(keyed, 3000, -1, &costs);
+        uint32_t events = run(shape, 3000, -1, &costs);
         assert_int_equal(atomic_load(&system_state.violations), 0);
         assert_true(events > 5000);
         assert_true(costs.looks >= 3); /* it did look, in the midst of open operations */

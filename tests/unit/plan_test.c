@@ -141,7 +141,7 @@ static void stopping_needs_a_checker_that_can_watch(void **state)
     struct plan plan;
     struct err err = ERR_INIT;
     expect_refusal(FLAGS("--system", "queue", "--workload", "queue", "--stop-on-violation", "true"),
-                   "stop-on-violation: only the checker linearizable");
+                   "stop-on-violation: only the checkers linearizable and transactions");
     assert_ok(plan_of(&plan, FLAGS("--stop-on-violation", "true"), &err));
     assert_true(plan.stop_on_violation);
     plan_free(&plan);
