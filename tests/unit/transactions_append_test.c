@@ -188,13 +188,34 @@ static void test_many_unseen(void **state)
     buf_free(&text);
 }
 
+/* The order of a register's versions follows from real time only where that is promised. */
+static void test_promised_keys(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *set;
+        enum verdict verdict;
+    } promises[] = {
+        {NULL, VERDICT_VALID}, /* nobody knows which write came first */
+        {"linearizable-keys=promised", VERDICT_INVALID},
+        {"linearizable-keys=promised level=strong-session-serializable", VERDICT_VALID},
+        {"linearizable-keys=true level=strong-session-serializable", VERDICT_INVALID},
+    };
+    for (size_t i = 0; i < sizeof promises / sizeof promises[0]; i++) {
+        struct txn_verdict verdict =
+            txn_check("0 [[:w 1 1]]\n2 [[:w 1 2]]\n1 [[:r 1 1]]", promises[i].set);
+        if (verdict.verdict != promises[i].verdict)
+            fail_msg("%s: %s", promises[i].set, verdict.reason);
+        txn_verdict_free(&verdict);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cases),
-        cmocka_unit_test(test_words),
-        cmocka_unit_test(test_lattice),
-        cmocka_unit_test(test_many_unseen),
+        cmocka_unit_test(test_cases),         cmocka_unit_test(test_words),
+        cmocka_unit_test(test_lattice),       cmocka_unit_test(test_many_unseen),
+        cmocka_unit_test(test_promised_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
