@@ -208,7 +208,8 @@ enum err_code daemon_signal(struct test *test, node_set nodes, const char *name,
 enum err_code disk_give(struct test *test, node_set nodes, const char *path,
                         const char *file_system, struct err *err)
 {
-    assert_true(strcmp(file_system, "ext4") == 0 || strcmp(file_system, "strict") == 0);
+    if (strcmp(file_system, "ext4") != 0 && strcmp(file_system, "strict") != 0)
+        return err_set(err, ERR_CONFIG, "there is no file system %s", file_system);
     return called(fake_of(test), "disk_give", nodes, path, err);
 }
 
