@@ -221,8 +221,11 @@ static void check_again(struct judge *judge, uint32_t number, const struct messa
     judge->facts.redeliveries++;
     if (at_most_once(judge, message))
         judge_found(judge, FOUND_TWICE, number, 0, shown, 5);
-    /* Of two drains, whichever was first acknowledged what the other delivered then. */
-    bool after_drain = drain && message->flags & MESSAGE_DRAINED;
+    /* Without a lease a drain takes and acknowledges in one: of two, whichever was first
+     * acknowledged what the other delivered then. With a lease it may have run out in between,
+     * twice seen before it was acknowledged. */
+    bool after_drain =
+        drain && message->flags & MESSAGE_DRAINED && judge_retry_ns(judge, message) <= 0;
     if (message->acked != HISTORY_NONE && (message->acked < invocation || after_drain))
         judge_found(judge, FOUND_AFTER_ACK, number, 0,
                     (uint32_t[]){message->enqueue, judge->history->partner[message->acked],

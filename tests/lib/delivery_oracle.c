@@ -2,6 +2,7 @@
 #include "tests/lib/delivery_oracle.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,11 +33,13 @@ struct message_state {
     int sent_at; /* ORACLE_NONE: not yet */
     int place;   /* in the order of sending */
     int deliveries, counted, seen;
-    int token;     /* of the latest delivery */
-    int holder;    /* process */
-    int free_at;   /* when it may be delivered again */
-    int hidden_at; /* the latest delivery that nobody saw; ORACLE_NONE */
-    bool nacked;   /* because of a nack, not of a lease */
+    int token;      /* of the latest delivery */
+    int holder;     /* process */
+    int free_at;    /* when it may be delivered again */
+    int hidden_at;  /* the latest delivery that nobody saw; ORACLE_NONE */
+    int drained_to; /* when the first to end of what acknowledged it was over; ORACLE_NONE: not by
+                       drains to begin with */
+    bool nacked;    /* because of a nack, not of a lease */
     bool acked, dead, gone;
 };
 
@@ -118,11 +121,25 @@ static bool order_is_kept(const struct search *search, const struct world *world
     return true;
 }
 
+/* Acknowledged by drains that were not over when this one began: all may have had it before. */
+static bool at_once(const struct search *search, const struct message_state *state, int drain_op)
+{
+    return state->drained_to != ORACLE_NONE && search->one->ops[drain_op].from < state->drained_to;
+}
+
+static void acknowledge(struct message_state *state, int to, bool first_and_drain)
+{
+    if (first_and_drain || (state->drained_to != ORACLE_NONE && to < state->drained_to))
+        state->drained_to = to;
+    state->acked = true;
+}
+
 static bool deliver(const struct search *search, struct world *world, int message, int process,
-                    int token, int count, bool hidden, bool drain, int now)
+                    int token, int count, bool hidden, int drain_op, int now)
 {
     struct message_state *state = &world->messages[message];
     const struct oracle_op *send = search->sends[message];
+    bool drain = drain_op != ORACLE_NONE;
     if (search->phantom[message])
         return search->promise != ORACLE_NO_PHANTOM;
     bool again = state->deliveries > 0 && !state->acked && !state->dead && !drain &&
@@ -135,7 +152,7 @@ static bool deliver(const struct search *search, struct world *world, int messag
             return false;
         break;
     case ORACLE_AFTER_ACK:
-        if (state->acked)
+        if (state->acked && !(drain && send->retry > 0 && at_once(search, state, drain_op)))
             return false;
         break;
     case ORACLE_EXCLUSIVE:
@@ -179,7 +196,7 @@ static bool deliver(const struct search *search, struct world *world, int messag
     if (hidden)
         state->hidden_at = now;
     if (drain)
-        state->acked = true;
+        acknowledge(state, search->one->ops[drain_op].to, !state->acked);
     if (send->retry == 0)
         state->gone = true;
     return true;
@@ -223,7 +240,7 @@ static bool settle(const struct search *search, struct world *world, const struc
         if (search->promise == ORACLE_DEAD_LETTER && other_end && op->outcome == OP_OK)
             return false;
         if (op->f == ORACLE_ACK)
-            state->acked = true;
+            acknowledge(state, op->outcome == OP_OK ? op->to : INT_MAX, false);
         else
             state->dead = true;
         return true;
@@ -341,20 +358,20 @@ static bool apply(struct search *search, const struct world *before, int i, int 
         break;
     case ORACLE_DEQUEUE:
         if (op->outcome == OP_INFO)
-            kept = deliver(search, &world, item, op->process, ORACLE_NONE, ORACLE_NONE, true, false,
-                           now);
+            kept = deliver(search, &world, item, op->process, ORACLE_NONE, ORACLE_NONE, true,
+                           ORACLE_NONE, now);
         else if (op->message == ORACLE_NONE)
             kept = search->promise != ORACLE_STUCK || may_be_empty(search, &world, now);
         else
             kept = deliver(search, &world, op->message, op->process, op->token, op->count, false,
-                           false, now);
+                           ORACLE_NONE, now);
         break;
     case ORACLE_DRAIN:
         world.drained[i] |= 1u << item;
         if (world.drained[i] != (1u << op->batch_count) - 1)
             world.done &= ~(1u << i);
         kept = deliver(search, &world, op->batch[item], op->process, ORACLE_NONE, ORACLE_NONE,
-                       false, true, now);
+                       false, i, now);
         break;
     default:
         kept = settle(search, &world, op, now);
@@ -539,7 +556,8 @@ static void begin(const struct search *search, int message, struct world *world)
         world->messages[i] = (struct message_state){.sent_at = ORACLE_NONE,
                                                     .token = ORACLE_NONE,
                                                     .holder = ORACLE_NONE,
-                                                    .hidden_at = ORACLE_NONE};
+                                                    .hidden_at = ORACLE_NONE,
+                                                    .drained_to = ORACLE_NONE};
     for (int i = 0; i < one->op_count; i++) {
         const struct oracle_op *op = &one->ops[i];
         if (!matters(search, op, message))
