@@ -467,13 +467,16 @@ static bool finish(struct hiding *h, uint32_t number)
 
 /* ---- Going back ---- */
 
-/* Where the scene was at multiples of powers of four: two of each. */
+/* Where the scene was at multiples of powers of four: two of each; and at the beginning, the last,
+ * which nothing replaces. */
 enum { STRIDE_LOG = 6 };
 
 static uint32_t saved_index(uint32_t event)
 {
     uint32_t multiple = event >> STRIDE_LOG, level = 0;
-    while (level < HID_SAVED / 2 - 1 && (multiple & 3) == 0 && multiple != 0) {
+    if (event == 0)
+        return HID_SAVED - 1;
+    while (level < HID_LEVELS - 1 && (multiple & 3) == 0) {
         multiple >>= 2;
         level++;
     }

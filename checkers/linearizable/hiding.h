@@ -69,7 +69,7 @@ struct hid_saved {
     bool used;
 };
 
-enum { HID_SAVED = 24, HID_CACHE = 32 };
+enum { HID_LEVELS = 12, HID_SAVED = 2 * HID_LEVELS + 1, HID_CACHE = 32 };
 
 struct hid_mask_entry {
     uint32_t time, stamp;
