@@ -9,7 +9,7 @@
 #include "checkers/linearizable/verify.h"
 #include "harness/base/clock.h"
 
-enum { EXACT_MS = 100, SHRINK_MS = 5000, PLAIN_MS = 2000, STORY_MS = 300, PARTIAL_MS = 2000 };
+enum { EXACT_MS = 60, SHRINK_MS = 5000, PLAIN_MS = 2000, STORY_MS = 300, PARTIAL_MS = 2000 };
 
 struct trial {
     const struct lin_task *task;
