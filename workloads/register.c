@@ -30,6 +30,10 @@ static const struct option options[] = {
     {.name = "read", .kind = OPTION_REAL, .fallback = "1", .help = "weight of reads in the mix"},
     {.name = "write", .kind = OPTION_REAL, .fallback = "1", .help = "weight of writes"},
     {.name = "cas", .kind = OPTION_REAL, .fallback = "1", .help = "weight of compare-and-sets"},
+    {.name = "final-reads",
+     .kind = OPTION_BOOL,
+     .fallback = "true",
+     .help = "read every key once more when everything was healed: shows writes that were lost"},
     {.name = NULL},
 };
 
@@ -122,6 +126,53 @@ static struct generator *generator(struct test *test, struct arena *arena)
     return generator_keys(arena, threads_per_key(test), 0, make_key, keys);
 }
 
+/* ---- Reading everything in the end ----
+ *
+ * Keys are left behind: what an outage loses of those that nobody uses any more, no read would
+ * show. */
+
+struct final {
+    uint16_t read_f;
+    int64_t left; /* keys 0 .. left - 1 are still to be read */
+};
+
+/* One more than the highest key that was asked for. */
+static int64_t keys_asked(const struct history *history)
+{
+    int64_t count = 0;
+    for (uint32_t event = 0; event < history->count; event++) {
+        if (history->type[event] != OP_INVOKE || !history_is_client(history, event) ||
+            !value_is_pair(history->value[event]))
+            continue;
+        int64_t key = value_as_int(value_at(history->value[event], 0));
+        count = key >= count ? key + 1 : count;
+    }
+    return count;
+}
+
+static bool final_fill(void *state, struct prng *prng, const struct generator_context *context,
+                       struct generator_op *op)
+{
+    (void)prng;
+    struct final *final = state;
+    if (final->left == 0)
+        return false;
+    op->f = final->read_f;
+    op->value =
+        value_pair(context->scratch, value_int(context->scratch, --final->left), value_nil());
+    return true;
+}
+
+static struct generator *final_generator(struct test *test, struct arena *arena)
+{
+    struct final *final = arena_zalloc(arena, sizeof *final);
+    final->read_f = history_f(test->history, "read");
+    if (option_bool(&test->plan->options, "register.final-reads"))
+        final->left = keys_asked(test->history);
+    return generator_on_clients(
+        arena, generator_function(arena, final_fill, final, prng_stream(0, "unused")));
+}
+
 static const char *const judged_by[] = {"stats",   "linearizable", "availability",
                                         "crashes", "faults",       NULL};
 
@@ -131,4 +182,5 @@ const struct workload workload_register = {
     .options = options,
     .checkers = judged_by,
     .generator = generator,
+    .final_generator = final_generator,
 };
