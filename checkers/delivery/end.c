@@ -126,6 +126,19 @@ static bool is_overdue(const struct judge *judge, const struct message *message,
            !may_have_expired(judge, message, judge->history->partner[wait]);
 }
 
+static void add_stuck(struct ending *ending, uint32_t number, const struct message *message,
+                      uint32_t queue, uint32_t wait)
+{
+    uint32_t answered = ending->judge->history->partner[wait];
+    add(ending, (struct candidate){.message = number,
+                                   .queue = queue,
+                                   .kind = FOUND_STUCK,
+                                   .since_ns = hidden_since(ending->judge, message, wait),
+                                   .before = answered,
+                                   .from = wait,
+                                   .to = answered});
+}
+
 static void undelivered(struct ending *ending, uint32_t number, const struct message *message,
                         uint32_t queue)
 {
@@ -151,13 +164,7 @@ static void undelivered(struct ending *ending, uint32_t number, const struct mes
     else
         count(&judge->undrained, &judge->undrained_example, message, number);
     if (is_overdue(judge, message, wait))
-        add(ending, (struct candidate){.message = number,
-                                       .queue = queue,
-                                       .kind = FOUND_STUCK,
-                                       .since_ns = hidden_since(judge, message, wait),
-                                       .before = judge->history->partner[wait],
-                                       .from = wait,
-                                       .to = judge->history->partner[wait]});
+        add_stuck(ending, number, message, queue, wait);
     else if (!expired)
         count(&judge->unfinished, &judge->unfinished_example, message, number);
 }
@@ -184,13 +191,7 @@ static void unacknowledged(struct ending *ending, uint32_t number, const struct 
                                        .from = drained.from,
                                        .to = drained.to});
     } else if (wait != HISTORY_NONE && wait > message->to && is_late(judge, ready, wait)) {
-        add(ending, (struct candidate){.message = number,
-                                       .queue = queue,
-                                       .kind = FOUND_STUCK,
-                                       .since_ns = hidden_since(judge, message, wait),
-                                       .before = judge->history->partner[wait],
-                                       .from = wait,
-                                       .to = judge->history->partner[wait]});
+        add_stuck(ending, number, message, queue, wait);
     } else {
         count(&judge->unfinished, &judge->unfinished_example, message, number);
     }

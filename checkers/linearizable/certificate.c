@@ -223,15 +223,8 @@ static bool read_claim(struct reader *r, struct claim *claim)
 /* The operation invoked at an event; LIN_NEVER: there is none. */
 static uint32_t op_invoked_at(const struct lin_problem *problem, uint32_t event)
 {
-    uint32_t low = 0, high = problem->op_count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (problem->ops[middle].op.event < event)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < problem->op_count && problem->ops[low].op.event == event ? low : LIN_NEVER;
+    uint32_t at = lin_problem_from_event(problem, event);
+    return at < problem->op_count && problem->ops[at].op.event == event ? at : LIN_NEVER;
 }
 
 /* "<EVENT": what a removal whose outcome is not known took, by its insertion. */

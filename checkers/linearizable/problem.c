@@ -119,9 +119,9 @@ static void count_states(struct lin_problem *problem)
     }
 }
 
-/* Where an invocation's operation went, asked for at its completion: operations are in the order of
- * their invocations. Most are short, so the search begins at the end. */
-static uint32_t find_op(const struct lin_problem *problem, uint32_t event)
+/* Operations are in the order of their invocations. Asked for at completions, while the problem is
+ * built, and most operations are short: so the search begins at the end. */
+uint32_t lin_problem_from_event(const struct lin_problem *problem, uint32_t event)
 {
     uint32_t high = problem->op_count, step = 1;
     while (step < high && problem->ops[high - step].op.event > event)
@@ -166,7 +166,7 @@ bool lin_problem_build(struct lin_problem *problem, struct arena *arena, const s
             problem->events[problem->event_count++] = LIN_EVENT(problem->op_count++, false);
             continue;
         }
-        uint32_t at = find_op(problem, history->partner[event]);
+        uint32_t at = lin_problem_from_event(problem, history->partner[event]);
         if (at == problem->op_count || problem->ops[at].completion != event ||
             !problem->ops[at].op.known)
             continue;

@@ -55,6 +55,8 @@ void lin_problem_start(const struct lin_problem *problem, void *state);
 bool lin_problem_build(struct lin_problem *problem, struct arena *arena, const struct model *model,
                        const struct history *history, const uint32_t *events, uint32_t count,
                        bool keyed, const struct lin_reading *reading, struct buf *trouble);
+/* The first operation that was not invoked before an event of the history; op_count: none. */
+uint32_t lin_problem_from_event(const struct lin_problem *problem, uint32_t event);
 
 /* What to make of each operation of a problem in a weaker one. Each choice can only make a history
  * easier to linearize, so when the weaker problem has no solution neither has the first:
