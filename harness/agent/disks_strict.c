@@ -5,13 +5,13 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "harness/agent/process.h"
 #include "harness/agent/strict_fs.h"
 #include "harness/agent/tool.h"
 #include "harness/base/clock.h"
@@ -47,43 +47,33 @@ enum err_code agentd_strict_mount(const char *backing, const char *mount, struct
                            NULL, err);
 }
 
-static bool lives(int pid)
-{
-    char path[64], name[32] = "", how = 'Z';
-    snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return false;
-    bool read = fscanf(file, "%*d (%31[^)]) %c", name, &how) == 2;
-    fclose(file);
-    return read && strcmp(name, STRICT_FS_NAME) == 0 && how != 'Z' && how != 'X';
-}
-
-/* The process that serves it; 0: there is none. */
-static pid_t server_of(const char *backing)
+/* The process that serves it; false: there is none that runs. */
+static bool server_of(const char *backing, struct agentd_process *server)
 {
     char path[PATH_MAX];
     int pid = 0;
     FILE *file = fopen(below(backing, STRICT_FS_PID, path), "re");
     if (file == NULL)
-        return 0;
+        return false;
     bool read = fscanf(file, "%d", &pid) == 1 && pid > 1;
     fclose(file);
-    return read && lives(pid) ? pid : 0;
+    return read && agentd_process_read(pid, server) && !agentd_process_is_dead(server) &&
+           strcmp(server->comm, STRICT_FS_NAME) == 0;
 }
 
 int agentd_strict_stall(const char *backing, bool stalled)
 {
     char path[PATH_MAX];
     int64_t deadline_ns = clock_monotonic_ns() + STALL_NS_MAX;
-    pid_t server = server_of(backing);
+    struct agentd_process server;
     below(backing, STRICT_FS_STALLED, path);
     if ((access(path, F_OK) == 0) == stalled)
         return 0;
-    if (server != 0 && kill(server, stalled ? STRICT_FS_STALL : STRICT_FS_GO_ON) != 0)
-        return -1;
+    if (server_of(backing, &server))
+        (void)!agentd_process_signal(server.pid, server.start,
+                                     stalled ? STRICT_FS_STALL : STRICT_FS_GO_ON);
     while ((access(path, F_OK) == 0) != stalled) {
-        if (server_of(backing) == 0) /* who is gone does not hang */
+        if (!server_of(backing, &server)) /* who is gone does not hang */
             return !stalled && unlink(path) == 0 ? 1 : -1;
         if (clock_monotonic_ns() > deadline_ns)
             return -1;
@@ -107,8 +97,9 @@ enum err_code agentd_strict_cut(const char *backing, struct err *err)
 {
     int failure = 0;
     int64_t deadline_ns = clock_monotonic_ns() + CUT_NS_MAX;
-    pid_t server = server_of(backing);
-    if (server == 0 || kill(server, STRICT_FS_CUT) != 0)
+    struct agentd_process server;
+    if (!server_of(backing, &server) ||
+        !agentd_process_signal(server.pid, server.start, STRICT_FS_CUT))
         return err_set(err, ERR_REMOTE, "nobody serves the disk of %s", backing);
     while (!is_dead(backing, &failure)) {
         if (clock_monotonic_ns() > deadline_ns)

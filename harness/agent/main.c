@@ -135,7 +135,7 @@ int main(int count, char **arguments)
     }
     if (strcmp(command, "strict-fs") == 0) {
         if (count != 4)
-            bad_arguments("strict-fs: it wants BACKING and MOUNT%s", "");
+            bad_arguments("strict-fs: it wants BACKING and MOUNT");
         return strict_fs_run(arguments[2], arguments[3]);
     }
     bool serve = strcmp(command, "serve") == 0, heal = strcmp(command, "heal") == 0;

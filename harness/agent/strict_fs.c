@@ -86,53 +86,47 @@ static void made(fuse_req_t request, struct strict_file *directory, const char *
     strict_made(&fs.undo, directory, name);
 }
 
-static void do_mknod(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode,
-                     dev_t device)
+/* `result` is that of the call that made it, with its errno. */
+static void reply_made(fuse_req_t request, struct strict_file *directory, const char *name,
+                       int result)
 {
-    struct strict_file *directory = file_of(parent);
-    if (refuses(request))
-        return;
-    if (mknodat(directory->path_fd, name, mode, device) != 0) {
+    if (result != 0) {
         fuse_reply_err(request, errno);
         return;
     }
     made(request, directory, name);
     reply_entry(request, directory, name);
+}
+
+static void do_mknod(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode,
+                     dev_t device)
+{
+    struct strict_file *directory = file_of(parent);
+    if (!refuses(request))
+        reply_made(request, directory, name, mknodat(directory->path_fd, name, mode, device));
 }
 
 static void do_mkdir(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode)
 {
     struct strict_file *directory = file_of(parent);
-    if (refuses(request))
-        return;
-    if (mkdirat(directory->path_fd, name, mode) != 0) {
-        fuse_reply_err(request, errno);
-        return;
-    }
-    made(request, directory, name);
-    reply_entry(request, directory, name);
+    if (!refuses(request))
+        reply_made(request, directory, name, mkdirat(directory->path_fd, name, mode));
 }
 
 static void do_symlink(fuse_req_t request, const char *to, fuse_ino_t parent, const char *name)
 {
     struct strict_file *directory = file_of(parent);
-    if (refuses(request))
-        return;
-    if (symlinkat(to, directory->path_fd, name) != 0) {
-        fuse_reply_err(request, errno);
-        return;
-    }
-    made(request, directory, name);
-    reply_entry(request, directory, name);
+    if (!refuses(request))
+        reply_made(request, directory, name, symlinkat(to, directory->path_fd, name));
 }
 
 static void do_link(fuse_req_t request, fuse_ino_t number, fuse_ino_t parent, const char *name)
 {
     struct strict_file *directory = file_of(parent);
-    char path[32];
+    char path[STRICT_PATH_BYTES];
     if (refuses(request))
         return;
-    snprintf(path, sizeof path, "/proc/self/fd/%d", file_of(number)->path_fd);
+    strict_file_path(file_of(number), path);
     if (linkat(AT_FDCWD, path, directory->path_fd, name, AT_SYMLINK_FOLLOW) != 0) {
         fuse_reply_err(request, errno);
         return;
@@ -217,8 +211,8 @@ static struct timespec time_to_set(const struct stat *wanted, int to_set, bool a
 /* Owners, modes and times last: no promise of any system that we know rests on them. */
 static int set_attributes(struct strict_file *file, const struct stat *wanted, int to_set)
 {
-    char path[32];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", file->path_fd);
+    char path[STRICT_PATH_BYTES];
+    strict_file_path(file, path);
     if (to_set & FUSE_SET_ATTR_MODE && chmod(path, wanted->st_mode) != 0)
         return errno;
     uid_t user = to_set & FUSE_SET_ATTR_UID ? wanted->st_uid : (uid_t)-1;

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { TRASH_NAME_BYTES = 24, FD_PATH_BYTES = 32 };
+enum { TRASH_NAME_BYTES = 24 };
 
 enum name_change { NAME_MADE, NAME_REMOVED, NAME_MOVED };
 
@@ -102,10 +102,15 @@ void strict_file_release(struct strict_undo *undo, struct strict_file *file, uin
     free_if_unknown(undo, file);
 }
 
+void strict_file_path(const struct strict_file *file, char path[STRICT_PATH_BYTES])
+{
+    snprintf(path, STRICT_PATH_BYTES, "/proc/self/fd/%d", file->path_fd);
+}
+
 int strict_file_open(const struct strict_file *file, int flags)
 {
-    char path[FD_PATH_BYTES];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", file->path_fd);
+    char path[STRICT_PATH_BYTES];
+    strict_file_path(file, path);
     return open(path, (flags & ~O_NOFOLLOW) | O_CLOEXEC);
 }
 

@@ -52,6 +52,9 @@ void strict_close(struct strict_undo *undo);
 /* The file that an O_PATH descriptor leads to; takes the descriptor, one reference more. */
 struct strict_file *strict_file_get(struct strict_undo *undo, int path_fd);
 void strict_file_release(struct strict_undo *undo, struct strict_file *file, uint64_t count);
+/* A path that leads to it whatever its name. */
+enum { STRICT_PATH_BYTES = 32 };
+void strict_file_path(const struct strict_file *file, char path[STRICT_PATH_BYTES]);
 /* Opens it anew, for reading and writing as `flags` says; -1 with errno. */
 int strict_file_open(const struct strict_file *file, int flags);
 
