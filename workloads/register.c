@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "harness/workload.h"
+#include "workloads/final_reads.h"
 #include "workloads/workloads.h"
 
 static const struct option options[] = {
@@ -126,38 +127,21 @@ static struct generator *generator(struct test *test, struct arena *arena)
     return generator_keys(arena, threads_per_key(test), 0, make_key, keys);
 }
 
-/* ---- Reading everything in the end ----
- *
- * Keys are left behind: what an outage loses of those that nobody uses any more, no read would
- * show. */
+/* ---- Reading everything in the end ---- */
 
-struct final {
-    uint16_t read_f;
-    int64_t left; /* keys 0 .. left - 1 are still to be read */
-};
-
-/* One more than the highest key that was asked for. */
-static int64_t keys_asked(const struct history *history)
+static int64_t key_of(struct value value)
 {
-    int64_t count = 0;
-    for (uint32_t event = 0; event < history->count; event++) {
-        if (history->type[event] != OP_INVOKE || !history_is_client(history, event) ||
-            !value_is_pair(history->value[event]))
-            continue;
-        int64_t key = value_as_int(value_at(history->value[event], 0));
-        count = key >= count ? key + 1 : count;
-    }
-    return count;
+    return value_is_pair(value) ? value_as_int(value_at(value, 0)) : -1;
 }
 
 static bool final_fill(void *state, struct prng *prng, const struct generator_context *context,
                        struct generator_op *op)
 {
     (void)prng;
-    struct final *final = state;
+    struct final_reads *final = state;
     if (final->left == 0)
         return false;
-    op->f = final->read_f;
+    op->f = final->f;
     op->value =
         value_pair(context->scratch, value_int(context->scratch, --final->left), value_nil());
     return true;
@@ -165,12 +149,9 @@ static bool final_fill(void *state, struct prng *prng, const struct generator_co
 
 static struct generator *final_generator(struct test *test, struct arena *arena)
 {
-    struct final *final = arena_zalloc(arena, sizeof *final);
-    final->read_f = history_f(test->history, "read");
-    if (option_bool(&test->plan->options, "register.final-reads"))
-        final->left = keys_asked(test->history);
-    return generator_on_clients(
-        arena, generator_function(arena, final_fill, final, prng_stream(0, "unused")));
+    bool wanted = option_bool(&test->plan->options, "register.final-reads");
+    return final_reads(arena, test->history, history_f(test->history, "read"), wanted, key_of,
+                       final_fill);
 }
 
 static const char *const judged_by[] = {"stats",   "linearizable", "availability",

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "harness/base/buf.h"
+#include "workloads/final_reads.h"
 
 enum { KEYS_MAX = 10000, LENGTH_MAX = 100, FINAL_LENGTH = 4 };
 
@@ -144,38 +145,26 @@ bool txn_fill(void *state, struct prng *prng, const struct generator_context *co
 
 /* ---- Reading everything in the end ---- */
 
-struct final {
-    uint16_t txn_f;
-    int64_t left; /* keys 0 .. left - 1 are still to be read */
-};
-
-/* One more than the highest key that was asked for. */
-static int64_t keys_asked(const struct history *history)
+static int64_t highest_key(struct value txn)
 {
-    int64_t count = 0;
-    int f = history_find_f(history, "txn");
-    for (uint32_t event = 0; event < history->count; event++) {
-        if (history->type[event] != OP_INVOKE || history->f[event] != f)
-            continue;
-        struct value txn = history->value[event];
-        for (size_t i = 0; i < value_count(txn); i++) {
-            int64_t key = value_as_int(value_at(value_at(txn, i), 1));
-            count = key >= count ? key + 1 : count;
-        }
+    int64_t highest = -1;
+    for (size_t i = 0; i < value_count(txn); i++) {
+        int64_t key = value_as_int(value_at(value_at(txn, i), 1));
+        highest = key > highest ? key : highest;
     }
-    return count;
+    return highest;
 }
 
 static bool final_fill(void *state, struct prng *prng, const struct generator_context *context,
                        struct generator_op *op)
 {
     (void)prng;
-    struct final *final = state;
+    struct final_reads *final = state;
     struct value items[FINAL_LENGTH];
     size_t length = 0;
     while (final->left > 0 && length < FINAL_LENGTH)
         items[length++] = micro_op(context->scratch, "r", --final->left, value_nil());
-    op->f = final->txn_f;
+    op->f = final->f;
     op->value = value_items(context->scratch, VALUE_VECTOR, items, length);
     return length > 0;
 }
@@ -183,10 +172,7 @@ static bool final_fill(void *state, struct prng *prng, const struct generator_co
 struct generator *txn_final_reads(struct arena *arena, const struct history *history,
                                   const struct options *from, const char *owner)
 {
-    struct final *final = arena_zalloc(arena, sizeof *final);
-    final->txn_f = (uint16_t)history_find_f(history, "txn");
-    if (option_bool(from, full_name(arena, owner, "final-reads")))
-        final->left = keys_asked(history);
-    return generator_on_clients(
-        arena, generator_function(arena, final_fill, final, prng_stream(0, "unused")));
+    bool wanted = option_bool(from, full_name(arena, owner, "final-reads"));
+    return final_reads(arena, history, (uint16_t)history_find_f(history, "txn"), wanted,
+                       highest_key, final_fill);
 }

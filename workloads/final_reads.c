@@ -1,0 +1,24 @@
+/* Final reads: see final_reads.h. */
+#include "workloads/final_reads.h"
+
+static int64_t keys_asked(const struct history *history, final_reads_key *highest)
+{
+    int64_t count = 0;
+    for (uint32_t event = 0; event < history->count; event++) {
+        if (history->type[event] != OP_INVOKE || !history_is_client(history, event))
+            continue;
+        int64_t key = highest(history->value[event]);
+        count = key >= count ? key + 1 : count;
+    }
+    return count;
+}
+
+struct generator *final_reads(struct arena *arena, const struct history *history, uint16_t f,
+                              bool wanted, final_reads_key *highest, generator_fill *fill)
+{
+    struct final_reads *reads = arena_zalloc(arena, sizeof *reads);
+    reads->f = f;
+    reads->left = wanted ? keys_asked(history, highest) : 0;
+    return generator_on_clients(arena,
+                                generator_function(arena, fill, reads, prng_stream(0, "unused")));
+}

@@ -1,0 +1,24 @@
+/* Reading every key once more when everything was healed. Keys are left behind after a while: what
+ * an outage loses of those that nobody uses any more, no other read would show. Keys are numbers
+ * from 0. */
+#ifndef ORDEAL_WORKLOADS_FINAL_READS_H
+#define ORDEAL_WORKLOADS_FINAL_READS_H
+
+#include "harness/generator.h"
+#include "harness/history.h"
+
+/* Keys left - 1 down to 0 are still to be read, by operations of this function. */
+struct final_reads {
+    uint16_t f;
+    int64_t left;
+};
+
+/* The highest key that an operation of the workload asks for; -1: none. */
+typedef int64_t final_reads_key(struct value value);
+
+/* One read after the other by `fill`, whose state is a struct final_reads, of all keys that the
+ * history asked for; of none where it is not `wanted`. */
+struct generator *final_reads(struct arena *arena, const struct history *history, uint16_t f,
+                              bool wanted, final_reads_key *highest, generator_fill *fill);
+
+#endif
