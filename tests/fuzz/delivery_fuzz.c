@@ -99,18 +99,10 @@ static void invoke(struct maker *maker, uint8_t token, uint8_t said)
         return;
     int number = maker->one.op_count++, process = token >> 5 & 3;
     struct oracle_op *op = &maker->one.ops[number];
-    *op = (struct oracle_op){.f = f,
-                             .process = maker->busy[process] ? 10 + number : process,
-                             .outcome = OP_INFO,
-                             .from = ++maker->tick,
-                             .message = ORACLE_NONE,
-                             .token = ORACLE_NONE,
-                             .count = ORACLE_NONE,
-                             .delay = ORACLE_NONE,
-                             .ttl = ORACLE_NONE,
-                             .retry = ORACLE_NONE,
-                             .producer = ORACLE_NONE,
-                             .key = ORACLE_NONE};
+    *op = oracle_op_of(f);
+    op->process = maker->busy[process] ? 10 + number : process;
+    op->outcome = OP_INFO;
+    op->from = ++maker->tick;
     maker->busy[process] = true;
     if (f == ORACLE_ENQUEUE)
         say_enqueue(maker, op, said);

@@ -37,6 +37,20 @@ struct oracle_op {
     int batch[ORACLE_BATCH_MAX], batch_count;
 };
 
+/* Of which nothing is said yet. */
+static inline struct oracle_op oracle_op_of(enum oracle_f f)
+{
+    return (struct oracle_op){.f = f,
+                              .message = ORACLE_NONE,
+                              .token = ORACLE_NONE,
+                              .count = ORACLE_NONE,
+                              .delay = ORACLE_NONE,
+                              .ttl = ORACLE_NONE,
+                              .retry = ORACLE_NONE,
+                              .producer = ORACLE_NONE,
+                              .key = ORACLE_NONE};
+}
+
 struct oracle_case {
     struct oracle_op ops[ORACLE_OPS_MAX];
     int op_count;

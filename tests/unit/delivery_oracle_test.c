@@ -43,17 +43,10 @@ static struct oracle_op *add(struct maker *maker, enum oracle_f f, int message, 
 {
     int i = maker->one.op_count++;
     struct oracle_op *op = &maker->one.ops[i];
-    *op = (struct oracle_op){.f = f,
-                             .process = 10 + i,
-                             .outcome = OP_OK,
-                             .message = message,
-                             .token = ORACLE_NONE,
-                             .count = ORACLE_NONE,
-                             .delay = ORACLE_NONE,
-                             .ttl = ORACLE_NONE,
-                             .retry = ORACLE_NONE,
-                             .producer = ORACLE_NONE,
-                             .key = ORACLE_NONE};
+    *op = oracle_op_of(f);
+    op->process = 10 + i;
+    op->outcome = OP_OK;
+    op->message = message;
     maker->from[i] = place + width * prng_unit(&maker->prng);
     maker->to[i] = maker->from[i] + width * prng_unit(&maker->prng) + 0.01;
     return op;

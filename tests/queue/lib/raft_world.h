@@ -229,7 +229,6 @@ void check_leader(struct world *world, struct simulated_node *node);
 void check_stale_leader(struct world *world, struct simulated_node *node);
 void check_read(struct world *world, struct simulated_node *node, uint64_t id, uint64_t index);
 void check_after_step(struct world *world, struct simulated_node *node);
-uint64_t world_chain_at(const struct world *world, uint64_t index);
 
 /* raft_world_figure8.c: nothing happens in them unless it is wanted. */
 void figure8_elected(struct world *world, const struct simulated_node *node);

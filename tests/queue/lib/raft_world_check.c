@@ -21,11 +21,6 @@ void world_fail(struct world *world, const struct simulated_node *node, const ch
     siglongjmp(world->failed, 1);
 }
 
-uint64_t world_chain_at(const struct world *world, uint64_t index)
-{
-    return index > 0 && index <= world->committed_last ? world->committed[index].chain : 0;
-}
-
 static void seen_grow(struct world *world)
 {
     struct seen *old = world->seen;
