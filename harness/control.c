@@ -241,19 +241,30 @@ void daemon_environment(struct test *test, const char *pair)
     environment[count] = pair;
 }
 
-enum err_code daemon_stop(struct test *test, node_set nodes, const char *name, int64_t grace_ns,
-                          struct err *err)
+static void print_end(const struct test *test, const struct agent_call *call, const char *name,
+                      int64_t grace_ns, struct buf *evidence)
+{
+    const struct line *reply = &call->reply.line;
+    char took[32], grace[32];
+    clock_format_human(line_get_int(reply, "elapsed_ns", 0), took, sizeof took);
+    clock_format_human(grace_ns, grace, sizeof grace);
+    buf_printf(evidence, "%s%s: %s ", evidence->length > 0 ? "; " : "",
+               test->nodes[call->node].name, name);
+    if (line_get_int(reply, "killed", 0) != 0)
+        buf_printf(evidence, "outlived SIGTERM for %s and was killed", grace);
+    else
+        buf_printf(evidence, "ended by itself %s after SIGTERM", took);
+}
+
+enum err_code daemon_end(struct test *test, node_set nodes, const char *name, int64_t grace_ns,
+                         struct buf *evidence, struct err *err)
 {
     struct control_calls calls = {.items = NULL};
+    if (test->control->by_process_name)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "processes found by name get no grace period; kill them with SIGKILL");
     for (uint32_t i = 0; i < test->node_count; i++) {
-        enum daemon_state state = DAEMON_NONE;
         if (!node_in(nodes, i))
-            continue;
-        if (daemon_status(test, i, name, &state, err) != ERR_NONE) {
-            control_calls_free(&calls);
-            return err->code;
-        }
-        if (state != DAEMON_RUNNING && state != DAEMON_PAUSED)
             continue;
         struct agent_call *call = control_calls_add(&calls, i, "daemon-stop");
         line_key(&call->request, "name", name);
@@ -261,8 +272,27 @@ enum err_code daemon_stop(struct test *test, node_set nodes, const char *name, i
         call->timeout_ns = grace_ns + CALL_TIMEOUT_NS;
     }
     enum err_code code = control_calls_make(test, &calls, err);
+    for (size_t i = 0; i < calls.count && code == ERR_NONE && evidence != NULL; i++)
+        print_end(test, &calls.items[i], name, grace_ns, evidence);
     control_calls_free(&calls);
     return code;
+}
+
+enum err_code daemon_stop(struct test *test, node_set nodes, const char *name, int64_t grace_ns,
+                          struct err *err)
+{
+    node_set running = 0;
+    for (uint32_t i = 0; i < test->node_count; i++) {
+        enum daemon_state state = DAEMON_NONE;
+        if (!node_in(nodes, i))
+            continue;
+        enum err_code code = daemon_status(test, i, name, &state, err);
+        if (code != ERR_NONE)
+            return code;
+        if (state == DAEMON_RUNNING || state == DAEMON_PAUSED)
+            running |= NODE_SET(i);
+    }
+    return daemon_end(test, running, name, grace_ns, NULL, err);
 }
 
 enum err_code daemon_status(struct test *test, uint32_t node, const char *name,

@@ -81,6 +81,10 @@ void daemon_environment(struct test *test, const char *pair);
 /* SIGTERM, then SIGKILL after `grace_ns`. A daemon that does not run is no error. */
 enum err_code daemon_stop(struct test *test, node_set nodes, const char *name, int64_t grace_ns,
                           struct err *err);
+/* The same for daemons that run; `evidence` (may be NULL) gets one line a node, which tells whether
+ * the daemon ended by itself. ERR_UNSUPPORTED for processes that are found by name. */
+enum err_code daemon_end(struct test *test, node_set nodes, const char *name, int64_t grace_ns,
+                         struct buf *evidence, struct err *err);
 enum daemon_state { DAEMON_NONE, DAEMON_RUNNING, DAEMON_PAUSED, DAEMON_EXITED };
 enum err_code daemon_status(struct test *test, uint32_t node, const char *name,
                             enum daemon_state *state, struct err *err);

@@ -110,8 +110,10 @@ static void add_one_line(struct buf *out, const char *lines)
     }
 }
 
-enum err_code daemons_signal(struct test *test, const struct daemons *daemons, const char *signal,
-                             struct buf *evidence, struct err *err)
+/* `grace_ns`: of a SIGTERM that is followed by SIGKILL; -1: the signal, and nothing after it. */
+static enum err_code signal_all(struct test *test, const struct daemons *daemons,
+                                const char *signal, int64_t grace_ns, struct buf *evidence,
+                                struct err *err)
 {
     enum err_code first = ERR_NONE;
     for (uint32_t d = 0; d < daemon_count(test); d++) {
@@ -120,7 +122,9 @@ enum err_code daemons_signal(struct test *test, const struct daemons *daemons, c
         struct err one = ERR_INIT;
         struct buf lines = BUF_INIT;
         const char *name = test->plan->system->daemons[d];
-        enum err_code code = daemon_signal(test, daemons->on[d], name, signal, &lines, &one);
+        enum err_code code = grace_ns < 0
+                                 ? daemon_signal(test, daemons->on[d], name, signal, &lines, &one)
+                                 : daemon_end(test, daemons->on[d], name, grace_ns, &lines, &one);
         if (code != ERR_NONE && first == ERR_NONE)
             first = err_set(err, code, "SIG%s to %s: %s", signal, name, one.message);
         if (evidence != NULL && lines.length > 0) {
@@ -131,6 +135,18 @@ enum err_code daemons_signal(struct test *test, const struct daemons *daemons, c
         buf_free(&lines);
     }
     return first;
+}
+
+enum err_code daemons_signal(struct test *test, const struct daemons *daemons, const char *signal,
+                             struct buf *evidence, struct err *err)
+{
+    return signal_all(test, daemons, signal, -1, evidence, err);
+}
+
+enum err_code daemons_terminate(struct test *test, const struct daemons *daemons, int64_t grace_ns,
+                                struct buf *evidence, struct err *err)
+{
+    return signal_all(test, daemons, "TERM", grace_ns, evidence, err);
 }
 
 /* ERR_REMOTE names the first daemon that is in none of the states; *strayed tells that from a look

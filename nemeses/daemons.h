@@ -37,6 +37,9 @@ node_set daemons_nodes(const struct test *test, const struct daemons *daemons);
  * one line, is added to `evidence`. */
 enum err_code daemons_signal(struct test *test, const struct daemons *daemons, const char *signal,
                              struct buf *evidence, struct err *err);
+/* SIGTERM, and SIGKILL to those that are still there after the grace. Evidence as above. */
+enum err_code daemons_terminate(struct test *test, const struct daemons *daemons, int64_t grace_ns,
+                                struct buf *evidence, struct err *err);
 /* Waits until all are in one of `states`. ERR_TIMEOUT names the first that is not. */
 enum err_code daemons_await(struct test *test, const struct daemons *daemons, unsigned states,
                             int64_t timeout_ns, struct err *err);

@@ -9,10 +9,11 @@
 /* Elections take a second or so, several when votes split. */
 static const int64_t poll_ns = 100 * NS_PER_MS, leader_timeout_ns = 10 * NS_PER_SECOND;
 
-enum kind { ONE, MINORITY, MAJORITY, ALL, PRIMARIES, MINORITY_THIRD, NAMED, RANDOM };
+enum kind { ONE, MINORITY, MAJORITY, ALL, PRIMARIES, MINORITY_THIRD, FOLLOWERS, NAMED, RANDOM };
 
-static const char *const kind_names[] = {"one",       "minority",       "majority", "all",
-                                         "primaries", "minority-third", "named",    "random"};
+static const char *const kind_names[] = {"one",       "minority",  "majority",
+                                         "all",       "primaries", "minority-third",
+                                         "followers", "named",     "random"};
 /* What `random` draws among, primaries being the last, which not every system can tell. */
 enum { RANDOM_KINDS = PRIMARIES + 1 };
 
@@ -116,11 +117,14 @@ enum err_code targets_check(const struct test *test, const char *full_name, stru
         }
         return parse_names(test, full_name, text, &nodes, err);
     case PRIMARIES:
+    case FOLLOWERS:
         if (test->plan->system->primaries == NULL)
             return err_set(err, ERR_CONFIG,
-                           "%s=primaries: the system %s cannot tell which nodes lead; choose "
-                           "another target",
-                           full_name, test->plan->system->name);
+                           "%s=%s: the system %s cannot tell which nodes lead; choose another "
+                           "target",
+                           full_name, text, test->plan->system->name);
+        if (parse_kind(text) == FOLLOWERS && test->node_count < 2)
+            return err_set(err, ERR_CONFIG, "%s=followers: one node follows nobody", full_name);
         return ERR_NONE;
     case MINORITY_THIRD:
         if (targets_minority_third(test->node_count) == 0)
@@ -160,7 +164,7 @@ struct value targets_choose(const struct test *test, const char *full_name, stru
                                                                                  : PRIMARIES);
     struct value items[] = {value_keyword(arena, "targets"), value_keyword(arena, kind_names[kind]),
                             value_keyword(arena, "nodes"), value_nil()};
-    if (kind == PRIMARIES)
+    if (kind == PRIMARIES || kind == FOLLOWERS)
         return value_items(arena, VALUE_MAP, items, 2);
     node_set nodes = 0;
     if (kind != NAMED)
@@ -169,6 +173,18 @@ struct value targets_choose(const struct test *test, const char *full_name, stru
         nodes = 0; /* not checked: targets_resolve will say that it names nobody */
     items[3] = targets_names(test, nodes, arena, VALUE_VECTOR);
     return value_items(arena, VALUE_MAP, items, 4);
+}
+
+struct value targets_add(struct value chosen, const char *key, struct value value,
+                         struct arena *arena)
+{
+    struct value items[32];
+    size_t count = 0, most = sizeof items / sizeof *items - 2;
+    for (; count < value_count(chosen) && count < most; count++)
+        items[count] = value_at(chosen, count);
+    items[count++] = value_keyword(arena, key);
+    items[count++] = value;
+    return value_items(arena, VALUE_MAP, items, count);
 }
 
 enum err_code targets_primaries(struct test *test, node_set *nodes, struct err *err)
@@ -192,11 +208,27 @@ enum err_code targets_primaries(struct test *test, node_set *nodes, struct err *
     }
 }
 
+/* Nobody follows when all lead, which a cluster of several groups may do. */
+static enum err_code targets_followers(struct test *test, node_set *nodes, struct err *err)
+{
+    node_set leaders = 0;
+    enum err_code code = targets_primaries(test, &leaders, err);
+    if (code == ERR_NONE && (test_all_nodes(test) & ~leaders) == 0)
+        code = err_set(err, ERR_REMOTE, "every node of %s leads at the moment",
+                       test->plan->system->name);
+    if (code == ERR_NONE)
+        *nodes = test_all_nodes(test) & ~leaders;
+    return code;
+}
+
 enum err_code targets_resolve(struct test *test, struct value chosen, node_set *nodes,
                               struct err *err)
 {
-    if (strcmp(value_as_text(value_get(chosen, "targets")), kind_names[PRIMARIES]) == 0)
+    const char *kind = value_as_text(value_get(chosen, "targets"));
+    if (strcmp(kind, kind_names[PRIMARIES]) == 0)
         return targets_primaries(test, nodes, err);
+    if (strcmp(kind, kind_names[FOLLOWERS]) == 0)
+        return targets_followers(test, nodes, err);
     return targets_read_names(test, value_get(chosen, "nodes"), nodes, err);
 }
 

@@ -9,8 +9,9 @@
 
 /* For the declaration of an option "targets". */
 #define TARGETS_HELP                                                                               \
-    "Which nodes: one, minority, majority, minority-third, all, primaries, node names joined by "  \
-    "+, or random: each time another of these."
+    "Which nodes: one, minority, majority, all, primaries, node names joined by +, or random: "    \
+    "each "                                                                                        \
+    "time another of these; or minority-third, or followers (all that do not lead)."
 
 /* With n nodes: majority is n/2 + 1; minority is (n - 1)/2 but at least one node, since a fault
  * that hits nobody tests nothing (so of one node, or two, it is one); minority-third is the most
@@ -30,10 +31,14 @@ enum err_code targets_find_node(const struct test *test, const char *where, cons
  * that mean nothing, and for what the plan's own system or number of nodes rules out. */
 enum err_code targets_check(const struct test *test, const char *full_name, struct err *err);
 
-/* Draws: {:targets :minority, :nodes ["n2" "n5"]}, or {:targets :primaries}. The option was
- * checked. */
+/* Draws: {:targets :minority, :nodes ["n2" "n5"]}, or {:targets :primaries}, {:targets :followers}.
+ * The option was checked. */
 struct value targets_choose(const struct test *test, const char *full_name, struct prng *prng,
                             struct arena *arena);
+
+/* The same map with one more entry, for what a fault draws besides. */
+struct value targets_add(struct value chosen, const char *key, struct value value,
+                         struct arena *arena);
 
 /* The nodes that such a value means now; asks the system for its primaries. ERR_REMOTE when nobody
  * leads: see targets_primaries. */

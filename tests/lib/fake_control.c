@@ -156,6 +156,22 @@ enum err_code daemon_stop(struct test *test, node_set nodes, const char *name, i
     return code;
 }
 
+enum err_code daemon_end(struct test *test, node_set nodes, const char *name, int64_t grace_ns,
+                         struct buf *evidence, struct err *err)
+{
+    struct fake_control *fake = fake_of(test);
+    enum err_code code = called(fake, "daemon_end", nodes, name, err);
+    node_set reached = reach(fake, nodes, code);
+    if (grace_ns <= 0 || (code == ERR_NONE && nodes == 0))
+        return err_set(err, ERR_CONFIG, "the script gives no grace, or hits nobody");
+    for (uint32_t i = 0; i < test->node_count; i++)
+        if (node_in(reached, i)) {
+            fake->daemons[i][daemon_index(name)] = DAEMON_EXITED;
+            buf_printf(evidence, "%s: %s ended\n", test->nodes[i].name, name);
+        }
+    return code;
+}
+
 enum err_code daemon_status(struct test *test, uint32_t node, const char *name,
                             enum daemon_state *state, struct err *err)
 {

@@ -119,6 +119,33 @@ static void primaries_are_asked_for_when_it_begins(void **state)
     fake_free(fake);
 }
 
+static void followers_are_all_but_those_that_lead(void **state)
+{
+    (void)state;
+    struct fake_control *fake = fake_new(3);
+    struct err err = ERR_INIT;
+    fake_has_primaries(fake);
+    fake_set(fake, option, "followers");
+    assert_ok(targets_check(&fake->test, option, &err));
+    struct prng prng = prng_stream(1, "nemesis");
+    struct value chosen = targets_choose(&fake->test, option, &prng, &fake->arena);
+    assert_true(value_is_nil(value_get(chosen, "nodes"))); /* for when it begins */
+    node_set nodes = 0;
+    fake->primaries = 2;
+    assert_ok(targets_resolve(&fake->test, chosen, &nodes, &err));
+    assert_int_equal(nodes, 5);
+    fake->primaries = 7;
+    assert_int_equal(targets_resolve(&fake->test, chosen, &nodes, &err), ERR_REMOTE);
+    assert_contains(err.message, "every node of fake leads");
+    fake_free(fake);
+    fake = fake_new(1);
+    fake_has_primaries(fake);
+    fake_set(fake, option, "followers");
+    assert_int_equal(targets_check(&fake->test, option, &err), ERR_CONFIG);
+    assert_contains(err.message, "one node follows nobody");
+    fake_free(fake);
+}
+
 static void what_cannot_be_meant_is_refused(void **state)
 {
     (void)state;
@@ -134,6 +161,7 @@ static void what_cannot_be_meant_is_refused(void **state)
         {"n1+zebra", ERR_CONFIG, "no node is called 'zebra'; the nodes are n1 and so on"},
         {"primaries", ERR_CONFIG, "fake cannot tell which nodes lead"},
         {"minority-third", ERR_CONFIG, "needs 4 nodes"},
+        {"followers", ERR_CONFIG, "fake cannot tell which nodes lead"},
     };
     struct fake_control *fake = fake_new(3);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -165,6 +193,7 @@ int main(void)
         cmocka_unit_test(names_are_taken_as_written),
         cmocka_unit_test(random_draws_primaries_only_of_systems_that_tell),
         cmocka_unit_test(primaries_are_asked_for_when_it_begins),
+        cmocka_unit_test(followers_are_all_but_those_that_lead),
         cmocka_unit_test(what_cannot_be_meant_is_refused),
         cmocka_unit_test(a_value_that_names_nobody_is_refused),
     };
