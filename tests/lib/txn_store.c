@@ -8,12 +8,12 @@
 #include "harness/base/prng.h"
 
 const char *const store_defect_names[STORE_DEFECTS] = {
-    "right",      "no-read-lock", "lost-update", "stale-snapshot", "clock-skew",
-    "fractured",  "long-fork",    "dirty-read",  "dirty-write",    "aborted-stays",
-    "own-hidden", "duplicate",    "reordered",   "lost-commit",
+    "right",     "no-read-lock", "lost-update",  "stale-snapshot", "clock-skew", "fractured",
+    "long-fork", "dirty-read",   "dirty-write",  "aborted-stays",  "own-hidden", "duplicate",
+    "reordered", "lost-commit",  "intermediate", "made-up",
 };
 
-enum { MOPS_MAX = 16, SITES = 2, LAG = 40, FORK_LAG = 12 };
+enum { MOPS_MAX = 16, SITES = 2, LAG = 40, FORK_LAG = 12, SECOND_LAG = 12, MADE_UP = 1000000 };
 
 struct element {
     int64_t number;
@@ -90,7 +90,8 @@ static bool hides_own(const struct store *store, const struct client *client, ui
     enum store_defect defect = store->options->defect;
     for (uint32_t j = 0; j < i; j++)
         if (client->write[j] && client->key[j] == store->active[slot])
-            return defect == STORE_FRACTURED_READ || defect == STORE_LOST_UPDATE;
+            return defect == STORE_FRACTURED_READ || defect == STORE_LOST_UPDATE ||
+                   defect == STORE_INTERMEDIATE;
     return false;
 }
 
@@ -178,6 +179,8 @@ static void read_key(struct store *store, struct client *client, uint32_t i, uin
         items[count - 1] = items[count - 2];
         items[count - 2] = swap;
     }
+    if (defect == STORE_MADE_UP && prng_below(&store->prng, 50) == 0)
+        items[count++] = value_int(arena, MADE_UP + (int64_t)store->now);
     if (store->options->registers)
         client->read[i] = count == 0 ? value_nil() : items[count - 1];
     else
@@ -198,6 +201,20 @@ static void write_key(struct store *store, struct client *client, uint32_t i, bo
         struct element again = *element;
         *add_element(&store->keys[client->key[i]]) = again;
     }
+}
+
+/* Those of one key become visible in their order, and whole but for the second and later ones of
+ * one transaction, on which others have to wait. */
+static void delay_second(const struct store *store, const struct client *client, uint32_t i)
+{
+    struct store_key *key = &store->keys[client->key[i]];
+    struct element *last = &key->elements[key->count - 1], *before = last - 1;
+    if (key->count < 2)
+        return;
+    uint32_t at = before->at[0] > store->now ? before->at[0] : store->now;
+    if (before->txn == client->txn)
+        at = store->now + SECOND_LAG;
+    last->at[0] = last->at[1] = at;
 }
 
 /* Somebody else wrote a key that it writes after its snapshot, or is about to. */
@@ -258,8 +275,11 @@ static bool execute(struct store *store, struct client *client)
             read_key(store, client, i, as_of);
     store->now++; /* what it writes is there from the next moment on */
     for (uint32_t i = 0; i < client->count && writes; i++)
-        if (client->write[i])
+        if (client->write[i]) {
             write_key(store, client, i, true);
+            if (defect == STORE_INTERMEDIATE)
+                delay_second(store, client, i);
+        }
     return !gives_up;
 }
 

@@ -20,6 +20,8 @@ enum store_defect {
     STORE_DUPLICATE,      /* now and then a write is done twice */
     STORE_REORDERED,      /* a site now and then has two elements in the other order */
     STORE_LOST_COMMIT,    /* now and then what was acknowledged is gone */
+    STORE_INTERMEDIATE,   /* of a key written twice the second write is there only later */
+    STORE_MADE_UP,        /* now and then a read shows what nobody wrote */
     STORE_DEFECTS,
 };
 
