@@ -5,6 +5,7 @@
 #ifndef ORDEAL_AGENT_AGENTD_H
 #define ORDEAL_AGENT_AGENTD_H
 
+#include "harness/agent/clocks.h"
 #include "harness/agent/daemons.h"
 #include "harness/agent/faults.h"
 #include "harness/agent/probe.h"
@@ -76,6 +77,7 @@ struct agentd {
     struct arena scratch; /* of the request at hand */
     struct agentd_faults faults;
     struct agentd_daemons daemons;
+    struct agentd_clocks clocks;
     struct agentd_probe probe;
     struct agentd_wait waits[AGENTD_WAITS_MAX];
 };
@@ -100,6 +102,10 @@ void agentd_waits_step(struct agentd *agent);
 /* When the next one wants to look; INT64_MAX when there is none. */
 int64_t agentd_waits_next_ns(const struct agentd *agent);
 
+/* ---- Clock faults in force (clocks.c): jumps that are due, processes that are new ---- */
+void agentd_clocks_step(struct agentd *agent);
+int64_t agentd_clocks_next_ns(const struct agentd *agent);
+
 /* ---- Requests (dispatch.c): one line without its newline ---- */
 void agentd_dispatch(struct agentd *agent, const char *bytes, size_t length, int64_t arrived_ns);
 /* Input as it comes, in pieces of any size. */
@@ -110,8 +116,8 @@ typedef void agentd_verb(struct agentd *agent, const struct agentd_request *requ
 agentd_verb agentd_daemon_start, agentd_daemon_stop, agentd_daemon_signal, agentd_daemon_status,
     agentd_daemon_list, agentd_process_signal_verb, agentd_probe_listen, agentd_probe_send,
     agentd_probe_wait, agentd_fault_block, agentd_fault_undo, agentd_fault_list,
-    agentd_fault_counters, agentd_disk_verb, agentd_disk_back_verb, agentd_heal, agentd_clock,
-    agentd_read_file, agentd_ping, agentd_shutdown;
+    agentd_fault_counters, agentd_disk_verb, agentd_disk_back_verb, agentd_clock_skew,
+    agentd_clock_view, agentd_heal, agentd_clock, agentd_read_file, agentd_ping, agentd_shutdown;
 
 /* Stops the selected processes, journaled as fault `id`; replies once all their threads stand. */
 void agentd_pause(struct agentd *agent, const struct agentd_request *request, const char *id,

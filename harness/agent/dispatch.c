@@ -12,7 +12,9 @@
 #include "harness/agent/agentd.h"
 #include "harness/base/clock.h"
 
-enum { FIELDS_MAX = 8, GRACE_MS_MAX = 600000 };
+enum { FIELDS_MAX = 10, GRACE_MS_MAX = 600000 };
+
+#define CLOCK_OFFSET_NS_MAX (INT64_C(20) * 365 * 86400 * NS_PER_SECOND)
 
 enum field_flags {
     REQUIRED = 1,
@@ -71,6 +73,13 @@ static const struct verb {
     {"disk-stall", agentd_disk_verb, {TEXT("path", REQUIRED)}},
     {"disk-cut", agentd_disk_verb, {TEXT("path", REQUIRED)}},
     {"disk-back", agentd_disk_back_verb, {TEXT("path", REQUIRED)}},
+    {"clock-skew",
+     agentd_clock_skew,
+     {TEXT("id", REQUIRED | NAME), TEXT("daemon", NAME), TEXT("comm", NAME), TEXT("means", 0),
+      BETWEEN("offset_ns", NUMBER, -CLOCK_OFFSET_NS_MAX, CLOCK_OFFSET_NS_MAX),
+      BETWEEN("rate_ppm", NUMBER, -900000, AGENTD_RATE_PPM_MAX),
+      BETWEEN("strobe_ms", NUMBER, 5, GRACE_MS_MAX), TEXT("clocks", 0), TEXT("file", 0)}},
+    {"clock-view", agentd_clock_view, {TEXT("daemon", NAME), TEXT("comm", NAME)}},
     {"probe-listen", agentd_probe_listen, {BETWEEN("port", REQUIRED | NUMBER, 0, 65535)}},
     {"probe-send",
      agentd_probe_send,

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "harness/agent/clocks.h"
 #include "harness/agent/disks.h"
 #include "harness/base/clock.h"
 
@@ -262,6 +263,18 @@ static bool is_of_disks(const char *kind)
 
 /* ---- Undoing ---- */
 
+/* All but blocks, which know their firewall. */
+static enum err_code undo_other(const struct agentd_entry *entry, struct err *err)
+{
+    if (strcmp(entry->kind, kind_pause) == 0)
+        return undo_pause(entry, err);
+    if (is_of_disks(entry->kind))
+        return agentd_disk_undo(entry, err);
+    if (strcmp(entry->kind, AGENTD_KIND_CLOCK) == 0)
+        return agentd_clock_undo(entry, err);
+    return err_set(err, ERR_PARSE, "a fault of unknown kind '%s'", entry->kind);
+}
+
 enum err_code agentd_faults_undo(struct agentd_faults *faults, const char *id, struct err *err)
 {
     struct agentd_fault *fault = agentd_faults_find(faults, id);
@@ -275,8 +288,7 @@ enum err_code agentd_faults_undo(struct agentd_faults *faults, const char *id, s
         struct agentd_entry entry;
         code = agentd_journal_read(&faults->journal, fault->sequence, &arena, &entry, err);
         if (code == ERR_NONE)
-            code =
-                is_of_disks(entry.kind) ? agentd_disk_undo(&entry, err) : undo_pause(&entry, err);
+            code = undo_other(&entry, err);
         arena_free(&arena);
     }
     if (code == ERR_NONE)
@@ -323,11 +335,7 @@ static enum err_code replay_entry(const struct agentd_entry *entry,
 {
     if (strcmp(entry->kind, kind_block) == 0)
         return replay_block(entry, firewall, clearings, err);
-    if (strcmp(entry->kind, kind_pause) == 0)
-        return undo_pause(entry, err);
-    if (is_of_disks(entry->kind))
-        return agentd_disk_undo(entry, err);
-    return err_set(err, ERR_PARSE, "a fault of unknown kind '%s'", entry->kind);
+    return undo_other(entry, err);
 }
 
 static void count_problems(struct agentd_healed *healed, const struct buf *problems)

@@ -1,8 +1,8 @@
 /* The faults in force, and undoing them: by id, or all from the journal, in whichever process.
  *
- * Kinds: `block` (packets are dropped), `pause` (processes are stopped), and those of disks
- * (disks.h). A fault is in the journal before it is in force, and leaves the journal once its
- * undoing was verified. */
+ * Kinds: `block` (packets are dropped), `pause` (processes are stopped), those of disks
+ * (disks.h) and of clocks (clocks.h). A fault is in the journal before it is in force, and leaves
+ * the journal once its undoing was verified. */
 #ifndef ORDEAL_AGENT_FAULTS_H
 #define ORDEAL_AGENT_FAULTS_H
 

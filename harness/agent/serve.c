@@ -87,6 +87,8 @@ static void check_lease(struct agentd *agent)
 static struct timespec patience(const struct agentd *agent)
 {
     int64_t wake_ns = agentd_waits_next_ns(agent), lease_ns = agent->options->lease_ns;
+    if (agentd_clocks_next_ns(agent) < wake_ns)
+        wake_ns = agentd_clocks_next_ns(agent);
     if (lease_ns > 0 && agent->heard_ns + lease_ns < wake_ns)
         wake_ns = agent->heard_ns + lease_ns;
     int64_t left_ns = wake_ns == INT64_MAX ? 3600 * NS_PER_SECOND : wake_ns - clock_monotonic_ns();
@@ -116,6 +118,7 @@ static void loop(struct agentd *agent, int signals_fd)
             read_input(agent);
         check_lease(agent);
         agentd_waits_step(agent);
+        agentd_clocks_step(agent);
         flush_output(agent);
     }
 }
@@ -227,6 +230,7 @@ static void free_everything(struct agentd *agent)
     agentd_journal_close(&agent->daemons.journal);
     for (size_t i = 0; i < AGENTD_WAITS_MAX; i++)
         agentd_wait_drop(&agent->waits[i]);
+    arena_free(&agent->clocks.arena);
     arena_free(&agent->scratch);
     buf_free(&agent->input);
     buf_free(&agent->output);
