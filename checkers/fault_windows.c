@@ -4,16 +4,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/nemesis_file.h"
+
 enum role { ROLE_NONE, ROLE_BEGIN, ROLE_END };
 
 /* What a function name means to the nemeses. */
 static enum role role_of(const char *name, const struct nemesis **whose)
 {
-    for (const struct nemesis *const *nemesis = nemeses; *nemesis != NULL; nemesis++) {
-        *whose = *nemesis;
-        if (strcmp((*nemesis)->begin_f, name) == 0)
+    for (size_t i = 0; (*whose = nemesis_at(i)) != NULL; i++) {
+        if (strcmp((*whose)->begin_f, name) == 0)
             return ROLE_BEGIN;
-        if (strcmp((*nemesis)->end_f, name) == 0)
+        if (strcmp((*whose)->end_f, name) == 0)
             return ROLE_END;
     }
     return ROLE_NONE;

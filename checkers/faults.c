@@ -5,8 +5,9 @@
 #include <string.h>
 
 #include "checkers/checkers.h"
+#include "checkers/fault_coverage.h"
 #include "checkers/fault_windows.h"
-#include "harness/base/text.h"
+#include "harness/nemesis_file.h"
 
 struct tally {
     uint32_t tried, in_force, unverified, failed, pending;
@@ -38,8 +39,8 @@ static struct tally count(const struct history *history, const struct fault_wind
     return tally;
 }
 
-static void describe(const struct history *history, const char *name, const struct tally *tally,
-                     struct json *by_nemesis)
+static struct json *describe(const struct history *history, const char *name,
+                             const struct tally *tally, struct json *by_nemesis)
 {
     struct json *object = json_set(by_nemesis, name, json_object());
     json_set_int(object, "tried-count", tally->tried);
@@ -54,21 +55,23 @@ static void describe(const struct history *history, const char *name, const stru
     if (error.length > 0)
         json_set_text(object, "first-error", error.data);
     buf_free(&error);
+    return object;
 }
 
 /* One nemesis that must have taken effect. Adds to the summary of a valid run. */
 static void judge(const struct history *history, const struct fault_windows *windows,
-                  const char *name, struct json *by_nemesis, struct buf *summary,
-                  struct check_result *result)
+                  const char *name, const struct json *lines, struct json *by_nemesis,
+                  struct buf *summary, struct check_result *result)
 {
-    const struct nemesis *nemesis = nemesis_find(name);
+    const struct nemesis *nemesis = nemesis_named(name);
     if (nemesis == NULL) {
         check_verdict(result, VERDICT_UNKNOWN, "no nemesis here is called %s, which was planned",
                       name);
         return;
     }
     struct tally tally = count(history, windows, nemesis);
-    describe(history, name, &tally, by_nemesis);
+    name = nemesis->name; /* of one from outside the plan has the file */
+    fault_coverage_describe(lines, name, describe(history, name, &tally, by_nemesis));
     struct buf error = BUF_INIT;
     fault_error(history, tally.error, &error);
     if (tally.tried == 0)
@@ -124,23 +127,14 @@ static void judge_ends(const struct history *history, const struct fault_windows
     json_set(result->details, "not-undone", not_healed);
 }
 
-/* The names in the plan, an array or as flags write them; without a plan, those in the history. */
+/* The names in the plan; without one, those in the history. */
 static size_t planned(const struct check_input *input, const struct fault_windows *windows,
                       struct arena *arena, const char ***names)
 {
-    const struct json *list = json_get(input->plan, "nemesis");
     size_t count = 0;
-    if (json_kind(list) == JSON_TEXT) {
-        count = text_split(arena, json_as_text(list, ""), ',', names);
-        return count == 1 && strcmp((*names)[0], "none") == 0 ? 0 : count;
-    }
-    size_t most = input->plan != NULL ? json_count(list) : windows->count;
-    *names = arena_alloc(arena, (most + 1) * sizeof **names);
-    if (input->plan != NULL) {
-        for (const struct json *name = json_first(list); name != NULL; name = json_next(name))
-            (*names)[count++] = json_as_text(name, "");
-        return count;
-    }
+    if (input->plan != NULL)
+        return nemesis_planned(input->plan, arena, names);
+    *names = arena_alloc(arena, (windows->count + 1) * sizeof **names);
     for (size_t i = 0; i < windows->count; i++) {
         const char *name = windows->items[i].nemesis->name;
         size_t known = 0;
@@ -165,8 +159,11 @@ static void check(const struct check_input *input, struct check_result *result)
     const char **names;
     size_t count = planned(input, &windows, &arena, &names);
     struct json *by_nemesis = json_set(result->details, "by-nemesis", json_object());
+    struct json *lines = fault_coverage_read(input);
     for (size_t i = 0; i < count; i++)
-        judge(history, &windows, names[i], by_nemesis, &summary, result);
+        judge(history, &windows, names[i], lines, by_nemesis, &summary, result);
+    fault_coverage_judge(input, lines, result);
+    json_free(lines);
     judge_ends(history, &windows, result);
     if (count == 0 && input->plan == NULL && windows.foreign != HISTORY_NONE)
         check_verdict(result, VERDICT_UNKNOWN,

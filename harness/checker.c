@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "harness/base/clock.h"
+#include "harness/nemesis_file.h"
 
 const char *verdict_name(enum verdict verdict)
 {
@@ -103,6 +104,7 @@ struct json *check_all(const char *const *names, size_t count, const struct chec
     struct json *results = json_object(), *valid = json_set(results, "valid", json_null());
     struct json *by_name = json_set(results, "checkers", json_object());
     (void)valid;
+    nemesis_declare(input->plan);
     *verdict = count == 0 ? VERDICT_UNKNOWN : VERDICT_VALID;
     for (size_t i = 0; i < count; i++) {
         const struct checker *checker = checker_find(names[i]);

@@ -235,8 +235,9 @@ void daemon_environment(struct test *test, const char *pair)
 {
     const char **environment = test->control->environment;
     size_t count = 0, most = sizeof test->control->environment / sizeof *environment - 1;
-    while (environment[count] != NULL)
-        count++;
+    for (; environment[count] != NULL; count++)
+        if (strcmp(environment[count], pair) == 0)
+            return;       /* a nemesis that is checked twice asks twice */
     assert(count < most); /* nemeses that need more make the room for it */
     environment[count] = pair;
 }

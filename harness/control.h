@@ -36,7 +36,11 @@ struct control {
     struct agents *agents;
     /* Faults by hand: daemons are processes of these names that the agents did not start. */
     bool by_process_name;
-    const char *environment[8];           /* of every daemon, besides its own; NULL at the end */
+    const char *environment[8]; /* of every daemon, besides its own; NULL at the end */
+    struct {
+        const char *path, *file_system;
+        node_set nodes;
+    } disks[4]; /* given so far: a nemesis that is checked twice asks twice */
     uint16_t probe_ports[PLAN_NODES_MAX]; /* 0: this node does not listen for probes yet */
     atomic_uint next_probe;
 };

@@ -68,10 +68,22 @@ enum err_code disk_give(struct test *test, node_set nodes, const char *path,
                         const char *file_system, struct err *err)
 {
     struct control_calls calls = {.items = NULL};
+    struct control *control = test->control;
+    size_t known = 0, most = sizeof control->disks / sizeof control->disks[0];
+    for (; known < most && control->disks[known].path != NULL; known++)
+        if (strcmp(control->disks[known].path, path) == 0 &&
+            strcmp(control->disks[known].file_system, file_system) == 0 &&
+            (nodes & ~control->disks[known].nodes) == 0)
+            return ERR_NONE;
     add_disk_calls(test, &calls, nodes, "disk-give", path);
     for (size_t i = 0; i < calls.count; i++)
         line_key(&calls.items[i].request, "file_system", file_system);
     enum err_code code = control_calls_make(test, &calls, err);
+    if (code == ERR_NONE && known < most) {
+        control->disks[known].path = arena_strdup(test->arena, path);
+        control->disks[known].file_system = arena_strdup(test->arena, file_system);
+        control->disks[known].nodes = nodes;
+    }
     control_calls_free(&calls);
     return code;
 }

@@ -13,6 +13,10 @@
 
 struct entry {
     struct fault fault;
+    struct test *test; /* with the options of its step */
+    uint32_t step;
+    struct watch_sight sight; /* who led before it began */
+    int64_t in_flight;        /* operations of clients when it was in force; -1: not known */
     struct arena arena;
     bool in_force;
     bool ended;
@@ -22,6 +26,7 @@ struct entry {
 
 struct faults {
     struct test *test;
+    struct faults_context context;
     FILE *schedule;
     pthread_mutex_t lock; /* for readers; one thread at a time does faults */
     struct entry **entries;
@@ -42,6 +47,11 @@ enum err_code faults_open(struct test *test, const char *path, struct faults **o
     pthread_mutex_init(&faults->lock, NULL);
     *out = faults;
     return ERR_NONE;
+}
+
+void faults_follow(struct faults *faults, const struct faults_context *context)
+{
+    faults->context = *context;
 }
 
 void faults_close(struct faults *faults)
@@ -95,6 +105,21 @@ static struct json *phase_json(const struct entry *entry, bool begin)
     return phase;
 }
 
+/* In what state the cluster was when it began, so far as that was seen. */
+static struct json *state_json(const struct test *test, const struct entry *entry)
+{
+    const struct watch_sight *sight = &entry->sight;
+    struct json *state = json_object();
+    if (sight->known) {
+        json_set(state, "primaries", nodes_json(test, sight->primaries));
+        json_set_bool(state, "primary-hit", (sight->primaries & entry->fault.nodes) != 0);
+        json_set_int(state, "seen-before-ns", entry->begin_asked_ns - sight->seen_ns);
+    }
+    if (entry->in_flight >= 0)
+        json_set_int(state, "in-flight", entry->in_flight);
+    return state;
+}
+
 static void write_line(struct faults *faults, const struct entry *entry, bool begin)
 {
     const struct fault *fault = &entry->fault;
@@ -106,6 +131,9 @@ static void write_line(struct faults *faults, const struct entry *entry, bool be
     json_set(line, "asked", value_text_json(fault->asked));
     json_set(line, "value", value_text_json(fault->done));
     json_set(line, "nodes", nodes_json(faults->test, fault->nodes));
+    json_set_int(line, "step", entry->step);
+    if (begin)
+        json_set(line, "state", state_json(faults->test, entry));
     if (entry->error.code != ERR_NONE)
         json_set_text(line, "error", entry->error.message);
     struct buf text = BUF_INIT;
@@ -128,6 +156,8 @@ struct json *faults_json(struct faults *faults)
         json_set(object, "asked", value_text_json(entry->fault.asked));
         json_set(object, "done", value_text_json(entry->fault.done));
         json_set(object, "nodes", nodes_json(faults->test, entry->fault.nodes));
+        json_set_int(object, "step", entry->step);
+        json_set(object, "state", state_json(faults->test, entry));
         json_set(object, "begin", phase_json(entry, true));
         if (entry->ended)
             json_set(object, "end", phase_json(entry, false));
@@ -153,6 +183,30 @@ void faults_print_in_force(struct faults *faults, struct buf *out)
 
 /* ---- Doing ---- */
 
+static int64_t in_flight(const struct faults *faults)
+{
+    if (faults->context.scheduler == NULL)
+        return -1;
+    struct scheduler_counts counts = scheduler_counts(faults->context.scheduler);
+    return (int64_t)(counts.invoked - counts.ok - counts.fail - counts.info);
+}
+
+/* A repeated fault that hit others than it did then is not the same fault. */
+static void check_repeat(const struct faults *faults, struct entry *entry,
+                         const struct schedule_step *step)
+{
+    node_set then = 0;
+    struct fault *fault = &entry->fault;
+    if (step == NULL || !step->repeats ||
+        (schedule_nodes(faults->test, step->where, step->hit, step->hit_count, &then, NULL) ==
+             ERR_NONE &&
+         then == fault->nodes))
+        return;
+    fault->begun_verified = VERIFIED_NO;
+    buf_add_text(&fault->begun_evidence, "; but not the same as then, which hit ");
+    test_print_nodes(faults->test, then, &fault->begun_evidence);
+}
+
 static struct entry *entry_new(struct faults *faults, const struct nemesis *nemesis,
                                struct value asked)
 {
@@ -162,6 +216,8 @@ static struct entry *entry_new(struct faults *faults, const struct nemesis *neme
         abort();
     entry->arena = ARENA_INIT;
     entry->fault = (struct fault){.id = faults->count + 1, .nemesis = nemesis};
+    entry->test = faults->test;
+    entry->in_flight = -1;
     entry->fault.arena = &entry->arena;
     entry->fault.asked = value_copy(&entry->arena, asked);
     entry->fault.state = calloc(1, nemesis->fault_state_size + 1);
@@ -182,9 +238,19 @@ static void set_error(struct op *op, struct arena *arena, const char *keyword, c
 static void begin_fault(struct faults *faults, const struct nemesis *nemesis, struct op *op)
 {
     struct entry *entry = entry_new(faults, nemesis, op->value);
+    struct schedule_now now = {.of = NULL};
+    if (faults->context.schedule != NULL) {
+        now = schedule_now(faults->context.schedule);
+        entry->test = now.test;
+        entry->step = now.step;
+    }
+    entry->sight = watch_sight(faults->context.watch);
     entry->begin_asked_ns = test_now_ns(faults->test);
     struct err err = ERR_INIT;
-    enum err_code code = nemesis->begin(faults->test, &entry->fault, &err);
+    enum err_code code = nemesis->begin(entry->test, &entry->fault, &err);
+    if (code == ERR_NONE)
+        check_repeat(faults, entry, now.of);
+    entry->in_flight = code == ERR_NONE ? in_flight(faults) : -1;
     pthread_mutex_lock(&faults->lock);
     entry->begin_done_ns = test_now_ns(faults->test);
     entry->error = err;
@@ -214,7 +280,7 @@ static enum err_code end_fault(struct faults *faults, struct entry *entry, struc
     struct err why = ERR_INIT;
     entry->end_asked_ns = test_now_ns(faults->test);
     struct value begun = entry->fault.done;
-    enum err_code code = nemesis->end(faults->test, &entry->fault, &why);
+    enum err_code code = nemesis->end(entry->test, &entry->fault, &why);
     struct value ended = entry->fault.done; /* some say what the undoing did */
     entry->fault.done = begun;
     pthread_mutex_lock(&faults->lock);
@@ -281,108 +347,4 @@ enum err_code faults_end_all(struct faults *faults, struct scheduler *scheduler,
             first = code;
     }
     return first;
-}
-
-/* ---- The default schedule ---- */
-
-struct schedule {
-    struct generator generator;
-    struct test *test;
-    struct prng prng;
-    uint16_t begin_f[PLAN_NEMESES_MAX], end_f[PLAN_NEMESES_MAX];
-    size_t round[PLAN_NEMESES_MAX]; /* order of the nemeses in this round */
-    size_t turn;                    /* place in the round */
-    bool begun;                     /* the fault of this turn was asked for */
-    bool given;                     /* an operation was given out and has not completed */
-    bool asked;                     /* ... and its first event, the asking, has been seen */
-    int64_t next_ns;                /* when the next one is due */
-};
-
-/* A quarter more or less, so that faults do not keep step with what the system does periodically.
- */
-static int64_t about(struct prng *prng, int64_t ns)
-{
-    return prng_between(prng, ns - ns / 4, ns + ns / 4);
-}
-
-static int64_t pause_between(struct schedule *schedule)
-{
-    const struct plan *plan = schedule->test->plan;
-    int64_t pause = plan->nemesis_interval_ns - plan->nemesis_duration_ns;
-    return about(&schedule->prng, pause);
-}
-
-static enum generator_answer schedule_next(struct generator *generator,
-                                           const struct generator_context *context,
-                                           struct generator_op *op)
-{
-    struct schedule *schedule = (struct schedule *)generator;
-    const struct plan *plan = schedule->test->plan;
-    if (context->thread != GENERATOR_NEMESIS || plan->nemesis_count == 0)
-        return GENERATOR_DONE;
-    if (schedule->given) {
-        op->not_before_ns = GENERATOR_NEVER;
-        return GENERATOR_PENDING;
-    }
-    if (schedule->next_ns < 0)
-        schedule->next_ns = context->now_ns + pause_between(schedule);
-    if (!schedule->begun && schedule->turn % plan->nemesis_count == 0)
-        prng_shuffle(&schedule->prng, schedule->round, plan->nemesis_count,
-                     sizeof schedule->round[0]);
-    size_t which = schedule->round[schedule->turn % plan->nemesis_count];
-    op->not_before_ns = schedule->next_ns > context->now_ns ? schedule->next_ns : context->now_ns;
-    if (schedule->begun) {
-        op->f = schedule->end_f[which];
-        op->value = value_nil();
-    } else {
-        op->f = schedule->begin_f[which];
-        op->value = plan->nemeses[which]->choose(schedule->test, &schedule->prng, context->scratch);
-    }
-    schedule->given = true;
-    return GENERATOR_OP;
-}
-
-static void schedule_update(struct generator *generator, const struct generator_context *context,
-                            const struct op *event)
-{
-    struct schedule *schedule = (struct schedule *)generator;
-    if (context->thread != GENERATOR_NEMESIS)
-        return;
-    /* Two events an operation, both INFO: first the asking, then what came of it. */
-    schedule->asked = !schedule->asked;
-    if (schedule->asked)
-        return;
-    schedule->given = false;
-    bool failed = value_is_pair(event->error) &&
-                  strcmp(value_as_text(value_at(event->error, 0)), "failed") == 0;
-    if (!schedule->begun && !failed) {
-        schedule->begun = true;
-        schedule->next_ns =
-            event->time_ns + about(&schedule->prng, schedule->test->plan->nemesis_duration_ns);
-        return;
-    }
-    schedule->begun = false;
-    schedule->turn++;
-    schedule->next_ns = event->time_ns + pause_between(schedule);
-}
-
-static const struct generator_class schedule_class = {
-    .name = "fault-schedule",
-    .next = schedule_next,
-    .update = schedule_update,
-};
-
-struct generator *faults_generator(struct test *test, struct arena *arena)
-{
-    struct schedule *schedule = arena_zalloc(arena, sizeof *schedule);
-    schedule->generator.class = &schedule_class;
-    schedule->test = test;
-    schedule->prng = prng_stream(test->plan->seed, "nemesis");
-    schedule->next_ns = -1;
-    for (size_t i = 0; i < test->plan->nemesis_count; i++) {
-        schedule->begin_f[i] = history_f(test->history, test->plan->nemeses[i]->begin_f);
-        schedule->end_f[i] = history_f(test->history, test->plan->nemeses[i]->end_f);
-        schedule->round[i] = i;
-    }
-    return &schedule->generator;
 }

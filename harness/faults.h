@@ -6,8 +6,8 @@
 #ifndef ORDEAL_FAULTS_H
 #define ORDEAL_FAULTS_H
 
-#include "harness/generator.h"
 #include "harness/nemesis.h"
+#include "harness/schedules/schedule.h"
 
 struct faults;
 struct scheduler;
@@ -16,6 +16,15 @@ struct scheduler;
 enum err_code faults_open(struct test *test, const char *path, struct faults **faults,
                           struct err *err);
 void faults_close(struct faults *faults);
+
+/* Where the operations come from, who leads, and how busy the clients are: written down with each
+ * fault. Each may be NULL; the schedule is needed for faults_do. */
+struct faults_context {
+    const struct schedule *schedule;
+    struct watch *watch;
+    struct scheduler *scheduler;
+};
+void faults_follow(struct faults *faults, const struct faults_context *context);
 
 /* Does an operation of the nemesis, begin or end, by its f; on the nemesis' thread. Sets op->value
  * to what was done, and op->error to [:failed "why"] or [:not-verified "why"]. An end without a
@@ -30,10 +39,5 @@ enum err_code faults_end_all(struct faults *faults, struct scheduler *scheduler,
 void faults_print_in_force(struct faults *faults, struct buf *out);
 /* The array "faults" of results.json. */
 struct json *faults_json(struct faults *faults);
-
-/* The default schedule: a fault every plan->nemesis_interval_ns, on for plan->nemesis_duration_ns,
- * both give or take a quarter; each nemesis of the plan once in every round, in an order drawn
- * anew. */
-struct generator *faults_generator(struct test *test, struct arena *arena);
 
 #endif

@@ -25,23 +25,46 @@ struct fault {
     struct arena *arena;                       /* of this fault, for values */
 };
 
+/* What a fault lays hands on. Two faults that share any of it are not in force at the same time; of
+ * processes only if they may hit the same node. So nobody kills a daemon that another fault holds
+ * paused, and no two faults spoil the disks of more nodes than either was asked to. */
+enum hits {
+    HITS_NETWORK = 1,
+    HITS_PROCESSES = 2,
+    HITS_DISKS = 4,
+    HITS_CLOCKS = 8,
+    HITS_NOTHING = 16,
+};
+
 struct nemesis {
     const char *name, *summary;
     const struct option *options; /* NULL: none */
     const char *begin_f, *end_f;  /* "start-partition", "stop-partition": names in the history */
     size_t fault_state_size;
+    unsigned hits; /* of enum hits; 0: it does not say, and is alone while it is in force */
     /* Whether it can work on these nodes with this system: called before the run, after the agents
      * are up. */
     enum err_code (*check)(struct test *test, struct err *err);
     /* Draws what to do next, as a value that says it in words: {:shape :halves}, {:targets
      * :minority}. */
     struct value (*choose)(struct test *test, struct prng *prng, struct arena *arena);
+    /* Optional. The nodes that a fault may hit, given what choose said; NULL: any. */
+    node_set (*where)(const struct test *test, struct value asked);
+    /* Optional. What to ask for so that `begin` does again just what it did in an earlier run, from
+     * what was asked for, done, and hit then: who led then does not matter any more. NULL: the same
+     * as was asked for then. */
+    struct value (*repeat)(const struct test *test, struct value asked, struct value done,
+                           node_set nodes, struct arena *arena);
     /* Injects and verifies. On failure nothing of it is left in force; the fault is recorded as not
      * having happened. */
     enum err_code (*begin)(struct test *test, struct fault *fault, struct err *err);
     /* Undoes and verifies. */
     enum err_code (*end)(struct test *test, struct fault *fault, struct err *err);
 };
+
+/* What a shared object from outside defines: the name has the version of this contract in it. It
+ * changes when the contract does, so that a library made for another ordeal is refused. */
+#define ORDEAL_NEMESIS ordeal_nemesis_1
 
 extern const struct nemesis *const nemeses[]; /* NULL at the end */
 const struct nemesis *nemesis_find(const char *name);

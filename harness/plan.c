@@ -12,6 +12,7 @@
 #include "harness/live.h"
 #include "harness/nemesis.h"
 #include "harness/plugin.h"
+#include "harness/schedules/schedule.h"
 #include "harness/system.h"
 #include "harness/workload.h"
 
@@ -85,6 +86,17 @@ static enum err_code check_kind(const struct plan_field *field, const char *valu
                    message == NULL ? why.message : message);
 }
 
+/* The latest of these says when what breaks. */
+static void keep_one_schedule(struct plan *plan, const char *name)
+{
+    static const char *const names[] = {"nemesis", "schedule", "replay"};
+    for (size_t i = 0; i < 3; i++)
+        if (strcmp(name, names[i]) == 0)
+            for (size_t j = 0; j < 3; j++)
+                if (j != i)
+                    json_remove(plan->values, names[j]);
+}
+
 enum err_code plan_set(struct plan *plan, const char *name, const char *value, const char *where,
                        struct err *err)
 {
@@ -101,11 +113,11 @@ enum err_code plan_set(struct plan *plan, const char *name, const char *value, c
         json_remove(plan->values, "local");
     if (strcmp(name, "local") == 0)
         json_remove(plan->values, "nodes");
+    keep_one_schedule(plan, name);
     return ERR_NONE;
 }
 
-/* The text of a JSON scalar, or of an array of texts joined by commas; NULL for anything else. */
-static const char *scalar_text(struct arena *arena, const struct json *node)
+const char *plan_scalar_text(struct arena *arena, const struct json *node)
 {
     struct buf text = BUF_INIT;
     switch (json_kind(node)) {
@@ -139,7 +151,7 @@ static enum err_code read_member(struct plan *plan, const struct json *member, c
     if (strcmp(name, "set") == 0 && json_kind(member) == JSON_OBJECT) {
         for (const struct json *option = json_first(member); option != NULL;
              option = json_next(option)) {
-            const char *value = scalar_text(&plan->arena, option);
+            const char *value = plan_scalar_text(&plan->arena, option);
             if (value == NULL)
                 return err_set(err, ERR_CONFIG, "%s: set: %s must be a text, a number or a boolean",
                                where, json_key(option));
@@ -151,7 +163,12 @@ static enum err_code read_member(struct plan *plan, const struct json *member, c
     }
     if (json_kind(member) == JSON_NULL && field_find(name) != NULL)
         return ERR_NONE;
-    const char *value = scalar_text(&plan->arena, member);
+    if (strcmp(name, "schedule") == 0 && json_kind(member) == JSON_ARRAY) {
+        json_set(plan->values, name, json_copy(member));
+        keep_one_schedule(plan, name);
+        return ERR_NONE;
+    }
+    const char *value = plan_scalar_text(&plan->arena, member);
     if (value == NULL && field_find(name) != NULL)
         return err_set(err, ERR_CONFIG,
                        "%s: %s must be a text, a number, a boolean or a list of texts", where,
@@ -173,6 +190,8 @@ enum err_code plan_read_file(struct plan *plan, const char *path, struct err *er
     for (const struct json *member = json_first(root); member != NULL && code == ERR_NONE;
          member = json_next(member)) {
         char where[512];
+        if (strcmp(json_key(member), "schedule") == 0)
+            schedule_note_lines(plan, path, text.data);
         snprintf(where, sizeof where, "%.400s:%d", path, json_line_of(text.data, json_key(member)));
         code = read_member(plan, member, where, err);
     }
@@ -205,24 +224,9 @@ static enum err_code resolve_names(struct plan *plan, struct err *err)
     if (plan->system->client(plan->workload->name) == NULL)
         return err_set(err, ERR_CONFIG, "the system %s has no client for the workload %s",
                        plan->system->name, plan->workload->name);
-    fill_default(plan, "nemesis",
-                 plan->system->daemons[0] != NULL ? "partition,kill,pause" : "none");
-    const char **names;
-    size_t count = text_split(&plan->arena, plan_text(plan, "nemesis"), ',', &names);
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(names[i], "none") == 0 && count == 1)
-            break;
-        if (plan->nemesis_count == PLAN_NEMESES_MAX)
-            return err_set(err, ERR_CONFIG, "more than %d nemeses", PLAN_NEMESES_MAX);
-        const struct nemesis *nemesis =
-            plugin_resolve(nemeses, "nemesis", "nemeses", names[i], err);
-        if (nemesis == NULL)
-            return err->code;
-        for (size_t j = 0; j < plan->nemesis_count; j++)
-            if (plan->nemeses[j] == nemesis)
-                return err_set(err, ERR_CONFIG, "the nemesis %s is named twice", names[i]);
-        plan->nemeses[plan->nemesis_count++] = nemesis;
-    }
+    if (json_get(plan->values, "schedule") == NULL && plan_text(plan, "replay") == NULL)
+        fill_default(plan, "nemesis",
+                     plan->system->daemons[0] != NULL ? "partition,kill,pause" : "none");
     return ERR_NONE;
 }
 
@@ -317,10 +321,7 @@ static int64_t duration_field(const struct plan *plan, const char *name)
 
 static enum err_code resolve_numbers(struct plan *plan, struct err *err)
 {
-    plan->time_limit_ns = duration_field(plan, "time-limit");
     plan->op_timeout_ns = duration_field(plan, "op-timeout");
-    plan->nemesis_interval_ns = duration_field(plan, "nemesis-interval");
-    plan->nemesis_duration_ns = duration_field(plan, "nemesis-duration");
     plan->ready_timeout_ns = duration_field(plan, "ready-timeout");
     plan->rate = strtod(plan_text(plan, "rate"), NULL);
     if (plan->rate < 0 || plan->rate > 1e9)
@@ -329,10 +330,6 @@ static enum err_code resolve_numbers(struct plan *plan, struct err *err)
     if (plan->op_timeout_ns < NS_PER_MS)
         return err_set(err, ERR_CONFIG, "op-timeout: %s is less than 1ms",
                        plan_text(plan, "op-timeout"));
-    if (plan->nemesis_count > 0 && plan->nemesis_duration_ns > plan->nemesis_interval_ns)
-        return err_set(err, ERR_CONFIG,
-                       "nemesis-duration: %s is longer than the nemesis-interval of %s",
-                       plan_text(plan, "nemesis-duration"), plan_text(plan, "nemesis-interval"));
     if (plan_text(plan, "seed") == NULL) {
         char seed[32];
         snprintf(seed, sizeof seed, "%llu", (unsigned long long)prng_fresh_seed());
@@ -458,6 +455,25 @@ static enum err_code take_system_defaults(struct plan *plan, struct json *set,
     return ERR_NONE;
 }
 
+/* A plan whose faults are replaced by a schedule's may have options of nemeses that this does not
+ * use. */
+static void drop_unused(const struct plan *plan, struct json *set)
+{
+    for (const struct nemesis *const *nemesis = nemeses; *nemesis != NULL; nemesis++) {
+        bool used = json_get(plan->values, "schedule") == NULL;
+        for (size_t i = 0; i < plan->nemesis_count; i++)
+            used = used || plan->nemeses[i] == *nemesis;
+        const struct json *next;
+        for (const struct json *one = json_first(set); one != NULL && !used; one = next) {
+            next = json_next(one);
+            size_t length = strlen((*nemesis)->name);
+            if (strncmp(json_key(one), (*nemesis)->name, length) == 0 &&
+                json_key(one)[length] == '.')
+                json_remove(set, json_key(one));
+        }
+    }
+}
+
 static enum err_code resolve_options(struct plan *plan, struct err *err)
 {
     struct owner owners[NAMES_MAX + PLAN_NEMESES_MAX + 2];
@@ -468,6 +484,7 @@ static enum err_code resolve_options(struct plan *plan, struct err *err)
     if (take_promise(plan, set, err) != ERR_NONE ||
         take_system_defaults(plan, set, owners, count, err) != ERR_NONE)
         return err->code;
+    drop_unused(plan, set);
     for (const struct json *option = json_first(set); option != NULL; option = json_next(option))
         if (check_option(owners, count, json_key(option), json_as_text(option, ""), err) !=
             ERR_NONE)
@@ -496,9 +513,11 @@ enum err_code plan_resolve(struct plan *plan, struct err *err)
     for (const struct plan_field *field = plan_fields; field->name != NULL; field++)
         if (field->fallback != NULL)
             fill_default(plan, field->name, field->fallback);
-    plan->nemesis_count = 0;
     plan->checker_count = 0;
-    if (resolve_names(plan, err) != ERR_NONE || resolve_checkers(plan, err) != ERR_NONE ||
+    if (resolve_names(plan, err) != ERR_NONE)
+        return err->code;
+    plan->time_limit_ns = duration_field(plan, "time-limit");
+    if (schedule_read(plan, err) != ERR_NONE || resolve_checkers(plan, err) != ERR_NONE ||
         resolve_nodes(plan, err) != ERR_NONE || resolve_concurrency(plan, err) != ERR_NONE ||
         resolve_numbers(plan, err) != ERR_NONE || check_stop(plan, err) != ERR_NONE ||
         resolve_options(plan, err) != ERR_NONE)

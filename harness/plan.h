@@ -13,6 +13,7 @@
 struct system;
 struct workload;
 struct nemesis;
+struct schedule_step;
 
 enum { PLAN_NODES_MAX = 64, PLAN_NEMESES_MAX = 16 };
 
@@ -25,7 +26,11 @@ struct plan {
     const struct system *system;
     const struct workload *workload;
     const struct nemesis *nemeses[PLAN_NEMESES_MAX];
-    size_t nemesis_count;
+    size_t nemesis_count;        /* of all steps, each once */
+    struct schedule_step *steps; /* when they act: schedules/schedule.h */
+    size_t step_count;
+    const char *schedule_file;   /* where the schedule was read, for messages; NULL: from nowhere */
+    int *schedule_lines;         /* of its steps */
     const char *const *checkers; /* names; the workload's own unless the plan says others */
     size_t checker_count;
 
@@ -39,7 +44,6 @@ struct plan {
     int concurrency;
     uint64_t seed;
     int64_t op_timeout_ns;
-    int64_t nemesis_interval_ns, nemesis_duration_ns;
     int64_t ready_timeout_ns;
     struct check_limits check_limits;
     enum keyed keyed;
@@ -73,5 +77,8 @@ enum err_code plan_resolve(struct plan *plan, struct err *err);
 const char *plan_watcher(const struct plan *plan);
 
 const char *plan_text(const struct plan *plan, const char *field); /* NULL when absent */
+
+/* The text of a JSON scalar, or of an array of texts joined by commas; NULL for anything else. */
+const char *plan_scalar_text(struct arena *arena, const struct json *node);
 
 #endif

@@ -5,8 +5,9 @@ const struct plan_field plan_fields[] = {
     {"system", OPTION_TEXT, "etcd", "NAME", "What", "the system under test (ordeal list systems)"},
     {"workload", OPTION_TEXT, "register", "NAME", "What",
      "what clients do (ordeal list workloads)"},
-    {"nemesis", OPTION_TEXT, NULL, "N,N..", "What",
-     "what breaks, or none; default: partition,kill,pause where the system has daemons"},
+    {"nemesis", OPTION_TEXT, NULL, "N=W,N..", "What",
+     "what breaks, or none, with weights where not all are alike; default: partition,kill,pause "
+     "where the system has daemons"},
     {"name", OPTION_TEXT, NULL, "NAME", "What", "name of the test; default: <system>-<workload>"},
     {"set", OPTION_TEXT, NULL, "OWNER.OPTION=VALUE", "What",
      "an option of a system, workload, nemesis or checker; may be repeated (ordeal list NAME)"},
@@ -33,8 +34,19 @@ const struct plan_field plan_fields[] = {
     {"op-timeout", OPTION_DURATION, "1s", "TIME", "How much",
      "after which an operation is indeterminate"},
 
-    {"nemesis-interval", OPTION_DURATION, "10s", "TIME", "Faults", "a fault about this often"},
-    {"nemesis-duration", OPTION_DURATION, "5s", "TIME", "Faults", "how long each lasts, about"},
+    {"nemesis-interval", OPTION_TEXT, "10s", "TIME[..TIME]", "Faults",
+     "a fault about this often; 10s..2s: more and more often"},
+    {"nemesis-duration", OPTION_TEXT, "5s", "TIME[..TIME]", "Faults",
+     "how long each lasts, about; 1s..9s: longer and longer"},
+    {"nemesis-overlap", OPTION_TEXT, "1", "N[..N]", "Faults",
+     "up to so many in force at once, each at that pace, where they do not spoil each other"},
+    {"nemesis-order", OPTION_CHOICE, NULL, "rounds|random", "Faults",
+     "each once a round, or any by its weight; default: random where there are weights"},
+    {"schedule", OPTION_TEXT, NULL, "FILE", "Faults",
+     "instead of --nemesis: steps in JSON, at times or upon events (ordeal-schedule(5))"},
+    {"replay", OPTION_TEXT, NULL, "FILE", "Faults",
+     "instead of --nemesis: the same faults on the same nodes at the same times as in a "
+     "schedule.jsonl"},
 
     {"checkers", OPTION_TEXT, NULL, "C,C..", "Checking", "judge by these; default: the workload's"},
     {"promise", OPTION_TEXT, NULL, "P,P..", "Checking",

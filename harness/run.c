@@ -21,6 +21,8 @@
 #define STOP_GRACE_NS (5 * NS_PER_SECOND)
 #define HURRIED_RECOVERY_NS (5 * NS_PER_SECOND) /* somebody pressed Ctrl-C */
 #define READY_POLL_NS (50 * NS_PER_MS)
+#define WATCH_PAUSE_NS (100 * NS_PER_MS)
+#define WATCH_CLOSELY_NS (10 * NS_PER_MS) /* when faults wait for it */
 
 /* ---- Stopping early ---- */
 
@@ -243,6 +245,25 @@ static enum err_code await_ready(struct running *running, struct err *err)
     return code;
 }
 
+/* Who leads has changed, which a fault may wait for. */
+static void on_leaders(void *state)
+{
+    struct running *running = state;
+    pthread_mutex_lock(&running->stop_lock);
+    if (running->scheduler != NULL)
+        scheduler_news(running->scheduler);
+    pthread_mutex_unlock(&running->stop_lock);
+}
+
+static enum err_code prepare_faults(struct running *running, struct err *err)
+{
+    struct test *test = &running->test;
+    if (watch_open(test, on_leaders, running, &running->watch, err) != ERR_NONE)
+        return err->code;
+    running->schedule = schedule_open(test, running->watch, &running->arena);
+    return schedule_check(running->schedule, err);
+}
+
 static enum err_code start_system(struct running *running, struct err *err)
 {
     const struct system *system = running->plan->system;
@@ -254,9 +275,8 @@ static enum err_code start_system(struct running *running, struct err *err)
         return err_wrap(err, "install %s", system->name);
     if (system->wipe(test, all, err) != ERR_NONE)
         return err_wrap(err, "wipe %s", system->name);
-    for (size_t i = 0; i < running->plan->nemesis_count; i++)
-        if (running->plan->nemeses[i]->check(test, err) != ERR_NONE)
-            return err_wrap(err, "nemesis %s", running->plan->nemeses[i]->name);
+    if (prepare_faults(running, err) != ERR_NONE)
+        return err->code;
     running->started = true;
     if (system->start(test, all, err) != ERR_NONE)
         return err_wrap(err, "start %s", system->name);
@@ -310,6 +330,8 @@ static enum err_code open_recording(struct running *running, struct err *err)
     code = scheduler_open(&options, &scheduler, err);
     if (code != ERR_NONE)
         return code;
+    struct faults_context context = {running->schedule, running->watch, scheduler};
+    faults_follow(running->faults, &context);
     pthread_mutex_lock(&running->stop_lock);
     running->scheduler = scheduler;
     bool stop_wanted = running->stop_wanted;
@@ -330,9 +352,20 @@ static struct generator *main_generator(struct running *running)
     clients = generator_time_limit(arena, plan->time_limit_ns, clients);
     if (plan->nemesis_count == 0)
         return clients;
-    struct generator *faults = faults_generator(&running->test, arena);
+    struct generator *faults = schedule_generator(running->schedule);
     return generator_split(arena, clients,
                            generator_time_limit(arena, plan->time_limit_ns, faults));
+}
+
+/* Faults that wait for an election want to hear of it soon. */
+static enum err_code watch_leaders(struct running *running, struct err *err)
+{
+    const struct plan *plan = running->plan;
+    int64_t pause_ns = WATCH_PAUSE_NS;
+    for (size_t i = 0; i < plan->step_count; i++)
+        if (plan->steps[i].kind == STEP_WHEN && plan->steps[i].of == NULL)
+            pause_ns = WATCH_CLOSELY_NS;
+    return plan->nemesis_count == 0 ? ERR_NONE : watch_start(running->watch, pause_ns, err);
 }
 
 static enum err_code run_phase(struct running *running, struct generator *generator,
@@ -412,7 +445,10 @@ static enum err_code work(struct running *running, struct err *err)
     if (code == ERR_NONE)
         code = start_watching(running, err);
     if (code == ERR_NONE)
+        code = watch_leaders(running, err);
+    if (code == ERR_NONE)
         code = run_phase(running, generator, err);
+    watch_stop(running->watch);
     stop_watching(running);
     struct err finish = ERR_INIT;
     if (finish_work(running, &finish) != ERR_NONE && code == ERR_NONE)
@@ -563,6 +599,8 @@ void run_test(struct plan *plan, struct log *log, const char *command, struct ru
     if (running.hung > 0)
         return; /* threads that may come back still use what is below */
     faults_close(running.faults);
+    schedule_close(running.schedule);
+    watch_close(running.watch);
     reach_close(&running.reach);
     history_free(&running.history);
     buf_free(&running.version);

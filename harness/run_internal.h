@@ -32,6 +32,8 @@ struct running {
     struct buf version;
     struct history_writer *writer;
     struct faults *faults;
+    struct watch *watch;
+    struct schedule *schedule;
     struct scheduler *scheduler;
     struct monitor *monitor;
     struct live *live;

@@ -451,6 +451,14 @@ void scheduler_stop(struct scheduler *scheduler)
     pthread_mutex_unlock(&scheduler->lock);
 }
 
+void scheduler_news(struct scheduler *scheduler)
+{
+    pthread_mutex_lock(&scheduler->lock);
+    scheduler->news = true;
+    tell_sleepers(scheduler);
+    pthread_mutex_unlock(&scheduler->lock);
+}
+
 void scheduler_record(struct scheduler *scheduler, struct op *op)
 {
     pthread_mutex_lock(&scheduler->lock);

@@ -56,6 +56,10 @@ void scheduler_stop(struct scheduler *scheduler);
  * op->index and op->time_ns. */
 void scheduler_record(struct scheduler *scheduler, struct op *op);
 
+/* Something outside happened that generators may care about: whoever waits asks again. From any
+ * thread. */
+void scheduler_news(struct scheduler *scheduler);
+
 /* Adds to `into` the next events, at most `max`, of the run's history, of which it has all up to
  * into->count: for one who reads along. Values stay the history's own; errors are left out. Returns
  * how many. From any thread. */

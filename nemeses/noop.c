@@ -35,6 +35,7 @@ const struct nemesis nemesis_noop = {
     .summary = "breaks nothing (the template for a nemesis)",
     .begin_f = "start-noop",
     .end_f = "stop-noop",
+    .hits = HITS_NOTHING,
     .check = check,
     .choose = choose,
     .begin = begin,

@@ -186,6 +186,17 @@ static enum err_code end(struct test *test, struct fault *fault, struct err *err
     return ERR_NONE;
 }
 
+/* The same drops, whoever leads by then. */
+static struct value repeat(const struct test *test, struct value asked, struct value done,
+                           node_set nodes, struct arena *arena)
+{
+    (void)test, (void)nodes;
+    struct value items[] = {value_keyword(arena, "shape"),   value_keyword(arena, "map"),
+                            value_keyword(arena, "drops"),   value_at(done, 1),
+                            value_keyword(arena, "packets"), value_get(asked, "packets")};
+    return value_items(arena, VALUE_MAP, items, value_is_nil(items[5]) ? 4 : 6);
+}
+
 static const struct option options[] = {
     {"shape", OPTION_CHOICE, "random",
      "random|halves|random-halves|one|majorities-ring|bridge|minority-third|one-way|primaries|deaf-"
@@ -205,6 +216,8 @@ const struct nemesis nemesis_partition = {
     .options = options,
     .begin_f = "start-partition",
     .end_f = "stop-partition",
+    .hits = HITS_NETWORK,
+    .repeat = repeat,
     .check = check,
     .choose = choose,
     .begin = begin,

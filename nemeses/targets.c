@@ -232,6 +232,36 @@ enum err_code targets_resolve(struct test *test, struct value chosen, node_set *
     return targets_read_names(test, value_get(chosen, "nodes"), nodes, err);
 }
 
+node_set targets_where(const struct test *test, struct value asked)
+{
+    node_set nodes = 0;
+    bool named = strcmp(value_as_text(value_get(asked, "targets")), kind_names[PRIMARIES]) != 0;
+    if (named && targets_read_names(test, value_get(asked, "nodes"), &nodes, NULL) == ERR_NONE)
+        return nodes;
+    return test_all_nodes(test);
+}
+
+struct value targets_repeat(const struct test *test, struct value asked, struct value done,
+                            node_set nodes, struct arena *arena)
+{
+    enum { ITEMS_MAX = 32 };
+    (void)done;
+    struct value items[ITEMS_MAX + 4];
+    size_t count = 0;
+    items[count++] = value_keyword(arena, "targets");
+    items[count++] = value_keyword(arena, kind_names[NAMED]);
+    items[count++] = value_keyword(arena, "nodes");
+    items[count++] = targets_names(test, nodes, arena, VALUE_VECTOR);
+    for (size_t i = 0; i + 1 < value_count(asked) && count + 2 <= ITEMS_MAX; i += 2) {
+        const char *key = value_as_text(value_at(asked, i));
+        if (strcmp(key, "targets") == 0 || strcmp(key, "nodes") == 0)
+            continue;
+        items[count++] = value_at(asked, i);
+        items[count++] = value_at(asked, i + 1);
+    }
+    return value_items(arena, VALUE_MAP, items, count);
+}
+
 struct value targets_names(const struct test *test, node_set nodes, struct arena *arena,
                            enum value_kind kind)
 {

@@ -45,6 +45,12 @@ struct value targets_add(struct value chosen, const char *key, struct value valu
 enum err_code targets_resolve(struct test *test, struct value chosen, node_set *nodes,
                               struct err *err);
 
+/* For nemesis.where and nemesis.repeat, where the value is that of targets_choose, with more: the
+ * nodes it names (all of them when it is about primaries), and the same value about `nodes`. */
+node_set targets_where(const struct test *test, struct value asked);
+struct value targets_repeat(const struct test *test, struct value asked, struct value done,
+                            node_set nodes, struct arena *arena);
+
 /* The nodes that lead now: as system->primaries, but none is an error (ERR_REMOTE). Right after
  * another fault was healed an election may be under way, so it asks again for up to 10 s. */
 enum err_code targets_primaries(struct test *test, node_set *nodes, struct err *err);

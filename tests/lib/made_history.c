@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "harness/base/clock.h"
+#include "harness/nemesis_file.h"
 #include "tests/lib/test.h"
 
 uint32_t made_event(struct history *history, int32_t process, enum op_type type, const char *f,
@@ -36,6 +37,17 @@ void made_fault(struct history *history, const char *f, int64_t at_ms, const cha
     made_event(history, PROCESS_NEMESIS, OP_INFO, f, at_ms < 0 ? -1 : at_ms + 1, error, detail);
 }
 
+static const char *run_directory; /* of made_check_stored */
+
+struct made_result made_check_stored(const struct checker *checker, struct history *history,
+                                     const char *plan, const char *directory)
+{
+    run_directory = directory;
+    struct made_result result = made_check(checker, history, plan, NULL);
+    run_directory = NULL;
+    return result;
+}
+
 struct made_result made_check(const struct checker *checker, struct history *history,
                               const char *plan, const char *set)
 {
@@ -45,6 +57,8 @@ struct made_result made_check(const struct checker *checker, struct history *his
     if (plan != NULL)
         assert_ok(json_parse(plan, strlen(plan), "plan.json", &parsed, &err));
     struct check_input input = {.history = history, .limits = {.threads = 1}, .plan = parsed};
+    input.run_directory = run_directory;
+    nemesis_declare(parsed);
     input.options.values = json_object();
     if (set != NULL) {
         char name[64];

@@ -24,6 +24,9 @@ struct made_result {
  * ("crashes.allow=true"; NULL: none). `plan` is the text of a plan.json, or NULL. */
 struct made_result made_check(const struct checker *checker, struct history *history,
                               const char *plan, const char *set);
+/* The same of a run whose other files are in `directory`. */
+struct made_result made_check_stored(const struct checker *checker, struct history *history,
+                                     const char *plan, const char *directory);
 void made_result_free(struct made_result *result);
 
 #endif

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "checkers/checkers.h"
+#include "harness/base/text.h"
 #include "tests/lib/fake_control.h"
 #include "tests/lib/made_history.h"
 #include "tests/lib/test.h"
@@ -169,6 +170,65 @@ static void histories_without_times_are_judged_too(void **state)
     history_free(&history);
 }
 
+/* What a run left: its schedule, and a plan with steps. */
+static struct made_result check_run(struct history *history, const char *plan, const char *lines)
+{
+    struct err err = ERR_INIT;
+    assert_ok(file_write("schedule.jsonl", lines, strlen(lines), &err));
+    return made_check_stored(&checker_faults, history, plan, ".");
+}
+
+static void steps_that_never_took_effect_make_the_run_unknown(void **state)
+{
+    (void)state;
+    static const char plan[] = "{\"schedule\": [{\"at\": \"1s\", \"nemesis\": \"kill\"}, "
+                               "{\"when\": \"new-primary\", \"nemesis\": \"kill\"}]}";
+    static const char first[] = "{\"fault\":1,\"phase\":\"begin\",\"nemesis\":\"kill\","
+                                "\"verified\":true,\"step\":1,\"nodes\":[\"n1\",\"n2\"],"
+                                "\"state\":{\"primary-hit\":true,\"in-flight\":4}}\n";
+    struct history history;
+    history_init(&history);
+    fault(&history, "kill", 1000, NULL, "start", 3001);
+    struct made_result result = check_run(&history, plan, first);
+    assert_int_equal(result.verdict, VERDICT_UNKNOWN);
+    assert_string_equal(result.reason, "step 2 of the schedule (kill) was never tried: what it "
+                                       "waits for did not happen");
+    const struct json *kill = json_get(json_get(result.details, "by-nemesis"), "kill");
+    assert_int_equal(json_as_int(json_get(json_get(kill, "nodes"), "n2"), 0), 1);
+    assert_int_equal(json_as_int(json_get(kill, "primary-hit-count"), 0), 1);
+    assert_int_equal(json_as_int(json_get(kill, "in-flight-max"), 0), 4);
+    made_result_free(&result);
+    struct buf lines = BUF_INIT;
+    buf_printf(&lines, "%s%s", first,
+               "{\"fault\":2,\"phase\":\"begin\",\"nemesis\":\"kill\",\"verified\":false,"
+               "\"step\":2,\"nodes\":[],\"error\":\"no route\"}\n");
+    result = check_run(&history, plan, lines.data);
+    assert_string_equal(result.reason, "step 2 of the schedule (kill) never took effect: no route");
+    made_result_free(&result);
+    buf_printf(&lines, "%s",
+               "{\"fault\":3,\"phase\":\"begin\",\"nemesis\":\"kill\",\"verified\":true,"
+               "\"step\":2,\"nodes\":[\"n1\"]}\n");
+    result = check_run(&history, plan, lines.data);
+    assert_int_equal(result.verdict, VERDICT_VALID);
+    kill = json_get(json_get(result.details, "by-nemesis"), "kill");
+    assert_int_equal(json_as_int(json_get(kill, "primary-unknown-count"), 0), 1);
+    made_result_free(&result);
+    buf_free(&lines);
+    history_free(&history);
+}
+
+static void weights_and_files_are_names_too(void **state)
+{
+    (void)state;
+    struct history history;
+    history_init(&history);
+    fault(&history, "kill", 1000, NULL, "start", 3001);
+    fault(&history, "start-mine", 4000, NULL, "stop-mine", 5001);
+    expect(&history, "{\"nemesis\": \"kill=3,./elsewhere/mine.so\"}", VERDICT_VALID,
+           "kill took effect once (2.0 s), mine took effect once (1.0 s), all undone");
+    history_free(&history);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +240,8 @@ int main(void)
         cmocka_unit_test(a_history_that_ends_in_a_fault_is_unknown),
         cmocka_unit_test(ends_without_beginnings_and_strangers_are_no_faults),
         cmocka_unit_test(histories_without_times_are_judged_too),
+        cmocka_unit_test(steps_that_never_took_effect_make_the_run_unknown),
+        cmocka_unit_test(weights_and_files_are_names_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
