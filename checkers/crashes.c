@@ -4,7 +4,11 @@
  * panic is) is INVALID. One that may be the machine's or a stranger's doing (no memory left,
  * SIGKILL or SIGTERM from outside), and an orderly exit that nobody asked for, is UNKNOWN: the
  * system was not all there, and why is for a person to find out. That ordeal had hurt the daemon
- * before does not excuse it. */
+ * before does not excuse it.
+ *
+ * One that dies while ordeal withholds memory or file descriptors from it (`:under` in its event)
+ * was made to: killed for want of memory, or giving up with an error or abort(), it has died of the
+ * fault. A crash of another kind meanwhile (a NULL that nobody looked at) is UNKNOWN. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,9 +17,19 @@
 
 enum { ANOMALIES_MAX = 100 }; /* a daemon that restarts and dies all day needs no page each time */
 
-enum death { DEATH_ASKED, DEATH_CRASH, DEATH_EXIT, DEATH_MEMORY, DEATH_OUTSIDE, DEATH_OBSCURE };
+enum death {
+    DEATH_ASKED,
+    DEATH_LIMIT,    /* of a limit that ordeal had set */
+    DEATH_STRAINED, /* a crash, under such a limit */
+    DEATH_CRASH,
+    DEATH_EXIT,
+    DEATH_MEMORY,
+    DEATH_OUTSIDE,
+    DEATH_OBSCURE
+};
 
-static const char *const death_names[] = {"asked", "crash", "exit", "memory", "outside", "obscure"};
+static const char *const death_names[] = {"asked", "limit",  "crash-under-limit", "crash",
+                                          "exit",  "memory", "outside",           "obscure"};
 
 static bool is_crash_signal(int64_t number)
 {
@@ -33,11 +47,30 @@ static bool is_crash_signal(int64_t number)
     }
 }
 
+/* DEATH_OBSCURE: it was under no limit that could be why. */
+static enum death death_under_limit(struct value exit)
+{
+    const char *under = value_as_text(value_get(exit, "under"));
+    struct value number = value_get(exit, "signal"), status = value_get(exit, "status");
+    bool withheld = strcmp(under, "memory") == 0 || strcmp(under, "files") == 0;
+    bool of_memory = withheld ? under[0] == 'm' : strcmp(under, "memory-hog") == 0;
+    if (of_memory && value_as_bool(value_get(exit, "oom")))
+        return DEATH_LIMIT;
+    if (!withheld)
+        return DEATH_OBSCURE;
+    if (value_is_int(number) && is_crash_signal(value_as_int(number)))
+        return value_as_int(number) == SIGABRT ? DEATH_LIMIT : DEATH_STRAINED;
+    return value_is_int(status) && value_as_int(status) != 0 ? DEATH_LIMIT : DEATH_OBSCURE;
+}
+
 static enum death death_of(struct value exit)
 {
     struct value number = value_get(exit, "signal"), status = value_get(exit, "status");
     if (value_as_bool(value_get(exit, "asked")))
         return DEATH_ASKED;
+    enum death of_limit = death_under_limit(exit);
+    if (of_limit != DEATH_OBSCURE)
+        return of_limit;
     if (value_as_bool(value_get(exit, "oom")))
         return DEATH_MEMORY;
     if (value_is_int(number))
@@ -82,7 +115,11 @@ static void print_death(const struct history *history, uint32_t event, enum deat
     print_how(exit, death, out);
     if (history->time_ns[event] >= 0)
         buf_printf(out, " at %.3f s", (double)history->time_ns[event] / 1e9);
-    buf_add_text(out, ", and nobody had asked it to");
+    if (death == DEATH_STRAINED)
+        buf_printf(out, ", while ordeal withheld %s from it",
+                   text_or(value_get(exit, "under"), "something"));
+    else
+        buf_add_text(out, ", and nobody had asked it to");
 }
 
 static void add_anomaly(const struct history *history, uint32_t event, enum death death,
@@ -123,7 +160,7 @@ static void check(const struct check_input *input, struct check_result *result)
             continue;
         enum death death = death_of(history->value[i]);
         counts[death]++;
-        if (death == DEATH_ASKED)
+        if (death == DEATH_ASKED || death == DEATH_LIMIT)
             continue;
         struct buf text = BUF_INIT;
         print_death(history, i, death, &text);
@@ -140,7 +177,9 @@ static void check(const struct check_input *input, struct check_result *result)
             json_set_int(by_cause, death_names[death], counts[death]);
     json_set_int(result->details, "unasked-count", unasked);
     if (unasked == 0)
-        check_verdict(result, VERDICT_VALID, "no daemon died unasked");
+        check_verdict(result, VERDICT_VALID, "no daemon died unasked%s",
+                      counts[DEATH_LIMIT] > 0 ? ", but for those that limits of ordeal's killed"
+                                              : "");
     else
         check_verdict(result, VERDICT_VALID,
                       "%u %s that nobody asked for, as crashes.allow permits", unasked,

@@ -148,6 +148,7 @@ static void on_event(void *context, uint32_t node, const char *name, const struc
             .asked = line_get_int(event, "asked", 0) != 0,
             .core = line_get_int(event, "core", 0) != 0,
             .oom = line_get_int(event, "oom", 0) != 0,
+            .under = line_get(event, "under"),
         };
         control->hooks.on_daemon_exit(control->hooks.state, &ended);
     } else if (strcmp(name, "lost") == 0 && control->hooks.on_agent_lost != NULL) {

@@ -18,6 +18,7 @@ struct daemon_exit {
     int signal; /* 0 when it exited */
     bool asked; /* ordeal ended it */
     bool core, oom;
+    const char *under; /* the limit that ordeal had set it: "memory", "files"; NULL: none */
 };
 
 struct control_hooks {

@@ -156,9 +156,11 @@ static void on_daemon_exit(void *state, const struct daemon_exit *exit)
     const char *node = running->test.nodes[exit->node].name;
     if (exit->asked)
         return;
-    log_line(running->log, "%s: %s ended unasked: %s %d%s", node, exit->name,
+    log_line(running->log, "%s: %s ended unasked: %s %d%s%s%s", node, exit->name,
              exit->signal != 0 ? "signal" : "status",
-             exit->signal != 0 ? exit->signal : exit->status, exit->oom ? " (out of memory)" : "");
+             exit->signal != 0 ? exit->signal : exit->status, exit->oom ? " (out of memory)" : "",
+             exit->under != NULL ? ", while it was short of " : "",
+             exit->under != NULL ? exit->under : "");
     struct arena scratch = ARENA_INIT;
     struct value items[] = {
         keyword(&scratch, "node"),
@@ -173,9 +175,13 @@ static void on_daemon_exit(void *state, const struct daemon_exit *exit)
         value_bool(exit->oom),
         keyword(&scratch, "core"),
         value_bool(exit->core),
+        keyword(&scratch, "under"),
+        exit->under != NULL ? keyword(&scratch, exit->under) : value_nil(),
     };
     struct op op = {.type = OP_INFO, .process = PROCESS_DAEMON};
-    op.value = value_items(&scratch, VALUE_MAP, items, sizeof items / sizeof items[0]);
+    /* `under` comes last and only where there is one. */
+    size_t count = sizeof items / sizeof items[0] - (exit->under == NULL ? 2 : 0);
+    op.value = value_items(&scratch, VALUE_MAP, items, count);
     pthread_mutex_lock(&running->stop_lock);
     if (running->scheduler != NULL) {
         int f = history_find_f(&running->history, "exit");

@@ -116,6 +116,28 @@ enum err_code disk_cut(struct test *test, node_set nodes, const char *path,
 enum err_code disk_back(struct test *test, node_set nodes, const char *path, struct buf *evidence,
                         struct err *err);
 
+/* ---- Limits on processes ----
+ *
+ * A daemon gets less of something than it wants, or a node is burdened by processes of the agent's.
+ * Journaled, and undone on the node if ordeal dies. */
+struct limit {
+    const char *what;  /* "cpu", "memory", "files" of a daemon; "cpu-hog", "memory-hog" of a node */
+    const char *means; /* see PROTOCOL.md; NULL: the best that there is */
+    /* cpu: percent of one processor; memory: MiB and files: descriptors besides those that it has;
+     * cpu-hog: percent of every processor; memory-hog: percent of what is available */
+    int64_t value;
+};
+/* Whether these nodes can: ERR_UNSUPPORTED says what is missing. */
+enum err_code limit_check(struct test *test, node_set nodes, const struct limit *limit,
+                          struct err *err);
+/* In force, and seen to be, on all nodes when it returns, or on none. `daemon` is NULL for burdens
+ * of nodes. `evidence` gets a part for each node. */
+enum err_code limit_begin(struct test *test, node_set nodes, const char *daemon,
+                          const struct limit *limit, struct buf *evidence, struct err *err);
+/* Undoes it; `evidence` tells what it did meanwhile. Nodes that have no such limit are no error. */
+enum err_code limit_end(struct test *test, node_set nodes, const char *daemon,
+                        const struct limit *limit, struct buf *evidence, struct err *err);
+
 /* ---- Network faults ---- */
 
 /* Which packets are dropped. Of TCP those that carry data, and all of other protocols: connections

@@ -4,7 +4,9 @@
 
 #include "harness/nemesis.h"
 
-#define NEMESES(X) X(partition) X(kill) X(pause) X(power) X(disk) X(clock) X(noop)
+#define NEMESES(X)                                                                                 \
+    X(partition)                                                                                   \
+    X(kill) X(pause) X(power) X(disk) X(clock) X(slow) X(memory) X(files) X(hog) X(noop)
 
 #define DECLARE(name) extern const struct nemesis nemesis_##name;
 NEMESES(DECLARE)

@@ -117,11 +117,16 @@ agentd_verb agentd_daemon_start, agentd_daemon_stop, agentd_daemon_signal, agent
     agentd_daemon_list, agentd_process_signal_verb, agentd_probe_listen, agentd_probe_send,
     agentd_probe_wait, agentd_fault_block, agentd_fault_undo, agentd_fault_list,
     agentd_fault_counters, agentd_disk_verb, agentd_disk_back_verb, agentd_clock_skew,
-    agentd_clock_view, agentd_heal, agentd_clock, agentd_read_file, agentd_ping, agentd_shutdown;
+    agentd_clock_view, agentd_limit_begin, agentd_limit_check, agentd_limit_look, agentd_heal,
+    agentd_clock, agentd_read_file, agentd_ping, agentd_shutdown;
 
 /* Stops the selected processes, journaled as fault `id`; replies once all their threads stand. */
 void agentd_pause(struct agentd *agent, const struct agentd_request *request, const char *id,
                   const struct agentd_selector *selector);
+
+/* The session of the daemon that a request names; false, and replied, when it does not run. */
+bool agentd_daemon_selector(struct agentd *agent, const struct agentd_request *request,
+                            struct agentd_selector *selector);
 
 /* Reaps whatever ended and tells of the daemons among it. */
 void agentd_reap(struct agentd *agent);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "harness/agent/agentd.h"
+#include "harness/agent/limits.h"
 #include "harness/agent/spawn.h"
 #include "harness/base/clock.h"
 
@@ -109,6 +110,9 @@ static void note_end(struct agentd *agent, struct agentd_daemon *daemon, int wai
     add_status(out, wait_status);
     line_key_int(out, "asked", daemon->asked);
     line_key_int(out, "oom", looks_like_oom(agent, daemon));
+    const char *under = agentd_limit_on(&agent->faults, daemon->name, daemon->pid);
+    if (under != NULL)
+        line_key(out, "under", under);
     line_key_int(out, "at_ns", daemon->since_ns);
     line_end(out);
 }
@@ -226,6 +230,15 @@ static struct agentd_daemon *running(struct agentd *agent, const struct agentd_r
     else
         return daemon;
     return NULL;
+}
+
+bool agentd_daemon_selector(struct agentd *agent, const struct agentd_request *request,
+                            struct agentd_selector *selector)
+{
+    const struct agentd_daemon *daemon = running(agent, request);
+    if (daemon != NULL)
+        *selector = session_of(daemon);
+    return daemon != NULL;
 }
 
 /* To the group in one go, which no fork can slip through, then to the rest of the session. Once the
@@ -418,6 +431,12 @@ void agentd_daemon_signal(struct agentd *agent, const struct agentd_request *req
         struct agentd_selector selector = session_of(daemon);
         char id[AGENTD_FAULT_ID_SIZE];
         pause_id(daemon->name, id);
+        if (agentd_limit_steps(&agent->faults, daemon->name)) {
+            agentd_reply_error(agent, request->id, "exists",
+                               "daemon %s is stopped and resumed in turn, for the fault limit:cpu",
+                               daemon->name);
+            return;
+        }
         agentd_pause(agent, request, id, &selector);
     } else if (number == SIGCONT) {
         resume_daemon(agent, request, daemon);

@@ -10,6 +10,7 @@
 
 #include "harness/agent/clocks.h"
 #include "harness/agent/disks.h"
+#include "harness/agent/limits.h"
 #include "harness/base/clock.h"
 
 #define RESUME_NS_MAX (2 * NS_PER_SECOND)
@@ -137,6 +138,22 @@ static enum err_code undo_block(struct agentd_faults *faults, const struct agent
 
 /* ---- Pauses ---- */
 
+void agentd_pause_add_keys(const struct agentd_selector *selector,
+                           const struct agentd_processes *processes, struct buf *text)
+{
+    if (selector->name == NULL) {
+        line_key_int(text, "session", selector->session);
+        line_key_int(text, "start", (int64_t)selector->start);
+    }
+    /* Fields in a line are bounded, so the members share one. */
+    struct buf members = BUF_INIT;
+    for (uint32_t i = 0; i < processes->count; i++)
+        buf_printf(&members, "%s%d:%" PRIu64, i == 0 ? "" : " ", (int)processes->items[i].pid,
+                   processes->items[i].start);
+    line_key(text, "members", buf_text(&members));
+    buf_free(&members);
+}
+
 enum err_code agentd_faults_pause(struct agentd_faults *faults, const char *id,
                                   const struct agentd_selector *selector,
                                   const struct agentd_processes *processes, struct err *err)
@@ -148,17 +165,7 @@ enum err_code agentd_faults_pause(struct agentd_faults *faults, const char *id,
     struct buf text = BUF_INIT;
     agentd_journal_begin(&faults->journal, &text, kind_pause);
     line_key(&text, "id", id);
-    if (selector->name == NULL) {
-        line_key_int(&text, "session", selector->session);
-        line_key_int(&text, "start", (int64_t)selector->start);
-    }
-    /* Fields in a line are bounded, so the members share one. */
-    struct buf members = BUF_INIT;
-    for (uint32_t i = 0; i < processes->count; i++)
-        buf_printf(&members, "%s%d:%" PRIu64, i == 0 ? "" : " ", (int)processes->items[i].pid,
-                   processes->items[i].start);
-    line_key(&text, "members", buf_text(&members));
-    buf_free(&members);
+    agentd_pause_add_keys(selector, processes, &text);
     uint64_t sequence = known == NULL ? 0 : known->sequence;
     code = agentd_journal_write(&faults->journal, &sequence, &text, err);
     buf_free(&text);
@@ -220,7 +227,7 @@ static bool resume_session(pid_t session, uint64_t start, pid_t *stuck)
     return all;
 }
 
-static enum err_code undo_pause(const struct agentd_entry *entry, struct err *err)
+enum err_code agentd_pause_undo(const struct agentd_entry *entry, struct err *err)
 {
     const char *members = line_get(&entry->line, "members");
     if (members == NULL)
@@ -267,11 +274,13 @@ static bool is_of_disks(const char *kind)
 static enum err_code undo_other(const struct agentd_entry *entry, struct err *err)
 {
     if (strcmp(entry->kind, kind_pause) == 0)
-        return undo_pause(entry, err);
+        return agentd_pause_undo(entry, err);
     if (is_of_disks(entry->kind))
         return agentd_disk_undo(entry, err);
     if (strcmp(entry->kind, AGENTD_KIND_CLOCK) == 0)
         return agentd_clock_undo(entry, err);
+    if (agentd_limit_is_kind(entry->kind))
+        return agentd_limit_undo(entry, err);
     return err_set(err, ERR_PARSE, "a fault of unknown kind '%s'", entry->kind);
 }
 
@@ -401,8 +410,8 @@ void agentd_faults_heal(struct agentd_faults *faults, struct agentd_healed *heal
 
 void agentd_entry_describe(const struct agentd_entry *entry, struct buf *text)
 {
-    static const char *const shown[] = {"name",  "pid",  "from",    "to",
-                                        "proto", "port", "members", "path"};
+    static const char *const shown[] = {"name", "pid",     "from", "to",      "proto",
+                                        "port", "members", "path", "children"};
     const char *id = line_get(&entry->line, "id");
     buf_printf(text, "%s%s%s", entry->kind, id != NULL ? " " : "", id != NULL ? id : "");
     const char *mark = ":";

@@ -14,9 +14,10 @@ enum { AGENTD_FAULTS_MAX = 256, AGENTD_FAULT_ID_SIZE = 96 };
 
 struct agentd_fault {
     char id[AGENTD_FAULT_ID_SIZE];
-    const char *kind; /* a constant: "block", "pause", "disk", "stall" */
+    const char *kind; /* a constant: "block", "pause", "disk", "stall", "group" ... */
     uint64_t sequence;
-    bool marked; /* a disk's: a file was written just before its power went */
+    pid_t session; /* of the daemon that a limit is on; 0: of none */
+    bool marked;   /* a disk's: a file was written just before its power went */
 };
 
 struct agentd_faults {
@@ -46,6 +47,10 @@ enum err_code agentd_faults_count(struct agentd_faults *faults, const char *id, 
 enum err_code agentd_faults_pause(struct agentd_faults *faults, const char *id,
                                   const struct agentd_selector *selector,
                                   const struct agentd_processes *processes, struct err *err);
+/* The keys of such an entry, and undoing what has them: whoever was stopped goes on. */
+void agentd_pause_add_keys(const struct agentd_selector *selector,
+                           const struct agentd_processes *processes, struct buf *text);
+enum err_code agentd_pause_undo(const struct agentd_entry *entry, struct err *err);
 /* Drops a pause whose processes are known to be gone or running. Unknown ids are no error. */
 void agentd_faults_forget(struct agentd_faults *faults, const char *id);
 

@@ -20,7 +20,7 @@ struct request {
 };
 
 static const struct cli_option own_options[] = {
-    {"process", "NAME", "kill, pause: the processes of this name"},
+    {"process", "NAME", "kill, pause, slow, memory, files: the processes of this name"},
     {"for", "TIME", "undo it after this time instead of at Ctrl-C"},
     {"seed", "N", "repeats what was drawn"},
     {"set", "NEMESIS.OPTION=VALUE", "an option of the nemesis (ordeal list nemeses)"},
@@ -208,7 +208,10 @@ static enum err_code prepare(struct request *request, struct err *err)
         if (plan_set(&request->plan, "set", set, "nemesis", err) != ERR_NONE)
             return err->code;
     }
-    bool by_name = strcmp(nemesis->name, "kill") == 0 || strcmp(nemesis->name, "pause") == 0;
+    static const char *const of_processes[] = {"kill", "pause", "slow", "memory", "files"};
+    bool by_name = false;
+    for (size_t i = 0; i < sizeof of_processes / sizeof *of_processes; i++)
+        by_name = by_name || strcmp(nemesis->name, of_processes[i]) == 0;
     if (by_name && request->process == NULL)
         return err_set(err, ERR_CONFIG, "%s needs --process NAME: which processes?", nemesis->name);
     return by_hand_resolve(&request->plan, nemesis->name, err);

@@ -15,6 +15,7 @@ struct keeper_node {
     int64_t probe_ns; /* when that was begun */
     bool fresh;       /* never started on its disk */
     bool sshd_started;
+    ino_t pid_namespace;
 };
 
 struct keeper {

@@ -15,6 +15,7 @@
 
 #include "harness/base/clock.h"
 #include "harness/base/line.h"
+#include "harness/cluster/groups.h"
 #include "harness/cluster/init.h"
 #include "harness/cluster/keeper_internal.h"
 #include "harness/cluster/network.h"
@@ -77,6 +78,7 @@ enum err_code keeper_clone_node(struct keeper *keeper, int index, struct err *er
         return err_errno(err, error, "make namespaces");
     }
     node->channel = channel[0];
+    node->pid_namespace = groups_namespace(pid);
     node->sshd_started = false;
     enum err_code code = process_identify(pid, &keeper->state.nodes[index], err);
     if (code != ERR_NONE) /* it has ended already, and its channel will say why */
@@ -252,6 +254,7 @@ siginfo_t keeper_bury_node(struct keeper *keeper, int index)
     close_fd(&node->pidfd);
     close_fd(&node->channel);
     close_fd(&node->probe);
+    groups_sweep(node->pid_namespace);
     keeper->state.nodes[index] = (struct process_id){.pid = 0};
     return end;
 }

@@ -272,6 +272,45 @@ enum err_code disk_back(struct test *test, node_set nodes, const char *path, str
     return code;
 }
 
+enum err_code limit_check(struct test *test, node_set nodes, const struct limit *limit,
+                          struct err *err)
+{
+    return called(fake_of(test), "limit_check", nodes, limit->what, err);
+}
+
+static node_set *limited(struct fake_control *fake, const char *daemon)
+{
+    return &fake->limited[daemon == NULL ? FAKE_DAEMONS : daemon_index(daemon)];
+}
+
+enum err_code limit_begin(struct test *test, node_set nodes, const char *daemon,
+                          const struct limit *limit, struct buf *evidence, struct err *err)
+{
+    struct fake_control *fake = fake_of(test);
+    char what[64];
+    snprintf(what, sizeof what, "%s=%d %s", limit->what, (int)limit->value,
+             daemon == NULL ? "" : daemon);
+    enum err_code code = called(fake, "limit_begin", nodes, what, err);
+    if (code != ERR_NONE)
+        return code;
+    *limited(fake, daemon) |= nodes;
+    for (uint32_t i = 0; i < test->node_count && fake->limits_kill && daemon != NULL; i++)
+        if (node_in(nodes, i))
+            fake->daemons[i][daemon_index(daemon)] = DAEMON_EXITED;
+    buf_add_text(evidence, "limited");
+    return ERR_NONE;
+}
+
+enum err_code limit_end(struct test *test, node_set nodes, const char *daemon,
+                        const struct limit *limit, struct buf *evidence, struct err *err)
+{
+    struct fake_control *fake = fake_of(test);
+    enum err_code code = called(fake, "limit_end", nodes, limit->what, err);
+    *limited(fake, daemon) &= ~reach(fake, nodes, code);
+    buf_add_text(evidence, "throttled");
+    return code;
+}
+
 enum err_code network_block(struct test *test, const char *id, const node_set *drops,
                             enum packets packets, int64_t *in_force_ns, struct err *err)
 {
@@ -436,6 +475,9 @@ bool fake_is_whole(const struct fake_control *fake)
             return false;
     for (uint32_t d = 0; d < FAKE_DAEMONS; d++)
         if (fake_running(fake, d) != test_all_nodes(&fake->test))
+            return false;
+    for (uint32_t d = 0; d <= FAKE_DAEMONS; d++)
+        if (fake->limited[d] != 0)
             return false;
     return fake->dark == 0 && fake->hanging == 0;
 }

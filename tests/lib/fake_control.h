@@ -26,9 +26,11 @@ struct fake_control {
     enum daemon_state daemons[PLAN_NODES_MAX][FAKE_DAEMONS];
     struct fake_cut cuts[FAKE_CUTS];
     node_set primaries;
-    int64_t elected_ns;     /* nobody leads before */
-    node_set dark, hanging; /* disks without power, disks that hang */
-    int64_t now_ns;         /* clock_sleep_ns moves it, and takes no time */
+    int64_t elected_ns;                 /* nobody leads before */
+    node_set limited[FAKE_DAEMONS + 1]; /* under a limit; the last: whole nodes are burdened */
+    bool limits_kill;                   /* who is limited dies of it */
+    node_set dark, hanging;             /* disks without power, disks that hang */
+    int64_t now_ns;                     /* clock_sleep_ns moves it, and takes no time */
     bool cancelled;
 
     /* What happened: "daemon_signal KILL db n1, n3" and so on, a line each. */
@@ -56,7 +58,7 @@ void fake_set(struct fake_control *fake, const char *option, const char *value);
 void fake_has_disks(struct fake_control *fake);
 /* The system can then tell its primaries: those in fake->primaries. */
 void fake_has_primaries(struct fake_control *fake);
-/* Nothing is cut, every disk works and every daemon runs. */
+/* Nothing is cut or limited, every disk works and every daemon runs. */
 bool fake_is_whole(const struct fake_control *fake);
 /* All that a node drops now. */
 node_set fake_drops(const struct fake_control *fake, uint32_t node);

@@ -10,11 +10,13 @@
 
 enum { NO = -1 };
 
+static const char *under; /* what ordeal withheld from those that die from now on; NULL: nothing */
+
 /* A death of etcd on n2 at 1.5 s: by a signal, or with a status, or neither. */
 static void die(struct history *history, int signal, int status, bool asked, bool oom)
 {
     struct arena arena = ARENA_INIT;
-    struct value items[12];
+    struct value items[14];
     size_t count = 0;
     items[count++] = value_keyword(&arena, "node");
     items[count++] = value_string(&arena, "n2");
@@ -28,6 +30,10 @@ static void die(struct history *history, int signal, int status, bool asked, boo
     items[count++] = value_bool(asked);
     items[count++] = value_keyword(&arena, "oom");
     items[count++] = value_bool(oom);
+    if (under != NULL) {
+        items[count++] = value_keyword(&arena, "under");
+        items[count++] = value_keyword(&arena, under);
+    }
     struct op op = {.type = OP_INFO,
                     .process = PROCESS_DAEMON,
                     .f = history_f(history, "exit"),
@@ -78,6 +84,46 @@ static void every_way_to_die_has_its_verdict(void **state)
         assert_int_equal(result.verdict, ways[i].allowed);
         if (ways[i].allowed == VERDICT_VALID && !ways[i].asked)
             assert_contains(result.reason, "1 death that nobody asked for, as crashes.allow");
+        made_result_free(&result);
+        history_free(&history);
+    }
+}
+
+static void who_dies_of_a_limit_has_not_crashed(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *under;
+        int signal, status;
+        bool oom;
+        enum verdict verdict;
+        const char *reason;
+    } ways[] = {
+        {"memory", SIGKILL, NO, true, VERDICT_VALID, "but for those that limits of ordeal's"},
+        {"memory", NO, 2, false, VERDICT_VALID, "but for those"},
+        {"memory", SIGABRT, NO, false, VERDICT_VALID, "but for those"},
+        {"files", NO, 1, false, VERDICT_VALID, "but for those"},
+        {"memory-hog", SIGKILL, NO, true, VERDICT_VALID, "but for those"},
+        {"memory", SIGSEGV, NO, false, VERDICT_UNKNOWN, "while ordeal withheld memory from it"},
+        {"files", SIGBUS, NO, false, VERDICT_UNKNOWN, "while ordeal withheld files from it"},
+        /* These excuse nothing. */
+        {"cpu", NO, 2, false, VERDICT_INVALID, "exited with status 2"},
+        {"cpu", SIGSEGV, NO, false, VERDICT_INVALID, "SIGSEGV"},
+        {"memory-hog", NO, 2, false, VERDICT_INVALID, "exited with status 2"},
+        {"files", SIGKILL, NO, true, VERDICT_UNKNOWN, "its node had no memory left"},
+        {"memory", SIGKILL, NO, false, VERDICT_UNKNOWN, "SIGKILL"},
+        {"memory", NO, 0, false, VERDICT_UNKNOWN, "exited with status 0"},
+        {"nonsense", NO, 2, false, VERDICT_INVALID, "exited with status 2"},
+    };
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        struct history history;
+        history_init(&history);
+        under = ways[i].under;
+        die(&history, ways[i].signal, ways[i].status, false, ways[i].oom);
+        under = NULL;
+        struct made_result result = made_check(&checker_crashes, &history, NULL, NULL);
+        assert_int_equal(result.verdict, ways[i].verdict);
+        assert_contains(result.reason, ways[i].reason);
         made_result_free(&result);
         history_free(&history);
     }
@@ -145,6 +191,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_way_to_die_has_its_verdict),
+        cmocka_unit_test(who_dies_of_a_limit_has_not_crashed),
         cmocka_unit_test(the_worst_death_decides),
         cmocka_unit_test(a_daemon_that_dies_all_day_does_not_flood_the_report),
         cmocka_unit_test(other_events_are_no_deaths),
