@@ -44,7 +44,8 @@ AGENT_LDFLAGS := $(if $(SAN),,-static -Wl$(comma)--wrap=dlopen)
 
 BASE_SRC := $(wildcard harness/base/*.c)
 # The strict file system is a command of the agent's: only its program needs FUSE.
-AGENT_SRC := $(filter-out %/main.c %/strict_fs.c,$(wildcard harness/agent/*.c))
+AGENT_FUSE_SRC := $(wildcard harness/agent/strict_fs*.c)
+AGENT_SRC := $(filter-out %/main.c $(AGENT_FUSE_SRC),$(wildcard harness/agent/*.c))
 LIB_SRC := $(filter-out harness/cli/main.c harness/agent/% harness/base/%,$(wildcard harness/*.c harness/*/*.c nemeses/*.c \
 	checkers/*.c checkers/*/*.c workloads/*.c workloads/systems/*.c reports/*.c reports/*/*.c))
 # The queue shares no code with the harness, so that no bug can hide in both.
@@ -67,6 +68,7 @@ BASE_OBJ := $(call obj,$(BASE_SRC))
 # json.c needs cJSON, which the static agent does not carry.
 AGENT_BASE_OBJ := $(filter-out %/json.o,$(BASE_OBJ))
 AGENT_OBJ := $(call obj,$(AGENT_SRC))
+AGENT_FUSE_OBJ := $(call obj,$(AGENT_FUSE_SRC))
 LIB_OBJ := $(call obj,$(LIB_SRC)) $(BASE_OBJ)
 TESTS := $(call bin,$(TEST_SRC)) $(call bin,$(QUEUE_TEST_SRC))
 INTEGRATION := $(call bin,$(INTEGRATION_SRC))
@@ -92,7 +94,7 @@ $(B)/libordeal.a: $(LIB_OBJ)
 	@rm -f $@; $(AR) rcs $@ $^
 $(B)/ordeal: $(B)/harness/cli/main.o $(B)/libordeal.a
 	$(call say,LINK)$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -rdynamic -o $@ $^ $(PKG_LIBS) -lm -ldl
-$(B)/ordeal-agent: $(B)/harness/agent/main.o $(B)/harness/agent/strict_fs.o $(AGENT_OBJ) $(AGENT_BASE_OBJ)
+$(B)/ordeal-agent: $(B)/harness/agent/main.o $(AGENT_FUSE_OBJ) $(AGENT_OBJ) $(AGENT_BASE_OBJ)
 	$(call say,LINK)$(CC) $(SAN_FLAGS) $(LDFLAGS) $(AGENT_LDFLAGS) -pthread -o $@ $^ -lfuse3 -lm
 $(B)/libqueue.a: $(call obj,$(QUEUE_SRC))
 	@rm -f $@; $(AR) rcs $@ $^

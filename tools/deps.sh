@@ -45,6 +45,7 @@ demo() {
 root() {
     need nftables "tests look from outside at what firewalls are left" command -v nft
     need sudo "tests of users who become root" command -v sudo
+    need xfsprogs "disks of nodes with an XFS" command -v mkfs.xfs
 }
 faketime_library() { ls /usr/lib/*/faketime/libfaketimeMT.so.1; }
 dev() {

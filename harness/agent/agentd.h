@@ -119,6 +119,7 @@ agentd_verb agentd_daemon_start, agentd_daemon_stop, agentd_daemon_signal, agent
     agentd_fault_counters, agentd_disk_verb, agentd_disk_back_verb, agentd_clock_skew,
     agentd_clock_view, agentd_limit_begin, agentd_limit_check, agentd_limit_look, agentd_heal,
     agentd_clock, agentd_read_file, agentd_ping, agentd_shutdown;
+agentd_verb agentd_disk_fault, agentd_disk_counters;
 
 /* Stops the selected processes, journaled as fault `id`; replies once all their threads stand. */
 void agentd_pause(struct agentd *agent, const struct agentd_request *request, const char *id,

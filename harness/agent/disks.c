@@ -13,56 +13,30 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "harness/agent/disks_io.h"
+#include "harness/agent/disks_place.h"
 #include "harness/agent/disks_strict.h"
 #include "harness/agent/tool.h"
 #include "harness/base/clock.h"
-#include "harness/base/crc32c.h"
 
 /* ext4 and XFS take it; the name is not in every kernel's headers. */
 #define SHUTDOWN_IOCTL _IOR('X', 125, uint32_t)
 #define SHUTDOWN_NO_LOG_FLUSH 2u
 #define UNMOUNT_NS_MAX (3 * NS_PER_SECOND)
 
-enum { PATH_BYTES_MAX = 80, WHOLE_BYTES_MAX = 160, LOOP_TRIES = 16 };
+enum { LOOP_TRIES = 16, XFS_MB_MIN = 300 };
 
-/* Where the parts of a directory's disk are. */
-struct disk {
-    char path[PATH_BYTES_MAX + 1];
-    char id[PATH_BYTES_MAX + 16], stall_id[PATH_BYTES_MAX + 16];
-    char image[WHOLE_BYTES_MAX], mount[WHOLE_BYTES_MAX];
-    bool strict; /* there is a backing */
-    char backing[WHOLE_BYTES_MAX];
-    char data[WHOLE_BYTES_MAX], marker[WHOLE_BYTES_MAX], probe[WHOLE_BYTES_MAX];
-};
+/* ---- Writing ---- */
 
-static enum err_code locate(struct disk *disk, const char *path, struct err *err)
+static bool write_small(const char *path, bool sync)
 {
-    if (path[0] != '/' || path[1] == '\0' || strlen(path) > PATH_BYTES_MAX ||
-        strstr(path, "..") != NULL)
-        return err_set(err, ERR_CONFIG, "path: '%.100s' is no full path of at most %d bytes", path,
-                       PATH_BYTES_MAX);
-    uint32_t name = crc32c(0, path, strlen(path));
-    snprintf(disk->path, sizeof disk->path, "%s", path);
-    snprintf(disk->id, sizeof disk->id, "disk:%s", disk->path);
-    snprintf(disk->stall_id, sizeof disk->stall_id, "stall:%s", disk->path);
-    snprintf(disk->image, sizeof disk->image, "/var/lib/ordeal/disks/%08x.img", name);
-    snprintf(disk->mount, sizeof disk->mount, "/var/lib/ordeal/disks/%08x", name);
-    snprintf(disk->backing, sizeof disk->backing, "/var/lib/ordeal/disks/%08x.strict", name);
-    disk->strict = access(disk->backing, F_OK) == 0;
-    snprintf(disk->data, sizeof disk->data, "/var/lib/ordeal/disks/%08x/data", name);
-    snprintf(disk->marker, sizeof disk->marker, "/var/lib/ordeal/disks/%08x/unsynced", name);
-    snprintf(disk->probe, sizeof disk->probe, "/var/lib/ordeal/disks/%08x/probe", name);
-    return ERR_NONE;
-}
-
-static enum err_code locate_given(const struct agentd_faults *faults, const char *path,
-                                  struct disk *disk, struct err *err)
-{
-    enum err_code code = locate(disk, path, err);
-    struct agentd_faults *known = (struct agentd_faults *)(uintptr_t)faults;
-    if (code == ERR_NONE && agentd_faults_find(known, disk->id) == NULL)
-        code = err_set(err, ERR_CONFIG, "path: %s has no disk of its own", path);
-    return code;
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    bool good = fd >= 0 && write(fd, "ordeal\n", 7) == 7 && (!sync || fsync(fd) == 0);
+    int failure = errno;
+    if (fd >= 0)
+        close(fd);
+    errno = failure;
+    return good;
 }
 
 /* ---- Mounting ---- */
@@ -85,7 +59,8 @@ static int attach_once(int control, int image, char device[32])
 }
 
 /* A loop device that goes with its last user. Others take free ones at the same time. */
-static enum err_code attach(const struct disk *disk, int *loop, char device[32], struct err *err)
+static enum err_code attach(const struct agentd_disk *disk, int *loop, char device[32],
+                            struct err *err)
 {
     int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
     int image = open(disk->image, O_RDWR | O_CLOEXEC), failure = errno;
@@ -104,14 +79,15 @@ static enum err_code attach(const struct disk *disk, int *loop, char device[32],
                       : err_errno(err, failure, "cannot put %s on a loop device", disk->image);
 }
 
-static enum err_code mount_ext4(const struct disk *disk, struct err *err)
+static enum err_code mount_image(const struct agentd_disk *disk, struct err *err)
 {
     int loop;
     char device[32];
     enum err_code code = attach(disk, &loop, device, err);
     if (code != ERR_NONE)
         return code;
-    if (mount(device, disk->mount, "ext4", MS_NOATIME, NULL) != 0)
+    const char *type = disk->file_system == AGENTD_XFS ? "xfs" : "ext4";
+    if (mount(device, disk->mount, type, MS_NOATIME, NULL) != 0)
         code = err_errno(err, errno, "cannot mount %s", device);
     close(loop);
     return code;
@@ -128,12 +104,16 @@ static enum err_code sync_directory(const char *path, struct err *err)
     return code;
 }
 
-static enum err_code mount_disk(const struct disk *disk, struct err *err)
+static enum err_code mount_disk(const struct agentd_disk *disk, struct err *err)
 {
-    enum err_code code =
-        disk->strict ? agentd_strict_mount(disk->backing, disk->mount, err) : mount_ext4(disk, err);
+    enum err_code code = disk->file_system == AGENTD_STRICT
+                             ? agentd_strict_mount(disk->backing, disk->mount, err)
+                             : mount_image(disk, err);
     if (code == ERR_NONE && mkdir(disk->data, 0755) != 0 && errno != EEXIST)
         code = err_errno(err, errno, "cannot make %s", disk->data);
+    if (code == ERR_NONE && access(disk->fault_probe, F_OK) != 0 &&
+        !write_small(disk->fault_probe, true))
+        code = err_errno(err, errno, "cannot write to the disk of %s", disk->path);
     if (code == ERR_NONE)
         code = sync_directory(disk->mount, err);
     if (code == ERR_NONE && mount(disk->data, disk->path, NULL, MS_BIND, NULL) != 0)
@@ -144,7 +124,7 @@ static enum err_code mount_disk(const struct disk *disk, struct err *err)
 static bool is_mounted(const char *path)
 {
     struct stat own, parent;
-    char above[WHOLE_BYTES_MAX];
+    char above[AGENTD_DISK_WHOLE_MAX];
     snprintf(above, sizeof above, "%s/..", path);
     if (stat(path, &own) != 0)
         return errno == EIO || errno == ENOTCONN; /* only a mount that is dead says so */
@@ -166,30 +146,19 @@ static enum err_code unmount(const char *path, struct err *err)
     return ERR_NONE;
 }
 
-static enum err_code unmount_disk(const struct disk *disk, struct err *err)
+static enum err_code unmount_disk(const struct agentd_disk *disk, struct err *err)
 {
     enum err_code code = unmount(disk->path, err);
     enum err_code second = unmount(disk->mount, code == ERR_NONE ? err : NULL);
     return code == ERR_NONE ? second : code;
 }
 
-/* ---- Writing ---- */
-
-static bool write_small(const char *path, bool sync)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool good = fd >= 0 && write(fd, "ordeal\n", 7) == 7 && (!sync || fsync(fd) == 0);
-    int failure = errno;
-    if (fd >= 0)
-        close(fd);
-    errno = failure;
-    return good;
-}
+/* ---- Freezing ---- */
 
 /* 1: thawed or frozen as asked; 0: it was so before; -1: cannot. */
-static int set_frozen(const struct disk *disk, bool frozen)
+static int set_frozen(const struct agentd_disk *disk, bool frozen)
 {
-    if (disk->strict)
+    if (disk->file_system == AGENTD_STRICT)
         return agentd_strict_stall(disk->backing, frozen);
     int fd = open(disk->mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int result = fd < 0 ? -1 : ioctl(fd, frozen ? FIFREEZE : FITHAW, 0);
@@ -199,6 +168,8 @@ static int set_frozen(const struct disk *disk, bool frozen)
     errno = failure;
     if (result == 0)
         return 1;
+    if (fd < 0 && !frozen && failure == EIO)
+        return 0; /* without power, and thawed when it went */
     return fd >= 0 && failure == (frozen ? EBUSY : EINVAL) ? 0 : -1;
 }
 
@@ -216,11 +187,15 @@ static bool is_empty_directory(const char *path)
     return empty;
 }
 
-static enum err_code make_image(const struct disk *disk, int64_t size_mb, struct err *err)
+static enum err_code make_image(const struct agentd_disk *disk, int64_t size_mb, struct err *err)
 {
     char tool[256];
-    if (!agentd_tool_find("mkfs.ext4", tool, sizeof tool))
-        return err_set(err, ERR_UNSUPPORTED, "there is no mkfs.ext4 here (Debian: e2fsprogs)");
+    bool xfs = disk->file_system == AGENTD_XFS;
+    if (!agentd_tool_find(xfs ? "mkfs.xfs" : "mkfs.ext4", tool, sizeof tool))
+        return err_set(err, ERR_UNSUPPORTED, "there is no mkfs.%s here (Debian: %s)",
+                       xfs ? "xfs" : "ext4", xfs ? "xfsprogs" : "e2fsprogs");
+    if (xfs && size_mb < XFS_MB_MIN)
+        return err_set(err, ERR_CONFIG, "size_mb: an XFS needs %d", XFS_MB_MIN);
     int fd = open(disk->image, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0 || ftruncate(fd, size_mb << 20) != 0) {
         int failure = errno;
@@ -229,11 +204,12 @@ static enum err_code make_image(const struct disk *disk, int64_t size_mb, struct
         return err_errno(err, failure, "cannot make %s", disk->image);
     }
     close(fd);
-    const char *const words[] = {tool, "-q", "-F", "-m", "0", disk->image, NULL};
-    return agentd_tool_run(words, NULL, NULL, err);
+    const char *const ext4[] = {tool, "-q", "-F", "-m", "0", disk->image, NULL};
+    const char *const of_xfs[] = {tool, "-q", "-f", disk->image, NULL};
+    return agentd_tool_run(xfs ? of_xfs : ext4, NULL, NULL, err);
 }
 
-static enum err_code prepare(const struct disk *disk, struct err *err)
+static enum err_code prepare(const struct agentd_disk *disk, struct err *err)
 {
     enum err_code code = agentd_make_directories(disk->path, 0755, err);
     if (code == ERR_NONE)
@@ -244,8 +220,8 @@ static enum err_code prepare(const struct disk *disk, struct err *err)
     return code;
 }
 
-static enum err_code keep(struct agentd_faults *faults, const struct disk *disk, const char *id,
-                          const char *kind, struct err *err)
+static enum err_code keep(struct agentd_faults *faults, const struct agentd_disk *disk,
+                          const char *id, const char *kind, struct err *err)
 {
     struct buf text = BUF_INIT;
     agentd_journal_begin(&faults->journal, &text, kind);
@@ -256,11 +232,12 @@ static enum err_code keep(struct agentd_faults *faults, const struct disk *disk,
     return code;
 }
 
-enum err_code agentd_disk_give(struct agentd_faults *faults, const char *path, bool strict,
-                               int64_t size_mb, struct err *err)
+enum err_code agentd_disk_give(struct agentd_faults *faults, const char *path,
+                               enum agentd_file_system file_system, int64_t size_mb,
+                               struct err *err)
 {
-    struct disk disk;
-    enum err_code code = locate(&disk, path, err);
+    struct agentd_disk disk;
+    enum err_code code = agentd_disk_locate(&disk, path, err);
     if (code == ERR_NONE && agentd_faults_find(faults, disk.id) != NULL)
         return err_set(err, ERR_CONFIG, "path: %s has a disk of its own already", path);
     if (code == ERR_NONE)
@@ -269,8 +246,9 @@ enum err_code agentd_disk_give(struct agentd_faults *faults, const char *path, b
         code = keep(faults, &disk, disk.id, AGENTD_KIND_DISK, err);
     if (code != ERR_NONE)
         return code;
-    code = strict ? agentd_strict_make(disk.backing, err) : make_image(&disk, size_mb, err);
-    disk.strict = strict;
+    disk.file_system = file_system;
+    code = file_system == AGENTD_STRICT ? agentd_strict_make(disk.backing, err)
+                                        : make_image(&disk, size_mb, err);
     if (code == ERR_NONE)
         code = mount_disk(&disk, err);
     if (code == ERR_NONE && !write_small(disk.probe, true))
@@ -284,8 +262,8 @@ enum err_code agentd_disk_give(struct agentd_faults *faults, const char *path, b
 
 enum err_code agentd_disk_stall(struct agentd_faults *faults, const char *path, struct err *err)
 {
-    struct disk disk;
-    enum err_code code = locate_given(faults, path, &disk, err);
+    struct agentd_disk disk;
+    enum err_code code = agentd_disk_locate_given(faults, path, &disk, err);
     if (code == ERR_NONE)
         code = keep(faults, &disk, disk.stall_id, AGENTD_KIND_STALL, err);
     if (code != ERR_NONE)
@@ -299,14 +277,16 @@ enum err_code agentd_disk_stall(struct agentd_faults *faults, const char *path, 
     return code;
 }
 
-static enum err_code shut_down(const struct disk *disk, struct err *err)
+static enum err_code shut_down(const struct agentd_disk *disk, struct err *err)
 {
     uint32_t how = SHUTDOWN_NO_LOG_FLUSH;
-    if (disk->strict)
+    if (disk->file_system == AGENTD_STRICT)
         return agentd_strict_cut(disk->backing, err);
     int fd = open(disk->mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int result = fd < 0 ? -1 : ioctl(fd, SHUTDOWN_IOCTL, &how);
     int failure = errno;
+    if (result == 0) /* now: of an XFS without power nothing can be opened any more */
+        (void)ioctl(fd, FITHAW, 0);
     if (fd >= 0)
         close(fd);
     return result == 0
@@ -316,8 +296,8 @@ static enum err_code shut_down(const struct disk *disk, struct err *err)
 
 enum err_code agentd_disk_cut(struct agentd_faults *faults, const char *path, struct err *err)
 {
-    struct disk disk;
-    enum err_code code = locate_given(faults, path, &disk, err);
+    struct agentd_disk disk;
+    enum err_code code = agentd_disk_locate_given(faults, path, &disk, err);
     if (code != ERR_NONE)
         return code;
     bool stalled = agentd_faults_find(faults, disk.stall_id) != NULL;
@@ -336,8 +316,8 @@ enum err_code agentd_disk_cut(struct agentd_faults *faults, const char *path, st
 enum err_code agentd_disk_back(struct agentd_faults *faults, const char *path,
                                enum agentd_marker *marker, struct err *err)
 {
-    struct disk disk;
-    enum err_code code = locate_given(faults, path, &disk, err);
+    struct agentd_disk disk;
+    enum err_code code = agentd_disk_locate_given(faults, path, &disk, err);
     if (code == ERR_NONE)
         code = unmount_disk(&disk, err);
     if (code == ERR_NONE)
@@ -350,6 +330,8 @@ enum err_code agentd_disk_back(struct agentd_faults *faults, const char *path,
               : kept                                       ? AGENTD_MARKER_KEPT
                                                            : AGENTD_MARKER_LOST;
     unlink(disk.marker);
+    if (!agentd_io_is_full(&faults->journal, path))
+        unlink(disk.fill); /* of a fault that was undone while there was no power */
     if (!write_small(disk.probe, true))
         return err_errno(err, errno, "the disk of %s does not work again", path);
     return ERR_NONE;
@@ -357,12 +339,12 @@ enum err_code agentd_disk_back(struct agentd_faults *faults, const char *path,
 
 /* ---- Undoing ---- */
 
-static enum err_code undo_disk(const struct disk *disk, struct err *err)
+static enum err_code undo_disk(const struct agentd_disk *disk, struct err *err)
 {
     (void)set_frozen(disk, false); /* nothing could be unmounted otherwise */
     enum err_code code = unmount_disk(disk, err);
     unlink(disk->image);
-    if (disk->strict && code == ERR_NONE)
+    if (disk->file_system == AGENTD_STRICT && code == ERR_NONE)
         code = agentd_strict_remove(disk->backing, err);
     if (rmdir(disk->mount) != 0 && errno != ENOENT && code == ERR_NONE)
         code = err_errno(err, errno, "cannot remove %s", disk->mount);
@@ -371,12 +353,14 @@ static enum err_code undo_disk(const struct disk *disk, struct err *err)
 
 enum err_code agentd_disk_undo(const struct agentd_entry *entry, struct err *err)
 {
-    struct disk disk;
+    struct agentd_disk disk;
     const char *path = line_get(&entry->line, "path");
-    if (path == NULL || locate(&disk, path, err) != ERR_NONE)
+    if (path == NULL || agentd_disk_locate(&disk, path, err) != ERR_NONE)
         return err_set(err, ERR_PARSE, "a disk without a path");
     if (strcmp(entry->kind, AGENTD_KIND_DISK) == 0)
         return undo_disk(&disk, err);
+    if (strcmp(entry->kind, AGENTD_KIND_IO) == 0)
+        return agentd_io_undo(entry, &disk, err);
     if (set_frozen(&disk, false) >= 0 || !is_mounted(disk.mount))
         return ERR_NONE;
     return err_errno(err, errno, "cannot thaw the disk of %s", path);

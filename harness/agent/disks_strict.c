@@ -15,6 +15,7 @@
 #include "harness/agent/strict_fs.h"
 #include "harness/agent/tool.h"
 #include "harness/base/clock.h"
+#include "harness/base/text.h"
 
 #define STALL_NS_MAX (2 * NS_PER_SECOND)
 #define CUT_NS_MAX (10 * NS_PER_SECOND)
@@ -109,6 +110,125 @@ enum err_code agentd_strict_cut(const char *backing, struct err *err)
     return failure == 0
                ? ERR_NONE
                : err_errno(err, failure, "the disk of %s keeps what it should lose", backing);
+}
+
+/* ---- Rules ---- */
+
+bool agentd_strict_serves(const char *backing)
+{
+    char path[PATH_MAX];
+    int failure;
+    struct agentd_process server;
+    return server_of(backing, &server) && !is_dead(backing, &failure) &&
+           access(below(backing, STRICT_FS_STALLED, path), F_OK) != 0;
+}
+
+/* The rules but `drop`, with `add`, behind a first line that was never there before. */
+static enum err_code compose(const char *backing, const struct strict_rule *add, const char *drop,
+                             int64_t generation, struct strict_rules *rules, struct buf *text,
+                             struct err *err)
+{
+    char path[PATH_MAX];
+    struct buf now = BUF_INIT;
+    below(backing, STRICT_FS_RULES, path);
+    enum err_code code =
+        access(path, F_OK) == 0 ? file_read(path, STRICT_FS_RULES_BYTES_MAX, &now, err) : ERR_NONE;
+    *rules = (struct strict_rules){.count = 0};
+    strict_rules_load(rules, buf_text(&now), now.length);
+    buf_free(&now);
+    if (code == ERR_NONE && add != NULL && rules->count == STRICT_RULES_MAX)
+        code = err_set(err, ERR_NOMEM, "%d rules are in force there already", STRICT_RULES_MAX);
+    if (code != ERR_NONE)
+        return code;
+    buf_printf(text, "rules %lld\n", (long long)generation);
+    for (uint32_t i = 0; i < rules->count; i++) {
+        if (drop != NULL && strcmp(rules->items[i].id, drop) == 0)
+            continue;
+        strict_rule_print(&rules->items[i], text);
+        line_end(text);
+    }
+    if (add != NULL) {
+        strict_rule_print(add, text);
+        line_end(text);
+    }
+    return ERR_NONE;
+}
+
+/* Without a sync: it need not outlive the kernel. */
+static enum err_code put_rules(const char *backing, const struct buf *text, struct err *err)
+{
+    char aside[PATH_MAX], path[PATH_MAX];
+    below(backing, STRICT_FS_RULES ".new", aside);
+    int fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_errno(err, errno, "cannot write %s", aside);
+    enum err_code code = file_write_fd(fd, aside, text->data, text->length, err);
+    close(fd);
+    if (code == ERR_NONE && rename(aside, below(backing, STRICT_FS_RULES, path)) != 0)
+        code = err_errno(err, errno, "cannot write %s", path);
+    return code;
+}
+
+static enum err_code await_answer(const char *backing, int64_t generation, struct buf *answer,
+                                  struct err *err)
+{
+    char path[PATH_MAX], wanted[48];
+    int64_t deadline_ns = clock_monotonic_ns() + STALL_NS_MAX;
+    size_t length = (size_t)snprintf(wanted, sizeof wanted, "rules %lld\n", (long long)generation);
+    struct agentd_process server;
+    below(backing, STRICT_FS_ANSWER, path);
+    for (;;) {
+        struct buf text = BUF_INIT;
+        bool there = access(path, F_OK) == 0 &&
+                     file_read(path, STRICT_FS_RULES_BYTES_MAX, &text, NULL) == ERR_NONE &&
+                     text.length >= length && memcmp(text.data, wanted, length) == 0;
+        if (there && answer != NULL)
+            buf_add(answer, text.data, text.length);
+        buf_free(&text);
+        if (there)
+            return ERR_NONE;
+        if (!server_of(backing, &server))
+            return err_set(err, ERR_REMOTE, "nobody serves the disk of %s", backing);
+        if (clock_monotonic_ns() > deadline_ns)
+            return err_set(err, ERR_TIMEOUT, "who serves the disk of %s does not answer", backing);
+        clock_sleep_ns(NS_PER_MS / 5);
+    }
+}
+
+enum err_code agentd_strict_rules(const char *backing, const struct strict_rule *add,
+                                  const char *drop, struct buf *answer, struct err *err)
+{
+    struct strict_rules before;
+    struct buf text = BUF_INIT;
+    struct agentd_process server;
+    int64_t generation = clock_monotonic_ns();
+    enum err_code code = compose(backing, add, drop, generation, &before, &text, err);
+    if (code == ERR_NONE)
+        code = put_rules(backing, &text, err);
+    buf_free(&text);
+    if (code != ERR_NONE)
+        return code;
+    if (!server_of(backing, &server) ||
+        !agentd_process_signal(server.pid, server.start, STRICT_FS_CHANGE))
+        return err_set(err, ERR_REMOTE, "nobody serves the disk of %s", backing);
+    return await_answer(backing, generation, answer, err);
+}
+
+enum err_code agentd_strict_rules_drop(const char *backing, const char *id, bool *last,
+                                       struct err *err)
+{
+    struct strict_rules rest;
+    struct buf text = BUF_INIT;
+    struct agentd_process server;
+    enum err_code code = agentd_strict_rules(backing, NULL, id, NULL, err);
+    /* Who is gone reads them when he comes back. */
+    if (code != ERR_NONE && !server_of(backing, &server) && access(backing, F_OK) == 0)
+        code = ERR_NONE;
+    if (code == ERR_NONE)
+        code = compose(backing, NULL, NULL, 0, &rest, &text, err);
+    *last = code == ERR_NONE && rest.count == 0;
+    buf_free(&text);
+    return code;
 }
 
 static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *where)

@@ -265,7 +265,8 @@ enum err_code agentd_faults_keep(struct agentd_faults *faults, const char *id, c
 
 static bool is_of_disks(const char *kind)
 {
-    return strcmp(kind, AGENTD_KIND_DISK) == 0 || strcmp(kind, AGENTD_KIND_STALL) == 0;
+    return strcmp(kind, AGENTD_KIND_DISK) == 0 || strcmp(kind, AGENTD_KIND_STALL) == 0 ||
+           strcmp(kind, AGENTD_KIND_IO) == 0;
 }
 
 /* ---- Undoing ---- */

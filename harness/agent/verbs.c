@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "harness/agent/agentd.h"
-#include "harness/agent/disks.h"
 #include "harness/base/clock.h"
 
 enum { READ_BYTES_MAX = 256 << 10, PROBE_TIMEOUT_MS_DEFAULT = 1000 };
@@ -114,61 +113,6 @@ void agentd_heal(struct agentd *agent, const struct agentd_request *request)
             line_key(out, "problem", problem);
     line_end(out);
     agentd_healed_free(&healed);
-}
-
-/* ---- Disks ---- */
-
-enum { DISK_MB_DEFAULT = 256 };
-
-static void reply_elapsed(struct agentd *agent, const struct agentd_request *request)
-{
-    struct buf *out = agentd_reply(agent, request->id);
-    line_key_int(out, "elapsed_ns", clock_monotonic_ns() - request->arrived_ns);
-    line_end(out);
-}
-
-static enum err_code disk_give(struct agentd *agent, const struct agentd_request *request,
-                               const char *path, struct err *err)
-{
-    const char *kind = line_get(request->line, "file_system");
-    bool strict = kind != NULL && strcmp(kind, "strict") == 0;
-    if (kind != NULL && !strict && strcmp(kind, "ext4") != 0)
-        return err_set(err, ERR_CONFIG, "file_system: '%.32s' is not ext4 or strict", kind);
-    return agentd_disk_give(&agent->faults, path, strict,
-                            line_get_int(request->line, "size_mb", DISK_MB_DEFAULT), err);
-}
-
-void agentd_disk_verb(struct agentd *agent, const struct agentd_request *request)
-{
-    struct err err = ERR_INIT;
-    const char *verb = line_at(request->line, 1), *path = line_get(request->line, "path");
-    enum err_code code;
-    if (strcmp(verb, "disk-give") == 0)
-        code = disk_give(agent, request, path, &err);
-    else if (strcmp(verb, "disk-stall") == 0)
-        code = agentd_disk_stall(&agent->faults, path, &err);
-    else
-        code = agentd_disk_cut(&agent->faults, path, &err);
-    if (code != ERR_NONE)
-        agentd_reply_err(agent, request->id, &err);
-    else
-        reply_elapsed(agent, request);
-}
-
-void agentd_disk_back_verb(struct agentd *agent, const struct agentd_request *request)
-{
-    struct err err = ERR_INIT;
-    enum agentd_marker marker;
-    static const char *const words[] = {"none", "lost", "kept"};
-    if (agentd_disk_back(&agent->faults, line_get(request->line, "path"), &marker, &err) !=
-        ERR_NONE) {
-        agentd_reply_err(agent, request->id, &err);
-        return;
-    }
-    struct buf *out = agentd_reply(agent, request->id);
-    line_key(out, "unsynced", words[marker]);
-    line_key_int(out, "elapsed_ns", clock_monotonic_ns() - request->arrived_ns);
-    line_end(out);
 }
 
 /* ---- Probes ---- */
