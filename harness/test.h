@@ -138,6 +138,45 @@ enum err_code limit_begin(struct test *test, node_set nodes, const char *daemon,
 enum err_code limit_end(struct test *test, node_set nodes, const char *daemon,
                         const struct limit *limit, struct buf *evidence, struct err *err);
 
+/* ---- Clocks ----
+ *
+ * Wall clocks of daemons or of whole nodes, made wrong. By what means is up to the nodes: the vDSO
+ * of running processes (any program that asks through it), libfaketime (programs that were started
+ * with it, reading CLOCK_FAKETIME_FILE), or the machine's own clock, where a node shares its kernel
+ * with nobody. */
+enum clock_means { CLOCK_MEANS_VDSO, CLOCK_MEANS_FAKETIME, CLOCK_MEANS_MACHINE };
+#define CLOCK_FAKETIME_FILE "/run/ordeal/wall-clock-offset"
+
+struct clock_skew {
+    enum clock_means means;
+    int64_t offset_ns; /* off by this, from now on ... */
+    int64_t rate_ppm;  /* ... and faster by this */
+    int64_t strobe_ns; /* 0; or to and fro between that and the truth, every so often */
+};
+/* Daemons, NULL-named at the end, and on which nodes. */
+struct clock_target {
+    const char *daemon;
+    node_set nodes;
+};
+
+/* Whether all nodes' clocks can be made wrong by these means: ERR_UNSUPPORTED says why not. Nothing
+ * is said of the programs that CLOCK_MEANS_FAKETIME needs. */
+enum err_code clock_possible(struct test *test, enum clock_means means, struct err *err);
+/* In force and verified when it returns, also for what these daemons start later; undone again when
+ * it fails. Targets are left with the nodes where the daemon runs: ERR_REMOTE when it runs nowhere.
+ * The same `id` and targets again change it at once. For CLOCK_MEANS_MACHINE the daemons do not
+ * matter. `evidence` (may be NULL) gets a line. */
+enum err_code clock_skew(struct test *test, const char *id, struct clock_target *targets,
+                         const struct clock_skew *skew, struct buf *evidence, struct err *err);
+/* The truth again, seen to be: ERR_REMOTE names the first daemon that is still told something else.
+ * Daemons and nodes that never had it are no error. */
+enum err_code clock_skew_end(struct test *test, const char *id, const struct clock_target *targets,
+                             struct buf *evidence, struct err *err);
+/* By how much the clock of each node is off now: what the daemon that is off most is told, less the
+ * truth. `seen` gets the nodes that answered. */
+enum err_code clock_offsets(struct test *test, const char *const *daemons, int64_t *offset_ns,
+                            node_set *seen, struct err *err);
+
 /* ---- Network faults ---- */
 
 /* Which packets are dropped. Of TCP those that carry data, and all of other protocols: connections

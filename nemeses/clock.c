@@ -1,12 +1,12 @@
-/* Sets the wall clock of the system's daemons forward or back, while they run.
+/* Makes wall clocks wrong: set off by a step, jumping to and fro, or running fast or slow.
  *
- * Nodes of a local cluster share one kernel and so one clock, and nobody's real clock is to be
- * touched: the daemons are started with libfaketime preloaded, which reads from a file by how much
- * to lie. Only the wall clock (CLOCK_REALTIME) is changed, as when an administrator sets it; the
- * monotonic clock goes on. It reaches programs that ask the C library for the time, which
- * statically linked ones do not: those are refused. */
-#include <inttypes.h>
+ * By what means is up to the nodes. A machine of its own has its clock set (and its NTP daemons
+ * paused). Nodes of a local cluster, containers and whoever else shares a kernel share its clock,
+ * too, and nobody's real clock is to be touched: there the daemons are told another time, through
+ * their vDSO while they run, or by libfaketime that they are started with. Only CLOCK_REALTIME is
+ * changed, as when an administrator sets it; the monotonic clock goes on. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "harness/base/clock.h"
@@ -14,24 +14,19 @@
 #include "nemeses/nemeses.h"
 #include "nemeses/targets.h"
 
-#define OFFSET_FILE "/run/ordeal/wall-clock-offset"
+enum { RATE_PPM_MIN = -900000, RATE_PPM_MAX = 9000000 };
+static const int64_t offset_max_ns = INT64_C(20) * 365 * 86400 * NS_PER_SECOND;
 
 struct state {
-    node_set nodes;
+    struct clock_target targets[DAEMONS_MAX + 1];
 };
 
-/* ---- Before the run ---- */
+/* What check found for the nodes of this run. */
+static enum clock_means means_found;
 
-static enum err_code write_offset(struct test *test, node_set nodes, int64_t offset_ms,
-                                  struct err *err)
-{
-    /* Aside and renamed, so that nobody reads half a number. */
-    return test_shell(test, nodes, err,
-                      "mkdir -p /run/ordeal && echo '%c%" PRId64 ".%03d' >" OFFSET_FILE
-                      ".new && mv " OFFSET_FILE ".new " OFFSET_FILE,
-                      offset_ms < 0 ? '-' : '+', (offset_ms < 0 ? -offset_ms : offset_ms) / 1000,
-                      (int)((offset_ms < 0 ? -offset_ms : offset_ms) % 1000));
-}
+static const char *const means_words[] = {"vdso", "faketime", "settime"};
+
+/* ---- Before the run: which means ---- */
 
 static const char find_script[] =
     "for l in /usr/lib/*/faketime/libfaketimeMT.so.1 /usr/lib/faketime/libfaketimeMT.so.1 "
@@ -61,37 +56,18 @@ static enum err_code find_library(struct test *test, struct buf *path, struct er
     return ERR_NONE;
 }
 
-/* Random draws from these; the last is beyond what most systems let things live. */
-static const int64_t offsets_ms[] = {-3600000, -10000, -500, 500, 10000, 3600000, 172800000};
-
-static enum err_code parse_offset(const char *text, int64_t *offset_ms, struct err *err)
+/* The settings that keep waits honest: the file is read at every call, so that a change is seen at
+ * once, and the monotonic clock, which waits are measured by, is left alone. */
+static enum err_code prepare_faketime(struct test *test, struct err *err)
 {
-    int64_t ns = 0;
-    bool back = text[0] == '-';
-    if ((text[0] != '+' && !back) || clock_parse_duration(text + 1, &ns, NULL) != ERR_NONE)
-        return err_set(err, ERR_CONFIG,
-                       "clock.offset: '%s' is neither random nor a duration with + or -", text);
-    *offset_ms = (back ? -ns : ns) / NS_PER_MS;
-    return ERR_NONE;
-}
-
-static enum err_code check(struct test *test, struct err *err)
-{
-    int64_t offset_ms;
-    const char *offset = option_text(&test->plan->options, "clock.offset");
-    enum err_code code = daemons_check(test, err);
-    if (code == ERR_NONE)
-        code = targets_check(test, "clock.targets", err);
-    if (code == ERR_NONE && strcmp(offset, "random") != 0)
-        code = parse_offset(offset, &offset_ms, err);
-    if (code == ERR_NONE)
-        code = write_offset(test, test_all_nodes(test), 0, err);
     struct buf library = BUF_INIT;
+    enum err_code code = find_library(test, &library, err);
     if (code == ERR_NONE)
-        code = find_library(test, &library, err);
+        code = test_shell(test, test_all_nodes(test), err,
+                          "mkdir -p /run/ordeal && echo +0 >" CLOCK_FAKETIME_FILE);
     if (code == ERR_NONE) {
         daemon_environment(test, arena_printf(test->arena, "LD_PRELOAD=%s", library.data));
-        daemon_environment(test, "FAKETIME_TIMESTAMP_FILE=" OFFSET_FILE);
+        daemon_environment(test, "FAKETIME_TIMESTAMP_FILE=" CLOCK_FAKETIME_FILE);
         daemon_environment(test, "FAKETIME_NO_CACHE=1");
         daemon_environment(test, "FAKETIME_DONT_FAKE_MONOTONIC=1");
         daemon_environment(test, "DONT_FAKE_MONOTONIC=1"); /* its name in older versions */
@@ -100,113 +76,229 @@ static enum err_code check(struct test *test, struct err *err)
     return code;
 }
 
+/* The machine's own clock where there is one; else what needs no preparation. */
+static enum err_code choose_means(struct test *test, struct err *err)
+{
+    const char *wanted = option_text(&test->plan->options, "clock.means");
+    struct err machine = ERR_INIT, vdso = ERR_INIT;
+    for (int i = 0; i < 3; i++)
+        if (strcmp(wanted, means_words[i]) == 0) {
+            means_found = (enum clock_means)i;
+            return clock_possible(test, means_found, err);
+        }
+    means_found = CLOCK_MEANS_MACHINE;
+    if (clock_possible(test, means_found, &machine) == ERR_NONE)
+        return ERR_NONE;
+    means_found = CLOCK_MEANS_VDSO;
+    if (clock_possible(test, means_found, &vdso) == ERR_NONE) {
+        test_log(test, "clock: through the daemons' vDSO (%s)", machine.message);
+        return ERR_NONE;
+    }
+    means_found = CLOCK_MEANS_FAKETIME;
+    test_log(test, "clock: with libfaketime (%s; %s)", machine.message, vdso.message);
+    return ERR_NONE;
+}
+
+/* ---- What is asked ---- */
+
+static enum err_code parse_offset(const char *text, int64_t *offset_ns, struct err *err)
+{
+    bool back = text[0] == '-';
+    if ((text[0] != '+' && !back) || clock_parse_duration(text + 1, offset_ns, NULL) != ERR_NONE ||
+        *offset_ns > offset_max_ns)
+        return err_set(err, ERR_CONFIG,
+                       "clock.offset: '%s' is neither random nor a duration with + or -", text);
+    *offset_ns = back ? -*offset_ns : *offset_ns;
+    return ERR_NONE;
+}
+
+static enum err_code parse_rate(const char *text, int64_t *rate_ppm, struct err *err)
+{
+    char *end;
+    double rate = strtod(text, &end);
+    *rate_ppm = (int64_t)((rate - 1) * 1e6 + (rate < 1 ? -0.5 : 0.5));
+    if (end == text || *end != '\0' || !(rate >= 0.1 && rate <= 10) || *rate_ppm == 0)
+        return err_set(err, ERR_CONFIG,
+                       "clock.rate: '%s' is neither random nor a rate from 0.1 to 10 such as 1.05",
+                       text);
+    return ERR_NONE;
+}
+
+static bool is_given(const char *text)
+{
+    return strcmp(text, "random") != 0;
+}
+
+static enum err_code check_sizes(const struct test *test, struct err *err)
+{
+    const char *offset = option_text(&test->plan->options, "clock.offset");
+    const char *rate = option_text(&test->plan->options, "clock.rate");
+    int64_t offset_ns, rate_ppm = 0;
+    if (is_given(offset) && parse_offset(offset, &offset_ns, err) != ERR_NONE)
+        return err->code;
+    if (is_given(rate) && parse_rate(rate, &rate_ppm, err) != ERR_NONE)
+        return err->code;
+    if (means_found == CLOCK_MEANS_MACHINE && llabs(rate_ppm) > 100000)
+        return err_set(err, ERR_CONFIG, "clock.rate: a machine's clock runs at 0.9 to 1.1 only");
+    return ERR_NONE;
+}
+
+static enum err_code check(struct test *test, struct err *err)
+{
+    enum err_code code = daemons_check(test, err);
+    if (code == ERR_NONE)
+        code = targets_check(test, "clock.targets", err);
+    if (code == ERR_NONE)
+        code = choose_means(test, err);
+    if (code == ERR_NONE)
+        code = check_sizes(test, err);
+    if (code == ERR_NONE && means_found == CLOCK_MEANS_FAKETIME)
+        code = prepare_faketime(test, err);
+    return code;
+}
+
+/* From `least` to more than 2^doublings of it, each doubling as likely as another; of either sign.
+ */
+static int64_t draw_size(struct prng *prng, int64_t least, uint32_t doublings)
+{
+    int64_t size = least << prng_below(prng, doublings + 1);
+    size += (int64_t)prng_below(prng, (uint64_t)size);
+    return prng_below(prng, 2) == 0 ? size : -size;
+}
+
+enum shape { SHAPE_BUMP, SHAPE_STROBE, SHAPE_DRIFT };
+static const char *const shape_words[] = {"bump", "strobe", "drift"};
+
+static enum shape draw_shape(const struct test *test, struct prng *prng)
+{
+    const char *word = option_text(&test->plan->options, "clock.shape");
+    enum shape drawn = (enum shape)prng_below(prng, 3);
+    for (int i = 0; i < 3; i++)
+        if (strcmp(word, shape_words[i]) == 0)
+            return (enum shape)i;
+    if (is_given(option_text(&test->plan->options, "clock.rate")))
+        return SHAPE_DRIFT;
+    return is_given(option_text(&test->plan->options, "clock.offset")) ? SHAPE_BUMP : drawn;
+}
+
+/* {:targets :minority, :nodes ["n2"], :shape :bump, :offset-ms -1200} */
 static struct value choose(struct test *test, struct prng *prng, struct arena *arena)
 {
     const char *offset = option_text(&test->plan->options, "clock.offset");
-    int64_t offset_ms = offsets_ms[prng_below(prng, sizeof offsets_ms / sizeof *offsets_ms)];
-    if (strcmp(offset, "random") != 0 && parse_offset(offset, &offset_ms, NULL) != ERR_NONE)
-        offset_ms = 0;
-    struct value chosen = targets_choose(test, "clock.targets", prng, arena), items[8];
+    const char *rate = option_text(&test->plan->options, "clock.rate");
+    struct value chosen = targets_choose(test, "clock.targets", prng, arena), items[12];
+    enum shape shape = draw_shape(test, prng);
+    /* All are drawn, whatever is used, so that an option changes nothing else. */
+    int64_t offset_ns = draw_size(prng, 100, 20) * NS_PER_MS; /* to two days */
+    int64_t rate_ppm = draw_size(prng, 1000, 5);
+    int64_t strobe_ms = llabs(draw_size(prng, 10, 6));
+    if (is_given(offset) && parse_offset(offset, &offset_ns, NULL) != ERR_NONE)
+        offset_ns = 0;
+    if (is_given(rate) && parse_rate(rate, &rate_ppm, NULL) != ERR_NONE)
+        rate_ppm = 0;
     size_t count = value_count(chosen);
     for (size_t i = 0; i < count; i++)
         items[i] = value_at(chosen, i);
-    items[count++] = value_keyword(arena, "offset-ms");
-    items[count++] = value_int(arena, offset_ms);
+    items[count++] = value_keyword(arena, "shape");
+    items[count++] = value_keyword(arena, shape_words[shape]);
+    items[count++] = value_keyword(arena, shape == SHAPE_DRIFT ? "rate-ppm" : "offset-ms");
+    items[count++] = value_int(arena, shape == SHAPE_DRIFT ? rate_ppm : offset_ns / NS_PER_MS);
+    if (shape == SHAPE_STROBE) {
+        items[count++] = value_keyword(arena, "every-ms");
+        items[count++] = value_int(arena, strobe_ms);
+    }
     return value_items(arena, VALUE_MAP, items, count);
+}
+
+static int64_t asked_int(const struct fault *fault, const char *key)
+{
+    struct value value = value_get(fault->asked, key);
+    return value_is_nil(value) ? 0 : value_as_int(value);
 }
 
 /* ---- The fault ---- */
 
-/* The daemon has the library mapped, and a program that is started with the same environment on the
- * same node reads the time that it should. */
-static const char verify_script[] =
-    "loaded=\n"
-    "for p in /proc/[0-9]*; do\n"
-    "  [ \"$(cat $p/comm 2>/dev/null)\" = %s ] && loaded=$(sed -n "
-    "'s|.* \\(/.*libfaketime[^ ]*\\)$|\\1|p' $p/maps 2>/dev/null | head -n 1) && [ -n \"$loaded\" "
-    "] "
-    "&& break\n"
-    "done\n"
-    "[ -n \"$loaded\" ] || { echo '%s has not loaded libfaketime (is it statically linked?)'; exit "
-    "1; }\n"
-    "before=$(date +%%s%%3N)\n"
-    "told=$(LD_PRELOAD=$loaded FAKETIME_TIMESTAMP_FILE=" OFFSET_FILE " date +%%s%%3N)\n"
-    "after=$(date +%%s%%3N)\n"
-    "echo $((told - after)) $((told - before))\n"; /* the truth was between the two */
-
-static enum err_code verify(struct test *test, node_set nodes, int64_t offset_ms,
-                            struct buf *evidence, struct err *err)
+static const char *fault_name(const struct fault *fault, char *text, size_t size)
 {
-    const char *daemon = test->plan->system->daemons[0];
-    for (uint32_t i = 0; i < test->node_count; i++) {
-        int status = 0;
-        long long least_ms = 0, most_ms = 0;
-        struct buf says = BUF_INIT;
-        if (!node_in(nodes, i))
-            continue;
-        enum err_code code =
-            test_shell_output(test, i, &says, &status, err, verify_script, daemon, daemon);
-        bool read = sscanf(buf_text(&says), "%lld %lld", &least_ms, &most_ms) == 2;
-        if (code == ERR_NONE && (status != 0 || !read))
-            code = err_set(err, ERR_REMOTE, "%s: %.300s", test->nodes[i].name, buf_text(&says));
-        else if (code == ERR_NONE && (offset_ms < least_ms - 1 || offset_ms > most_ms + 1))
-            code = err_set(err, ERR_REMOTE, "%s: the clock is off by %lld to %lld ms, not by %lld",
-                           test->nodes[i].name, least_ms, most_ms, (long long)offset_ms);
-        if (code == ERR_NONE)
-            buf_printf(evidence, "%s%s: %s has the library loaded, the clock is off by %lld ms",
-                       evidence->length > 0 ? "; " : "", test->nodes[i].name, daemon,
-                       (long long)offset_ms);
-        buf_free(&says);
-        if (code != ERR_NONE)
-            return code;
-    }
-    return ERR_NONE;
+    snprintf(text, size, "clock:%u", fault->id);
+    return text;
 }
 
 static enum err_code begin(struct test *test, struct fault *fault, struct err *err)
 {
     struct state *state = fault->state;
-    int64_t offset_ms = value_as_int(value_get(fault->asked, "offset-ms"));
-    node_set hit = 0;
-    enum err_code code = targets_resolve(test, fault->asked, &hit, err);
-    if (code == ERR_NONE)
-        code = write_offset(test, hit, offset_ms, err);
-    if (code == ERR_NONE && verify(test, hit, offset_ms, &fault->begun_evidence, err) != ERR_NONE) {
-        code = err->code;
-        buf_clear(&fault->begun_evidence);
-        if (write_offset(test, hit, 0, NULL) != ERR_NONE)
-            err_wrap(err, "and undoing it failed too");
-    }
-    if (code != ERR_NONE)
+    node_set asked = 0, hit = 0;
+    if (targets_resolve(test, fault->asked, &asked, err) != ERR_NONE)
         return err_wrap(err, "clock");
-    state->nodes = fault->nodes = hit;
-    fault->done = value_copy(fault->arena, fault->asked);
+    /* Nobody looks before who runs: the agents know, and say it in their answer. */
+    const char *const *names = test->plan->system->daemons;
+    for (int d = 0; names[d] != NULL; d++)
+        state->targets[d] = (struct clock_target){names[d], asked};
+    struct clock_skew skew = {.means = means_found,
+                              .offset_ns = asked_int(fault, "offset-ms") * NS_PER_MS,
+                              .rate_ppm = asked_int(fault, "rate-ppm"),
+                              .strobe_ns = asked_int(fault, "every-ms") * NS_PER_MS};
+    char name[32];
+    if (clock_skew(test, fault_name(fault, name, sizeof name), state->targets, &skew,
+                   &fault->begun_evidence, err) != ERR_NONE) {
+        buf_clear(&fault->begun_evidence);
+        return err_wrap(err, "clock");
+    }
+    for (int d = 0; names[d] != NULL; d++)
+        hit |= state->targets[d].nodes;
+    struct value means[] = {value_keyword(fault->arena, "means"),
+                            value_keyword(fault->arena, means_words[means_found])};
+    struct value items[16];
+    size_t asked_count = value_count(fault->asked);
+    for (size_t i = 0; i < asked_count; i++)
+        items[i] = value_at(fault->asked, i);
+    memcpy(items + asked_count, means, sizeof means);
+    fault->done = value_items(fault->arena, VALUE_MAP, items, asked_count + 2);
+    fault->nodes = hit;
     fault->begun_verified = VERIFIED_YES;
     return ERR_NONE;
 }
 
+/* With a few tries: a clock that stays wrong would spoil the rest of the run. */
 static enum err_code end(struct test *test, struct fault *fault, struct err *err)
 {
+    enum { TRIES = 3 };
     struct state *state = fault->state;
-    enum err_code code = write_offset(test, state->nodes, 0, err);
-    if (code == ERR_NONE)
-        code = verify(test, state->nodes, 0, &fault->ended_evidence, err);
+    char name[32];
+    enum err_code code = ERR_NONE;
+    for (int i = 0; i < TRIES; i++) {
+        if (i > 0)
+            clock_sleep_ns(100 * NS_PER_MS);
+        buf_clear(&fault->ended_evidence);
+        code = clock_skew_end(test, fault_name(fault, name, sizeof name), state->targets,
+                              &fault->ended_evidence, err);
+        if (code == ERR_NONE || code == ERR_CANCELLED)
+            break;
+    }
     if (code != ERR_NONE)
-        return code;
+        return err_wrap(err, "setting clocks right");
     fault->ended_verified = VERIFIED_YES;
     return ERR_NONE;
 }
 
 static const struct option options[] = {
     {"targets", OPTION_TEXT, "random", NULL, TARGETS_HELP},
+    {"shape", OPTION_CHOICE, "random", "random|bump|strobe|drift",
+     "one step, steps to and fro, or running fast or slow; random: a bump where an offset is "
+     "given, "
+     "a drift where a rate is"},
     {"offset", OPTION_TEXT, "random", NULL,
      "by how much the clock is set forward (+10s) or back (-1h)"},
+    {"rate", OPTION_TEXT, "random", NULL, "how fast it runs when it drifts: 1.05, 0.95"},
+    {"means", OPTION_CHOICE, "auto", "auto|vdso|faketime|settime",
+     "settime sets the nodes' own clocks, where they are machines of their own; vdso and faketime "
+     "lie to the daemons"},
     {.name = NULL},
 };
 
 const struct nemesis nemesis_clock = {
     .name = "clock",
-    .summary = "sets the wall clock of the system's daemons forward or back",
+    .summary = "makes wall clocks wrong: steps, strobes, drifts",
     .options = options,
     .begin_f = "set-clock",
     .end_f = "reset-clock",

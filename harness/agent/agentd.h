@@ -8,6 +8,7 @@
 #include "harness/agent/clocks.h"
 #include "harness/agent/daemons.h"
 #include "harness/agent/faults.h"
+#include "harness/agent/machine.h"
 #include "harness/agent/probe.h"
 #include "harness/base/line.h"
 
@@ -78,6 +79,7 @@ struct agentd {
     struct agentd_faults faults;
     struct agentd_daemons daemons;
     struct agentd_clocks clocks;
+    struct agentd_machine machine;
     struct agentd_probe probe;
     struct agentd_wait waits[AGENTD_WAITS_MAX];
 };
@@ -117,8 +119,8 @@ agentd_verb agentd_daemon_start, agentd_daemon_stop, agentd_daemon_signal, agent
     agentd_daemon_list, agentd_process_signal_verb, agentd_probe_listen, agentd_probe_send,
     agentd_probe_wait, agentd_fault_block, agentd_fault_undo, agentd_fault_list,
     agentd_fault_counters, agentd_disk_verb, agentd_disk_back_verb, agentd_clock_skew,
-    agentd_clock_view, agentd_limit_begin, agentd_limit_check, agentd_limit_look, agentd_heal,
-    agentd_clock, agentd_read_file, agentd_ping, agentd_shutdown;
+    agentd_clock_view, agentd_clock_set, agentd_clock_means, agentd_limit_begin, agentd_limit_check,
+    agentd_limit_look, agentd_heal, agentd_clock, agentd_read_file, agentd_ping, agentd_shutdown;
 agentd_verb agentd_disk_fault, agentd_disk_counters;
 
 /* Stops the selected processes, journaled as fault `id`; replies once all their threads stand. */

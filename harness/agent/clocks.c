@@ -246,6 +246,7 @@ static void drop_undone(struct agentd *agent)
 void agentd_clocks_step(struct agentd *agent)
 {
     struct agentd_clocks *clocks = &agent->clocks;
+    agentd_machine_step(&agent->machine, &agent->faults, clock_monotonic_ns());
     if (clocks->count == 0)
         return;
     drop_undone(agent);
@@ -269,7 +270,7 @@ void agentd_clocks_step(struct agentd *agent)
 
 int64_t agentd_clocks_next_ns(const struct agentd *agent)
 {
-    int64_t next_ns = INT64_MAX;
+    int64_t next_ns = agentd_machine_next_ns(&agent->machine);
     for (uint32_t i = 0; i < agent->clocks.count; i++) {
         const struct agentd_clock *clock = &agent->clocks.items[i];
         bool steps = clock->strobe_ns > 0 || has_steps(clock);
@@ -492,6 +493,7 @@ void agentd_clock_view(struct agentd *agent, const struct agentd_request *reques
     struct buf *out = agentd_reply(agent, request->id);
     line_key_int(out, "wall_ns", clock_wall_ns());
     line_key_int(out, "monotonic_ns", clock_monotonic_ns());
+    line_key_int(out, "machine_offset_ns", agentd_machine_offset_ns(&agent->machine));
     for (uint32_t i = 0; i < found.count; i++)
         add_view(agent, out, &found.items[i], target.name);
     for (uint32_t i = 0; i < agent->clocks.count; i++)

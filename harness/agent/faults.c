@@ -11,6 +11,7 @@
 #include "harness/agent/clocks.h"
 #include "harness/agent/disks.h"
 #include "harness/agent/limits.h"
+#include "harness/agent/machine.h"
 #include "harness/base/clock.h"
 
 #define RESUME_NS_MAX (2 * NS_PER_SECOND)
@@ -282,6 +283,8 @@ static enum err_code undo_other(const struct agentd_entry *entry, struct err *er
         return agentd_clock_undo(entry, err);
     if (agentd_limit_is_kind(entry->kind))
         return agentd_limit_undo(entry, err);
+    if (strcmp(entry->kind, AGENTD_KIND_MACHINE) == 0)
+        return agentd_machine_undo(entry, err);
     return err_set(err, ERR_PARSE, "a fault of unknown kind '%s'", entry->kind);
 }
 

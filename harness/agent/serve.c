@@ -264,6 +264,7 @@ static int serve(const struct agentd_options *options, pid_t guardian)
                 signals_fd < 0 ? "cannot make a signalfd" : err.message);
         return AGENTD_EXIT_FAILED;
     }
+    (void)!agentd_truth_take(&agent.machine.began, NULL); /* only for who looks */
     flush_output(&agent);
     loop(&agent, signals_fd);
     int status = finish(&agent);

@@ -208,7 +208,7 @@ static enum err_code prepare(struct request *request, struct err *err)
         if (plan_set(&request->plan, "set", set, "nemesis", err) != ERR_NONE)
             return err->code;
     }
-    static const char *const of_processes[] = {"kill", "pause", "slow", "memory", "files"};
+    static const char *const of_processes[] = {"kill", "pause", "slow", "memory", "files", "clock"};
     bool by_name = false;
     for (size_t i = 0; i < sizeof of_processes / sizeof *of_processes; i++)
         by_name = by_name || strcmp(nemesis->name, of_processes[i]) == 0;

@@ -311,6 +311,63 @@ enum err_code limit_end(struct test *test, node_set nodes, const char *daemon,
     return code;
 }
 
+enum err_code clock_possible(struct test *test, enum clock_means means, struct err *err)
+{
+    struct fake_control *fake = fake_of(test);
+    enum err_code code = called(fake, "clock_possible", 0, "", err);
+    if (code == ERR_NONE && means == CLOCK_MEANS_MACHINE && !fake->own_clocks)
+        return err_set(err, ERR_UNSUPPORTED, "n1: it shares its kernel");
+    if (code == ERR_NONE && means == CLOCK_MEANS_VDSO && fake->no_vdso)
+        return err_set(err, ERR_UNSUPPORTED, "n1: it has no vDSO");
+    return code;
+}
+
+enum err_code clock_skew(struct test *test, const char *id, struct clock_target *targets,
+                         const struct clock_skew *skew, struct buf *evidence, struct err *err)
+{
+    struct fake_control *fake = fake_of(test);
+    node_set nodes = 0, asked = 0;
+    for (; targets->daemon != NULL; targets++) {
+        asked |= targets->nodes;
+        targets->nodes &= fake_running(fake, (uint32_t)daemon_index(targets->daemon));
+        nodes |= targets->nodes;
+    }
+    fake->skew = *skew;
+    enum err_code code = called(fake, "clock_skew", asked, id, err);
+    if (code == ERR_NONE && nodes == 0)
+        code = err_set(err, ERR_REMOTE, "no daemon runs there whose clock could be set");
+    if (code != ERR_NONE)
+        return code; /* undone, as the contract has it */
+    fake->skewed |= nodes;
+    buf_add_text(evidence, "skewed");
+    return ERR_NONE;
+}
+
+enum err_code clock_skew_end(struct test *test, const char *id, const struct clock_target *targets,
+                             struct buf *evidence, struct err *err)
+{
+    struct fake_control *fake = fake_of(test);
+    node_set nodes = 0;
+    for (; targets->daemon != NULL; targets++)
+        nodes |= targets->nodes;
+    enum err_code code = called(fake, "clock_skew_end", nodes, id, err);
+    fake->skewed &= ~reach(fake, nodes, code);
+    if (code == ERR_NONE)
+        buf_add_text(evidence, "right again");
+    return code;
+}
+
+enum err_code clock_offsets(struct test *test, const char *const *daemons, int64_t *offset_ns,
+                            node_set *seen, struct err *err)
+{
+    struct fake_control *fake = fake_of(test);
+    enum err_code code = called(fake, "clock_offsets", 0, daemons[0], err);
+    *seen = code == ERR_NONE ? test_all_nodes(test) : 0;
+    for (uint32_t i = 0; i < test->node_count; i++)
+        offset_ns[i] = node_in(fake->skewed, i) ? fake->skew.offset_ns : 0;
+    return code;
+}
+
 enum err_code network_block(struct test *test, const char *id, const node_set *drops,
                             enum packets packets, int64_t *in_force_ns, struct err *err)
 {
@@ -479,5 +536,5 @@ bool fake_is_whole(const struct fake_control *fake)
     for (uint32_t d = 0; d <= FAKE_DAEMONS; d++)
         if (fake->limited[d] != 0)
             return false;
-    return fake->dark == 0 && fake->hanging == 0;
+    return fake->dark == 0 && fake->hanging == 0 && fake->skewed == 0;
 }

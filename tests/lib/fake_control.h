@@ -30,6 +30,8 @@ struct fake_control {
     node_set limited[FAKE_DAEMONS + 1]; /* under a limit; the last: whole nodes are burdened */
     bool limits_kill;                   /* who is limited dies of it */
     node_set dark, hanging;             /* disks without power, disks that hang */
+    node_set skewed;                    /* their clocks are wrong */
+    struct clock_skew skew;             /* the last one asked for */
     int64_t now_ns;                     /* clock_sleep_ns moves it, and takes no time */
     bool cancelled;
 
@@ -38,14 +40,15 @@ struct fake_control {
     uint32_t call_count;
 
     /* The script. */
-    uint32_t fail_at;        /* this call fails, counting from 1; 0: none */
-    const char *fail_always; /* every call of this function fails; NULL: none */
-    bool fail_halfway;       /* a call over nodes that fails has acted on the first of them */
-    bool by_process_name;    /* daemon_status knows none: faults by hand */
-    const char *output;      /* of every script on a node; "done" */
-    enum packets packets;    /* of the last cut */
-    bool cuts_do_nothing;    /* network_block says that all went well */
-    uint32_t exit_after;     /* a daemon exits at this look after its start; 0: never */
+    uint32_t fail_at;         /* this call fails, counting from 1; 0: none */
+    const char *fail_always;  /* every call of this function fails; NULL: none */
+    bool fail_halfway;        /* a call over nodes that fails has acted on the first of them */
+    bool by_process_name;     /* daemon_status knows none: faults by hand */
+    const char *output;       /* of every script on a node; "done" */
+    enum packets packets;     /* of the last cut */
+    bool cuts_do_nothing;     /* network_block says that all went well */
+    bool no_vdso, own_clocks; /* what clock_possible says */
+    uint32_t exit_after;      /* a daemon exits at this look after its start; 0: never */
     uint32_t looks;
 };
 

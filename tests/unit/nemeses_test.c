@@ -10,9 +10,9 @@
 #include "tests/lib/fake_control.h"
 #include "tests/lib/test.h"
 
-static const struct nemesis *const all[] = {&nemesis_partition, &nemesis_kill,  &nemesis_pause,
-                                            &nemesis_power,     &nemesis_disk,  &nemesis_slow,
-                                            &nemesis_memory,    &nemesis_files, &nemesis_hog};
+static const struct nemesis *const all[] = {
+    &nemesis_partition, &nemesis_kill,   &nemesis_pause, &nemesis_power, &nemesis_disk,
+    &nemesis_slow,      &nemesis_memory, &nemesis_files, &nemesis_hog,   &nemesis_clock};
 enum { ALL = sizeof all / sizeof *all };
 
 static struct fault fault_of(struct fake_control *fake, const struct nemesis *nemesis,
@@ -134,7 +134,8 @@ static void every_failing_call_leaves_the_cluster_whole(void **state)
             uint32_t call = 1;
             while (survives(all[k], 1 + (uint64_t)variant / 2, call, variant % 2 != 0))
                 call++;
-            assert_true(call > (all[k] == &nemesis_hog ? 2 : 4)); /* it did what could fail */
+            bool short_one = all[k] == &nemesis_hog || all[k] == &nemesis_clock;
+            assert_true(call > (short_one ? 2 : 4)); /* it did what could fail */
         }
 }
 
@@ -572,51 +573,155 @@ static void a_member_that_is_not_replaced_is_told(void **state)
     fake_free(fake);
 }
 
-static void clocks_are_set_and_seen_to_be(void **state)
+static void clocks_are_made_wrong_as_asked(void **state)
 {
     (void)state;
     struct fake_control *fake = fake_new(3);
     struct err err = ERR_INIT;
     fake_set(fake, "clock.offset", "-10s");
     fake_set(fake, "clock.targets", "n2");
-    fake->output = "/usr/lib/libfaketimeMT.so.1\n";
     assert_ok(nemesis_clock.check(&fake->test, &err));
-    assert_contains(fake->calls.data, "LD_PRELOAD=/usr/lib/libfaketimeMT.so.1");
-    assert_contains(fake->calls.data, "FAKETIME_DONT_FAKE_MONOTONIC=1");
     struct fault fault = fault_of(fake, &nemesis_clock, 1);
-    fake->output = "-10003 -9998\n";
+    assert_value(fault.asked,
+                 "{:targets :named, :nodes [\"n2\"], :shape :bump, :offset-ms -10000}");
     assert_ok(nemesis_clock.begin(&fake->test, &fault, &err));
-    assert_int_equal(fault.begun_verified, VERIFIED_YES);
+    assert_value(fault.done, "{:targets :named, :nodes [\"n2\"], :shape :bump, "
+                             ":offset-ms -10000, :means :vdso}");
     assert_int_equal(fault.nodes, 2);
+    assert_int_equal(fake->skewed, 2);
+    assert_int_equal(fake->skew.offset_ns, -10 * NS_PER_SECOND);
+    assert_int_equal(fake->skew.rate_ppm, 0);
+    fake->fail_always = "clock_skew_end";
     assert_int_equal(nemesis_clock.end(&fake->test, &fault, &err), ERR_REMOTE); /* still off */
+    assert_contains(err.message, "setting clocks right");
     assert_int_equal(fault.ended_verified, VERIFIED_NO);
-    fake->output = "-3 2\n";
+    fake->fail_always = NULL;
     assert_ok(nemesis_clock.end(&fake->test, &fault, &err));
     assert_int_equal(fault.ended_verified, VERIFIED_YES);
+    fault_free(&fault);
+    fake_set(fake, "clock.shape", "drift");
+    fake_set(fake, "clock.rate", "1.05");
+    fault = fault_of(fake, &nemesis_clock, 1);
+    assert_ok(nemesis_clock.begin(&fake->test, &fault, &err));
+    assert_int_equal(fake->skew.offset_ns, 0);
+    assert_int_equal(fake->skew.rate_ppm, 50000);
     fault_free(&fault);
     fake_free(fake);
 }
 
-static void a_clock_that_does_not_move_is_no_fault(void **state)
+static void a_clock_that_nobody_reads_is_no_fault(void **state)
 {
     (void)state;
-    static const char *const outputs[] = {"0 3\n", "db has not loaded libfaketime\n", "", "7\n"};
-    for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++) {
+    struct fake_control *fake = fake_new(3);
+    struct err err = ERR_INIT;
+    fake_set(fake, "clock.targets", "n2+n3");
+    fake->daemons[1][0] = fake->daemons[1][1] = DAEMON_EXITED;
+    struct fault fault = fault_of(fake, &nemesis_clock, 1);
+    assert_ok(nemesis_clock.begin(&fake->test, &fault, &err));
+    assert_int_equal(fault.nodes, 4); /* n2 has nobody to lie to */
+    assert_ok(nemesis_clock.end(&fake->test, &fault, &err));
+    fault_free(&fault);
+    fake->daemons[2][0] = fake->daemons[2][1] = DAEMON_EXITED;
+    fault = fault_of(fake, &nemesis_clock, 1);
+    assert_int_equal(nemesis_clock.begin(&fake->test, &fault, &err), ERR_REMOTE);
+    assert_int_equal(fault.begun_verified, VERIFIED_NO);
+    assert_int_equal(fault.nodes, 0);
+    fault_free(&fault);
+    fake_free(fake);
+}
+
+/* The machine's own clock only where it is one; then what needs no preparation; then the library.
+ */
+static void the_means_are_what_the_nodes_allow(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *wanted;
+        bool own_clocks, no_vdso;
+        enum err_code code;
+        enum clock_means means;
+    } cases[] = {
+        {"auto", false, false, ERR_NONE, CLOCK_MEANS_VDSO},
+        {"auto", true, false, ERR_NONE, CLOCK_MEANS_MACHINE},
+        {"auto", false, true, ERR_NONE, CLOCK_MEANS_FAKETIME},
+        {"settime", true, false, ERR_NONE, CLOCK_MEANS_MACHINE},
+        {"settime", false, false, ERR_UNSUPPORTED, CLOCK_MEANS_MACHINE},
+        {"vdso", true, true, ERR_UNSUPPORTED, CLOCK_MEANS_VDSO},
+        {"faketime", true, false, ERR_NONE, CLOCK_MEANS_FAKETIME},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct fake_control *fake = fake_new(3);
         struct err err = ERR_INIT;
-        fake_set(fake, "clock.offset", "+1h");
-        fake->output = outputs[i];
-        struct fault fault = fault_of(fake, &nemesis_clock, 1);
-        assert_int_equal(nemesis_clock.begin(&fake->test, &fault, &err), ERR_REMOTE);
-        assert_int_equal(fault.begun_verified, VERIFIED_NO);
-        assert_int_equal(fault.nodes, 0);
-        fault_free(&fault);
+        fake_set(fake, "clock.means", cases[i].wanted);
+        fake->own_clocks = cases[i].own_clocks;
+        fake->no_vdso = cases[i].no_vdso;
+        fake->output = "/usr/lib/libfaketimeMT.so.1\n";
+        assert_int_equal(nemesis_clock.check(&fake->test, &err), cases[i].code);
+        bool prepared = strstr(fake->calls.data, "LD_PRELOAD=/usr/lib/libfaketimeMT.so.1") &&
+                        strstr(fake->calls.data, "FAKETIME_DONT_FAKE_MONOTONIC=1");
+        assert_int_equal(prepared,
+                         cases[i].code == ERR_NONE && cases[i].means == CLOCK_MEANS_FAKETIME);
+        if (cases[i].code == ERR_NONE) {
+            struct fault fault = fault_of(fake, &nemesis_clock, 1);
+            assert_ok(nemesis_clock.begin(&fake->test, &fault, &err));
+            assert_int_equal(fake->skew.means, cases[i].means);
+            fault_free(&fault);
+        } else {
+            assert_contains(err.message, "n1: it ");
+        }
+        fake_free(fake);
+    }
+}
+
+static void clocks_that_cannot_be_are_refused(void **state)
+{
+    (void)state;
+    static const char *const wrong[][2] = {
+        {"clock.offset", "tomorrow"}, {"clock.offset", "10s"}, {"clock.offset", "+1000000h"},
+        {"clock.rate", "fast"},       {"clock.rate", "1"},     {"clock.rate", "0"},
+        {"clock.rate", "1.05x"},      {"clock.rate", "11"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct fake_control *fake = fake_new(3);
+        struct err err = ERR_INIT;
+        fake_set(fake, wrong[i][0], wrong[i][1]);
+        assert_int_equal(nemesis_clock.check(&fake->test, &err), ERR_CONFIG);
+        assert_contains(err.message, wrong[i][1]);
         fake_free(fake);
     }
     struct fake_control *fake = fake_new(3);
     struct err err = ERR_INIT;
-    fake_set(fake, "clock.offset", "tomorrow");
+    fake->own_clocks = true;
+    fake_set(fake, "clock.rate", "2");
     assert_int_equal(nemesis_clock.check(&fake->test, &err), ERR_CONFIG);
+    assert_contains(err.message, "0.9 to 1.1");
+    fake_free(fake);
+}
+
+static void clock_sizes_are_drawn_of_every_shape_and_sign(void **state)
+{
+    (void)state;
+    struct fake_control *fake = fake_new(5);
+    int bumps = 0, strobes = 0, drifts = 0, forward = 0, small = 0;
+    struct prng prng = prng_stream(1, "nemesis");
+    for (int i = 0; i < 300; i++) {
+        struct value asked = nemesis_clock.choose(&fake->test, &prng, &fake->arena);
+        const char *shape = value_as_text(value_get(asked, "shape"));
+        bool drift = strcmp(shape, "drift") == 0;
+        int64_t size = value_as_int(value_get(asked, drift ? "rate-ppm" : "offset-ms"));
+        int64_t most = drift ? 64000 : INT64_C(209715200);
+        assert_true(size != 0 && llabs(size) < most && llabs(size) >= (drift ? 1000 : 100));
+        bumps += strcmp(shape, "bump") == 0;
+        strobes += strcmp(shape, "strobe") == 0;
+        drifts += drift;
+        forward += size > 0;
+        small += !drift && llabs(size) < 10000;
+        if (strcmp(shape, "strobe") == 0)
+            assert_in_range(value_as_int(value_get(asked, "every-ms")), 10, 1279);
+    }
+    assert_true(bumps > 60 && strobes > 60 && drifts > 60);
+    assert_in_range(forward, 100, 200);
+    assert_in_range(small, 30, 120);
     fake_free(fake);
 }
 
@@ -646,8 +751,11 @@ int main(void)
         cmocka_unit_test(disks_that_cannot_lose_power_are_refused),
         cmocka_unit_test(a_trap_is_laid_in_its_order),
         cmocka_unit_test(a_member_that_is_not_replaced_is_told),
-        cmocka_unit_test(clocks_are_set_and_seen_to_be),
-        cmocka_unit_test(a_clock_that_does_not_move_is_no_fault),
+        cmocka_unit_test(clocks_are_made_wrong_as_asked),
+        cmocka_unit_test(a_clock_that_nobody_reads_is_no_fault),
+        cmocka_unit_test(the_means_are_what_the_nodes_allow),
+        cmocka_unit_test(clocks_that_cannot_be_are_refused),
+        cmocka_unit_test(clock_sizes_are_drawn_of_every_shape_and_sign),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
