@@ -65,6 +65,8 @@ enum model_container {
 struct model_replay {
     void *(*open)(struct arena *arena, const struct model_space *space, const void *state);
     bool (*apply)(void *object, const struct model_op *op, int64_t took);
+    /* "the queue is [1 2 3]", the first of it when it is long. May be NULL. */
+    void (*describe)(const void *object, const struct model_space *space, struct buf *out);
 };
 
 /* Where the keys of a history of many objects are. */

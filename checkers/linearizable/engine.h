@@ -41,6 +41,8 @@ extern const struct lin_engine lin_engine_hiding, lin_engine_frontier, lin_engin
 extern const struct lin_engine *const lin_engines[];
 /* "auto": the first that suits the model. NULL when there is none of the name that suits. */
 const struct lin_engine *lin_engine_find(const char *name, const struct model *model);
+/* Frees what the caller of a search owns. */
+void lin_answer_free(struct lin_answer *answer);
 
 /* The plain search, also for weaker problems; the other modes only for models with an effect. They
  * combine. */

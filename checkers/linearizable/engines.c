@@ -1,6 +1,7 @@
 /* The table of engines: see engine.h. */
 #include "checkers/linearizable/engine.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 const struct lin_engine *const lin_engines[] = {&lin_engine_hiding, &lin_engine_frontier,
@@ -13,6 +14,16 @@ const struct lin_engine *lin_engine_find(const char *name, const struct model *m
             (*engine)->suits(model))
             return *engine;
     return NULL;
+}
+
+void lin_answer_free(struct lin_answer *answer)
+{
+    free(answer->order);
+    free(answer->took);
+    free(answer->kept);
+    answer->order = NULL;
+    answer->took = NULL;
+    answer->kept = NULL;
 }
 
 const char *lin_limit_name(enum lin_limit limit)

@@ -521,26 +521,58 @@ static void add_possible(const struct story *story, struct json *fields)
     }
 }
 
+/* What the longest order comes to, in place: by steps each state of a long queue is a copy. */
+static bool describe_replayed(const struct lin_case *found, struct buf *text)
+{
+    const struct model *model = found->problem->model;
+    _Alignas(16) unsigned char state[MODEL_STATE_MAX] = {0};
+    if (model->replay == NULL || model->replay->describe == NULL)
+        return false;
+    struct arena arena = ARENA_INIT;
+    lin_problem_start(found->problem, state);
+    void *object = model->replay->open(&arena, found->problem->space, state);
+    bool good = true;
+    for (uint32_t i = 0; i < found->partial_count && good; i++)
+        good =
+            model->replay->apply(object, &found->problem->ops[found->partial[i]].op,
+                                 found->partial_took == NULL ? MODEL_ANY : found->partial_took[i]);
+    if (good)
+        model->replay->describe(object, found->problem->space, text);
+    arena_free(&arena);
+    return good;
+}
+
+enum { STEPS_MAX = 20000 };
+
+static bool describe_stepped(const struct lin_case *found, struct buf *text)
+{
+    const struct model *model = found->problem->model;
+    _Alignas(16) unsigned char state[MODEL_STATE_MAX] = {0};
+    if (model->replay != NULL && found->partial_count > STEPS_MAX)
+        return false;
+    lin_problem_start(found->problem, state);
+    for (uint32_t i = 0; i < found->partial_count; i++)
+        if (!model->step(state, &found->problem->ops[found->partial[i]].op, found->problem->space,
+                         state))
+            return false; /* the space is full */
+    model->describe(state, found->problem->space, text);
+    return true;
+}
+
 /* The end of the longest order, by invocations, and what it comes to. */
 static void add_partial(const struct story *story, struct json *fields)
 {
     const struct lin_case *found = story->found;
+    struct buf text = BUF_INIT;
     if (found->partial == NULL)
         return;
     struct json *list = json_set(fields, "partial", json_array());
-    _Alignas(16) unsigned char state[MODEL_STATE_MAX] = {0};
-    lin_problem_start(found->problem, state);
-    for (uint32_t i = 0; i < found->partial_count; i++) {
-        const struct model_op *op = &found->problem->ops[found->partial[i]].op;
-        if (!found->problem->model->step(state, op, found->problem->space, state))
-            return; /* the space is full */
-        if (i + PARTIAL_MAX >= found->partial_count)
-            json_add(list, json_int(op->event));
-    }
-    struct buf text = BUF_INIT;
-    found->problem->model->describe(state, found->problem->space, &text);
-    json_set_int(fields, "partial-count", found->partial_count);
-    json_set_text(fields, "partial-ends-with", buf_text(&text));
+    uint32_t count = found->partial_count;
+    for (uint32_t i = count > PARTIAL_MAX ? count - PARTIAL_MAX : 0; i < count; i++)
+        json_add(list, json_int(found->problem->ops[found->partial[i]].op.event));
+    json_set_int(fields, "partial-count", count);
+    if (describe_replayed(found, &text) || describe_stepped(found, &text))
+        json_set_text(fields, "partial-ends-with", buf_text(&text));
     buf_free(&text);
 }
 

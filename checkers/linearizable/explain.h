@@ -13,6 +13,7 @@ struct lin_case {
     const uint8_t *possible; /* states just before it: see lin_frontier_options.watched; or NULL */
     const uint32_t *partial; /* operations in the longest order of what came before its return, or
                                 NULL */
+    const int64_t *partial_took; /* as struct lin_order has it; or NULL */
     uint32_t partial_count;
     bool keyed;
     struct value key;

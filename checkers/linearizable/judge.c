@@ -129,6 +129,13 @@ static void write_heart(struct trial *trial, const struct lin_heart *heart)
                               &trial->verdict->proof);
 }
 
+static void decide(const struct trial *trial, const struct lin_problem *problem,
+                   struct lin_budget *budget, struct lin_answer *answer)
+{
+    if (!trial->task->monitors || !lin_monitor(problem, budget, answer))
+        trial->task->engine->search(problem, budget, answer);
+}
+
 /* The longest order there is: of all that came before the return which cannot be. */
 static void find_partial(struct trial *trial, uint32_t at, struct lin_case *found)
 {
@@ -140,17 +147,21 @@ static void find_partial(struct trial *trial, uint32_t at, struct lin_case *foun
     lin_problem_weaken(&trial->problem, &before, &trial->arena, &cut);
     struct lin_budget budget = lin_slice(trial->budget, PARTIAL_MS * NS_PER_MS);
     struct lin_answer answer;
-    trial->task->engine->search(&cut, &budget, &answer);
-    if (answer.verdict == VERDICT_VALID && answer.order != NULL &&
-        lin_verify(&cut, answer.order, answer.order_count)) {
+    decide(trial, &cut, &budget, &answer);
+    struct lin_order order = {answer.order, answer.took, answer.order_count};
+    if (answer.verdict == VERDICT_VALID && answer.order != NULL && lin_verify_order(&cut, &order)) {
         uint32_t *partial =
             arena_alloc(&trial->arena, ((size_t)answer.order_count + 1) * sizeof *partial);
         for (uint32_t i = 0; i < answer.order_count; i++)
             partial[i] = cut.ops[answer.order[i]].source;
         found->partial = partial;
+        if (answer.took != NULL)
+            found->partial_took = memcpy(
+                arena_alloc(&trial->arena, ((size_t)answer.order_count + 1) * sizeof *answer.took),
+                answer.took, answer.order_count * sizeof *answer.took);
         found->partial_count = answer.order_count;
     }
-    free(answer.order);
+    lin_answer_free(&answer);
 }
 
 /* The plain search on everything, when certification failed. True when it settled the matter. */
@@ -291,8 +302,7 @@ static void try_key(struct trial *trial)
     trial->problem.space->purse = trial->budget;
     count_ops(trial);
     struct lin_answer answer;
-    if (!task->monitors || !lin_monitor(&trial->problem, trial->budget, &answer))
-        task->engine->search(&trial->problem, trial->budget, &answer);
+    decide(trial, &trial->problem, trial->budget, &answer);
     verdict->verdict = answer.verdict;
     verdict->decided_by = answer.decided_by;
     verdict->explored = answer.explored;
@@ -305,9 +315,7 @@ static void try_key(struct trial *trial)
     } else {
         judge_valid(trial, &answer);
     }
-    free(answer.order);
-    free(answer.took);
-    free(answer.kept);
+    lin_answer_free(&answer);
 }
 
 void lin_judge(const struct lin_task *task, struct lin_budget *budget, struct lin_verdict *verdict)

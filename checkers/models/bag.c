@@ -211,4 +211,17 @@ static bool replay_apply(void *object, const struct model_op *op, int64_t took)
     return true;
 }
 
-const struct model_replay bag_replay = {.open = replay_open, .apply = replay_apply};
+static void replay_describe(const void *object, const struct model_space *space, struct buf *out)
+{
+    const struct heap *heap = object;
+    int64_t some[WORDS_SHOWN];
+    size_t shown = 0;
+    for (size_t value = 0; value < heap->value_count && shown < WORDS_SHOWN; value++)
+        for (uint32_t i = 0; i < heap->there[value] && shown < WORDS_SHOWN; i++)
+            some[shown++] = (int64_t)value;
+    buf_add_text(out, "the queue is, in no order, ");
+    words_print_some(space, some, heap->count, out);
+}
+
+const struct model_replay bag_replay = {
+    .open = replay_open, .apply = replay_apply, .describe = replay_describe};

@@ -125,7 +125,18 @@ static bool replay_apply(void *object, const struct model_op *op, int64_t took)
     return true;
 }
 
-static const struct model_replay replay = {.open = replay_open, .apply = replay_apply};
+static void replay_describe(const void *object, const struct model_space *space, struct buf *out)
+{
+    const struct ring *ring = object;
+    int64_t first[WORDS_SHOWN];
+    for (size_t i = 0; i < ring->count && i < WORDS_SHOWN; i++)
+        first[i] = ring->items[(ring->first + i) % ring->capacity];
+    buf_add_text(out, "the queue is ");
+    words_print_some(space, first, ring->count, out);
+}
+
+static const struct model_replay replay = {
+    .open = replay_open, .apply = replay_apply, .describe = replay_describe};
 static const char *const functions[] = {
     [ENQUEUE] = "enqueue", [DEQUEUE] = "dequeue", [PEEK] = "peek", [LENGTH] = "length", NULL};
 

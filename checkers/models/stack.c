@@ -119,7 +119,18 @@ static bool replay_apply(void *object, const struct model_op *op, int64_t took)
     return true;
 }
 
-static const struct model_replay replay = {.open = replay_open, .apply = replay_apply};
+static void replay_describe(const void *object, const struct model_space *space, struct buf *out)
+{
+    const struct pile *pile = object;
+    buf_add_text(out, "the stack is, from the top, ");
+    int64_t top[WORDS_SHOWN];
+    for (size_t i = 0; i < pile->count && i < WORDS_SHOWN; i++)
+        top[i] = pile->items[pile->count - 1 - i];
+    words_print_some(space, top, pile->count, out);
+}
+
+static const struct model_replay replay = {
+    .open = replay_open, .apply = replay_apply, .describe = replay_describe};
 static const char *const functions[] = {
     [PUSH] = "push", [POP] = "pop", [PEEK] = "peek", [LEN] = "len", NULL};
 

@@ -39,6 +39,20 @@ bool words_is_list(struct value value)
     return kind == VALUE_VECTOR || kind == VALUE_LIST || kind == VALUE_SET;
 }
 
+void words_print_some(const struct model_space *space, const int64_t *items, size_t count,
+                      struct buf *out)
+{
+    buf_add_char(out, '[');
+    for (size_t i = 0; i < count && i < WORDS_SHOWN; i++) {
+        if (i > 0)
+            buf_add_char(out, ' ');
+        value_print(value_table_value(&space->values, items[i]), out);
+    }
+    if (count > WORDS_SHOWN)
+        buf_printf(out, " ... of %zu", count);
+    buf_add_char(out, ']');
+}
+
 bool words_refuse(struct buf *problem, const char *wanted, struct value got)
 {
     buf_printf(problem, "%s, not ", wanted);

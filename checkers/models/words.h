@@ -40,6 +40,11 @@ int64_t words_of_list(struct model_space *space, struct value list);
 /* The same, ascending. */
 int64_t words_of_bag(struct model_space *space, struct value list);
 bool words_is_list(struct value value); /* a vector, a list or a set */
+/* "[1 2 3]" of values' numbers, of which `count` are there and at most WORDS_SHOWN are given:
+ * "[1 2 3 ... of 1000]". */
+enum { WORDS_SHOWN = 16 };
+void words_print_some(const struct model_space *space, const int64_t *items, size_t count,
+                      struct buf *out);
 /* "the value of a read is a list, not 5". False, for prepare to return. */
 bool words_refuse(struct buf *problem, const char *wanted, struct value got);
 

@@ -456,6 +456,60 @@ static void every_refutation_is_certified_and_explained(void **state)
     assert_in_range(invalid, 60, 225);
 }
 
+static void record(struct history *history, enum op_type type, const char *f, struct value value)
+{
+    struct op op = {.type = type, .process = 0, .time_ns = history->count};
+    enum err_code code = ERR_NONE;
+    op.f = history_f(history, f);
+    op.value = value;
+    (void)history_append_own(history, &op, &code);
+    assert_int_equal(code, ERR_NONE);
+}
+
+/* What a long queue, stack or bag had come to is told in a linear replay of a monitor's order, and
+ * of many elements the first ones: states by steps are copies of one another, 10 GB here. */
+static void long_containers_are_explained_quickly(void **state)
+{
+    (void)state;
+    enum { ELEMENTS = 30000 };
+    static const struct {
+        const char *model, *insert, *remove;
+        int64_t wrong; /* what the one removal takes, which it may not */
+        const char *told;
+    } cases[] = {
+        {"fifo-queue", "enqueue", "dequeue", 7,
+         "the queue is [1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 ... of 30000]"},
+        {"stack", "push", "pop", 29990, "the stack is, from the top, [30000 29999 29998 "},
+        {"unordered-queue", "enqueue", "dequeue", 30001, "the queue is, in no order, [1 2 3 "},
+        {"priority-queue", "insert", "delete-min", 7, "the queue is, in no order, [1 2 3 "},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct history history;
+        enum verdict verdict;
+        history_init(&history);
+        for (int64_t value = 1; value <= ELEMENTS; value++)
+            for (int type = OP_INVOKE; type <= OP_OK; type++)
+                record(&history, (enum op_type)type, cases[i].insert, value_int(NULL, value));
+        record(&history, OP_INVOKE, cases[i].remove, value_nil());
+        record(&history, OP_OK, cases[i].remove, value_int(NULL, cases[i].wrong));
+        struct err err = ERR_INIT;
+        assert_int_equal(history_pair(&history, &err), ERR_NONE);
+        int64_t began_ns = clock_monotonic_ns();
+        struct json *result = check_history(
+            &history,
+            &(struct request){.model = cases[i].model, .keyed = KEYED_NO, .memory_bytes = 1 << 28},
+            &verdict);
+        assert_true(clock_monotonic_ns() - began_ns < 30 * NS_PER_SECOND);
+        assert_int_equal(verdict, VERDICT_INVALID);
+        assert_true(json_as_bool(json_get(result, "certified"), false));
+        const struct json *anomaly = first_anomaly(result);
+        assert_int_equal(json_as_int(json_get(anomaly, "partial-count"), -1), ELEMENTS);
+        assert_contains(text_of(anomaly, "partial-ends-with"), cases[i].told);
+        json_free(result);
+        history_free(&history);
+    }
+}
+
 /* A search that is stuck goes back, in the end to the beginning, wherever that was kept: it was
  * replaced by what was kept of event 128. */
 static void a_search_can_go_back_to_the_beginning(void **state)
@@ -498,6 +552,7 @@ int main(void)
         cmocka_unit_test(budgets_end_in_unknown_not_in_hanging),
         cmocka_unit_test(a_hard_key_does_not_starve_the_others),
         cmocka_unit_test(every_refutation_is_certified_and_explained),
+        cmocka_unit_test(long_containers_are_explained_quickly),
         cmocka_unit_test(a_search_can_go_back_to_the_beginning),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
