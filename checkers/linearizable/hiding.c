@@ -92,12 +92,18 @@ static bool is_swap(const struct lin_op *op)
 }
 
 /* Operations that never need a slot. */
-static bool has_no_slot(const struct hiding *h, uint32_t number)
+static inline bool has_no_slot(const struct hiding *h, uint32_t number)
 {
-    const struct lin_op *op = &h->problem->ops[number];
-    if (op->op.known)
-        return op->pure && op->needs == MODEL_ANY;
-    return h->is_free || h->supplies.class_of[number] == LIN_NEVER;
+    return h->slotless[number];
+}
+
+static void find_slotless(struct hiding *h)
+{
+    for (uint32_t i = 0; i < h->problem->op_count; i++) {
+        const struct lin_op *op = &h->problem->ops[i];
+        h->slotless[i] = op->op.known ? op->pure && op->needs == MODEL_ANY
+                                      : h->is_free || h->supplies.class_of[i] == LIN_NEVER;
+    }
 }
 
 /* The first operation that is required and has not returned by `event`. */
@@ -159,6 +165,11 @@ static bool open_search(struct hiding *h)
     if (!lin_supplies_make(&h->supplies, h->problem, h->budget))
         return false;
     h->values = h->problem->state_count + 1;
+    size_t ops = (size_t)h->problem->op_count + 1;
+    h->slotless = lin_realloc(h->budget, NULL, 0, ops * sizeof *h->slotless);
+    if (h->slotless == NULL)
+        return false;
+    find_slotless(h);
     h->slot_count = count_slots(h);
     h->words = (h->slot_count + 63) / 64;
     size_t columns = h->is_free ? 0 : h->supplies.columns;
@@ -197,6 +208,7 @@ static void close_search(struct hiding *h)
     list_pieces(h, pieces);
     for (int i = 0; i < PIECES && pieces[i].where != NULL; i++)
         lin_release(h->budget, *pieces[i].where, pieces[i].size);
+    lin_release(h->budget, h->slotless, ((size_t)h->problem->op_count + 1) * sizeof *h->slotless);
     hid_set_free(h, &h->now);
     hid_set_free(h, &h->next);
     hid_set_free(h, &h->queue);

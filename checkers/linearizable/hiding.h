@@ -83,6 +83,7 @@ struct hiding {
     struct lin_supplies supplies;
     uint32_t words, slot_count, values;
     size_t stride;
+    bool *slotless; /* by operation: it never needs a slot */
     struct hid_scene scene;
     struct hid_set now, next, queue;
     struct hid_trace trace;

@@ -96,12 +96,8 @@ static bool guess(const struct history *history, struct buf *why)
     return false;
 }
 
-static bool key_of(const struct history *history, uint32_t invocation, bool keyed,
-                   struct value *key)
+static bool key_of(const struct history *history, uint32_t invocation, struct value *key)
 {
-    *key = value_nil();
-    if (!keyed)
-        return true;
     struct value value = history->value[invocation];
     if (!value_is_pair(value))
         return false;
@@ -123,7 +119,9 @@ static bool number_events(struct lin_keys *keys, const struct history *history,
         }
         struct value key;
         keys->operation_count++;
-        if (key_of(history, i, keys->keyed, &key)) {
+        if (!keys->keyed) {
+            number[i] = 0; /* nil */
+        } else if (key_of(history, i, &key)) {
             number[i] = value_table_id(table, key);
         } else if (history_outcome(history, i) != OP_FAIL) {
             add_event(history, i, &keys->trouble);

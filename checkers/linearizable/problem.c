@@ -37,27 +37,32 @@ static bool decode_value(const struct lin_problem *problem, const struct history
     return false;
 }
 
+static bool refuse_function(const struct lin_problem *problem, const struct history *history,
+                            uint32_t event, struct buf *trouble)
+{
+    buf_printf(trouble, "event %u: process %d invoked %s, which the model %s does not know (",
+               event, history->process[event], history_f_name(history, event),
+               problem->model->name);
+    add_functions(problem->model, trouble);
+    buf_add_text(trouble, ")");
+    return false;
+}
+
+/* `f`: the model's number of the operation's function. */
 static bool decode(struct lin_problem *problem, const struct history *history, uint32_t event,
-                   bool keyed, struct lin_op *op, struct buf *trouble)
+                   int f, bool keyed, struct lin_op *op, struct buf *trouble)
 {
     uint32_t completion = history->partner[event];
-    int f = find_function(problem->model, history_f_name(history, event));
-    if (f < 0) {
-        buf_printf(trouble, "event %u: process %d invoked %s, which the model %s does not know (",
-                   event, history->process[event], history_f_name(history, event),
-                   problem->model->name);
-        add_functions(problem->model, trouble);
-        buf_add_text(trouble, ")");
-        return false;
-    }
-    *op = (struct lin_op){.op = {.f = (uint16_t)f,
-                                 .known = history_outcome(history, event) == OP_OK,
-                                 .event = event,
-                                 .process = history->process[event]},
-                          .completion = completion,
-                          .returned = LIN_NEVER,
-                          .needs = MODEL_ANY,
-                          .leaves = MODEL_ANY};
+    if (f < 0)
+        return refuse_function(problem, history, event, trouble);
+    memset(op, 0, sizeof *op);
+    op->op.f = (uint16_t)f;
+    op->op.known = history_outcome(history, event) == OP_OK;
+    op->op.event = event;
+    op->op.process = history->process[event];
+    op->completion = completion;
+    op->returned = LIN_NEVER;
+    op->needs = op->leaves = MODEL_ANY;
     if (!decode_value(problem, history, event, keyed, &op->op.input, trouble))
         return false;
     if (op->op.known && !decode_value(problem, history, completion, keyed, &op->op.output, trouble))
@@ -150,13 +155,16 @@ bool lin_problem_build(struct lin_problem *problem, struct arena *arena, const s
     problem->nil_is_unknown = reading != NULL && reading->nil_is_unknown;
     problem->ops = arena_alloc(arena, (count + 1) * sizeof *problem->ops);
     problem->events = arena_alloc(arena, (count + 1) * sizeof *problem->events);
+    int *functions = arena_alloc(arena, ((size_t)history->f_count + 1) * sizeof *functions);
+    for (uint32_t f = 0; f < history->f_count; f++)
+        functions[f] = find_function(model, history->f_names[f]);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t event = events[i];
         if (history->type[event] == OP_INVOKE) {
             struct lin_op *op = &problem->ops[problem->op_count];
             if (history_outcome(history, event) == OP_FAIL)
                 continue; /* it did not happen, whatever it was */
-            if (!decode(problem, history, event, keyed, op, trouble))
+            if (!decode(problem, history, event, functions[history->f[event]], keyed, op, trouble))
                 return false;
             if (!op->op.known && op->pure)
                 continue; /* it may not have happened, and would have changed nothing */

@@ -5,11 +5,14 @@
 
 enum { CAPACITY_MIN = 16 };
 
-/* The same word is the same value, which spares most calls. */
+/* The same word is the same value, and small integers of different words differ, which spares most
+ * calls. */
 static inline bool is_in(const struct value_table *table, uint32_t slot, struct value value)
 {
     struct value there = table->values[slot - 1];
-    return there.bits == value.bits || value_equal(there, value);
+    if (there.bits == value.bits)
+        return true;
+    return !(value_is_small(there) && value_is_small(value)) && value_equal(there, value);
 }
 
 static uint32_t *find_slot(const struct value_table *table, struct value value)
