@@ -29,7 +29,8 @@ B := build/$(VARIANT)
 
 LIBS_PKG := libcurl libssh2 libcjson hiredis libmicrohttpd libarchive
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(LIBS_PKG) 2>/dev/null)
-PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(LIBS_PKG) 2>/dev/null)
+# CaDiCaL has no pkg-config file; its archive is C++, its interface C.
+PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(LIBS_PKG) 2>/dev/null) -lcadical -lstdc++
 
 ORDEAL_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DORDEAL_VERSION='"$(VERSION)"' -DORDEAL_LIBEXEC='"$(PREFIX)/libexec/ordeal"' \
 	-Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings \

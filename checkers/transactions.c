@@ -4,7 +4,8 @@
  * The parts, in checkers/transactions/: txns and slots (decoding), levels (the lattice), append*
  * (list-append: version orders, direct anomalies, edges), graph (components), paths and cycles (the
  * search), explain (words), draw (pictures), found (what was found), register* (read-write
- * registers), recency (how old reads were). */
+ * registers), weak (sessions' levels of these, by axioms), orders* (an order of commits of these,
+ * by SAT), recency (how old reads were). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 
 #include "checkers/checkers.h"
 #include "checkers/transactions/cycles.h"
+#include "checkers/transactions/orders.h"
 #include "checkers/transactions/recency.h"
 #include "checkers/transactions/weak.h"
 #include "harness/base/clock.h"
@@ -30,6 +32,8 @@ struct session {
     struct cycle_search search;
     level_set levels;
     anomaly_set prohibited; /* what makes the verdict invalid */
+    bool proven;            /* nothing of it can be there, not even unseen */
+    struct order_result order;
     const char *kind;
     struct buf promise; /* "strict-serializable", as asked for */
 };
@@ -248,6 +252,24 @@ static void report_given_up(struct session *session)
     buf_free(&kinds);
 }
 
+/* Whether there is an order of commits, where that is not known. */
+static void report_undecided(struct session *session)
+{
+    anomaly_set undecided = session->order.undecided;
+    struct buf names = BUF_INIT;
+    for (int i = 0; i < ANOMALY_COUNT; i++)
+        if (undecided >> i & 1)
+            buf_printf(&names, "%s%s", names.length > 0 ? ", " : "", anomaly_name((enum anomaly)i));
+    if (undecided != 0)
+        check_verdict(session->result, VERDICT_UNKNOWN,
+                      "whether there is an order of commits that explains every read was not "
+                      "decided (%s): %s; what the options promise of keys rules out nothing that "
+                      "was seen",
+                      buf_text(&names), session->order.why);
+    session->search.given_up |= undecided;
+    buf_free(&names);
+}
+
 /* Whether all that must not be is seen in a transaction by itself. */
 static bool only_direct(anomaly_set prohibited)
 {
@@ -262,6 +284,7 @@ static void report(struct session *session)
     add_found(session);
     if ((found_set(&session->found) & session->prohibited) != 0)
         report_invalid(session);
+    report_undecided(session);
     report_given_up(session);
     if (session->found.unshown > 0)
         check_verdict(session->result, VERDICT_UNKNOWN,
@@ -283,14 +306,16 @@ static void report(struct session *session)
                       "says of real time; ask for strong-session-serializable or weaker",
                       buf_text(&session->promise));
     /* Of registers the order of writes is known in part: what was not found may still be. */
-    bool partly = session->inference.why == register_why &&
+    bool partly = session->inference.why == register_why && !session->proven &&
                   (session->prohibited & (ANOMALY_BIT(G0) | ANOMALY_BIT(G2_ITEM))) != 0;
     check_verdict(session->result, VERDICT_VALID,
                   "%" PRIu32 " transactions (%" PRIu32 " ok, %" PRIu32 " info, %" PRIu32
                   " fail) of %s over %" PRIu32 " keys show nothing that %s rules out%s",
                   txns->count, txns->ok_count, txns->unknown_count, txns->failed_count,
                   session->kind, txns->key_count, buf_text(&session->promise),
-                  partly ? "; the order of writes is known only in part, so this is no proof" : "");
+                  partly ? "; the order of writes is known only in part, so this is no proof"
+                  : session->proven ? "; an order of commits that explains every read was found"
+                                    : "");
 }
 
 /* ---- Judging ---- */
@@ -328,6 +353,34 @@ static enum err_code infer(struct session *session, struct err *err)
     return register_infer(&session->inference, &promised, err);
 }
 
+/* Registers whose known order of writes convicts nobody: is there an order at all? */
+static void find_orders(struct session *session)
+{
+    const struct check_limits *limits = &session->input->limits;
+    anomaly_set found = found_set(&session->found), wanted = session->prohibited & ORDER_ANOMALIES;
+    struct order_budget budget = {session->search.budget.deadline_ns, limits->memory_bytes};
+    if ((found & session->prohibited) != 0 ||
+        !option_bool(&session->input->options, "transactions.orders"))
+        return;
+    if ((found & ORDER_SPOILERS) != 0) {
+        session->order = (struct order_result){
+            .undecided = wanted, .why = "not every read is one of a committed version"};
+        return;
+    }
+    session->order = orders_find(&session->inference, wanted, &budget, session->input->certificate);
+    session->proven = orders_prove(&session->order, session->prohibited);
+    if (session->proven) /* what a budget ended can have missed nothing */
+        session->search.given_up = 0;
+}
+
+/* Cycles and single reads are their own proof; there is no certificate of them. */
+static void end_certificate(const struct session *session)
+{
+    struct buf *out = session->input->certificate;
+    if (out != NULL && out->length == 0)
+        buf_add_text(out, CHECKER_CERTIFICATE "transactions\nno order was looked for or found\n");
+}
+
 static void judge(struct session *session)
 {
     const struct check_input *input = session->input;
@@ -352,10 +405,13 @@ static void judge(struct session *session)
     }
     if (code == ERR_NONE) {
         cycles_find(&session->search);
-        if (session->inference.why == register_why)
+        if (session->inference.why == register_why) {
             session->search.given_up |=
                 weak_find(&session->inference, session->prohibited, input->limits.memory_bytes);
+            find_orders(session);
+        }
         report(session);
+        end_certificate(session);
         return;
     }
     check_verdict(session->result, VERDICT_UNKNOWN, "%s", err.message);
@@ -385,6 +441,8 @@ static const struct option options[] = {
     {"linearizable-keys", OPTION_CHOICE, "false", "false|true|promised",
      "registers: each key by itself is linearizable; promised: if the level is "
      "strict-serializable"},
+    {"orders", OPTION_BOOL, "true", NULL,
+     "registers: look for an order of commits where the known order of writes convicts nobody"},
     {"initial", OPTION_TEXT, "nil", NULL, "registers: what every key holds at first (EDN)"},
     {"dot", OPTION_BOOL, "false", NULL, "add each cycle as a Graphviz graph"},
     {.name = NULL},
@@ -396,4 +454,5 @@ const struct checker checker_transactions = {
     .options = options,
     .sessions_suffice = true,
     .check = check,
+    .verify = orders_prove_certificate,
 };

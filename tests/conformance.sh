@@ -39,10 +39,14 @@ arguments() { # checker model format options
         printf '%s\n' --set "transactions.anomalies=$(names "$4" anomalies "")"
         for key in linearizable-keys sequential-keys wfr-keys; do
             case $4 in *":$key? true"*) printf '%s\n' --set "transactions.$key=true" ;; esac
-        done ;;
-    awdit | dbcop\ *)
-        # Serializability and snapshot isolation of registers alone are not decided, only refuted: no verdict to compare.
+        done
+        # Asks what Elle cannot infer without the option; an order of commits would tell all the same.
+        case $4 in *":wfr-keys? false"*) printf '%s\n' --set transactions.orders=false ;; esac ;;
+    awdit | dbcop\ * | "si (black-box"* | "serializability (black-box"*) # all of them keep the order of sessions
         case ${4#*=} in
+        serializable | Serializable) printf '%s\n' --checker transactions --set transactions.level=strong-session-serializable ;;
+        snapshot-isolation | SnapshotIsolation)
+            printf '%s\n' --checker transactions --set transactions.level=strong-session-snapshot-isolation ;;
         causal | Causal) printf '%s\n' --checker transactions --set transactions.level=causal ;;
         read-atomic | AtomicRead) printf '%s\n' --checker transactions --set transactions.level=session-read-atomic ;;
         read-committed | CommittedRead) printf '%s\n' --checker transactions --set transactions.level=session-read-committed ;;

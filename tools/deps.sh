@@ -16,6 +16,7 @@ need() { # PACKAGE WHY TEST...: the package is needed unless TEST succeeds
 }
 pkg() { command -v pkg-config >/dev/null && pkg-config --exists "$1"; }
 header() { echo "#include <$1>" | ${CC:-cc} -E -x c - ; }
+cxx_library() { local out; out=$(mktemp) && echo 'int main(void) { return 0; }' | ${CC:-cc} -x c - -o "$out" -lstdc++; local status=$?; rm -f "$out"; return $status; }
 # clang's sanitizer and fuzzer runtimes are a package of their own; the link tells whether it is there.
 fuzzer() { local out; out=$(mktemp) && echo 'int LLVMFuzzerTestOneInput(const char *d, long n) { (void)d; (void)n; return 0; }' |
     clang -fsanitize=fuzzer -x c - -o "$out"; local status=$?; rm -f "$out"; return $status; }
@@ -31,6 +32,8 @@ build() {
     need libarchive-dev "stored runs as one archive" pkg libarchive
     need libssl-dev "TLS and keyed greetings of the job queue" pkg libssl
     need libfuse3-dev "disks of nodes that keep no more than they must" pkg fuse3
+    need libcadical-dev "the SAT solver behind serializability of registers" header ccadical.h
+    need g++ "the C++ library, in which the SAT solver is written" cxx_library
     need libcmocka-dev "unit tests" pkg cmocka
 }
 demo() {

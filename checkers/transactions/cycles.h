@@ -48,6 +48,16 @@ const char *edge_name(enum edge_type type); /* "ww" */
 /* Adds why txns[i] comes before the next one, in words and as data; false when it does not. */
 bool cycle_why(const struct inference *inference, const struct cycle *cycle, uint32_t i,
                struct buf *out, struct json *fields);
+/* "Let:" and each of them as T1, T2 and so on, in words and as "transactions" in the fields. */
+void transactions_tell(const struct txns *txns, const uint32_t *which, uint32_t count,
+                       struct buf *text, struct json *fields);
+
+/* The parts of a Graphviz graph, which ends with "}": transactions by their number (from 0, as T1
+ * and so on), and why one is before the other. */
+void draw_begin(const char *name, struct buf *out);
+void draw_txn(const struct txns *txns, uint32_t t, uint32_t number, struct buf *out);
+void draw_edge(uint32_t from, uint32_t to, enum edge_type type, const char *reason,
+               struct buf *out);
 /* A Graphviz graph, for the caller to free. */
 char *cycle_draw(const struct inference *inference, const struct cycle *cycle,
                  enum anomaly anomaly);

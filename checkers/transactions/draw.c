@@ -51,11 +51,18 @@ static void add_time(const struct history *history, uint32_t event, struct buf *
         buf_printf(out, "%.6f s", (double)history->time_ns[event] / NS_PER_SECOND);
 }
 
-static void add_node(const struct txns *txns, const struct cycle *cycle, uint32_t i,
-                     struct buf *out)
+void draw_begin(const char *name, struct buf *out)
+{
+    buf_printf(out,
+               "digraph \"%s\" {\n  rankdir=LR;\n  node [shape=box, fontname=\"monospace\"];\n"
+               "  edge [fontname=\"sans-serif\", fontsize=11];\n",
+               name);
+}
+
+void draw_txn(const struct txns *txns, uint32_t t, uint32_t i, struct buf *out)
 {
     const struct history *history = txns->history;
-    uint32_t t = cycle->txns[i], event = txns_event(txns, t);
+    uint32_t event = txns_event(txns, t);
     struct buf text = BUF_INIT;
     buf_printf(out, "  T%" PRIu32 " [label=\"T%" PRIu32 "\\l", i + 1, i + 1);
     buf_add_text(&text, "process ");
@@ -74,33 +81,30 @@ static void add_node(const struct txns *txns, const struct cycle *cycle, uint32_
     buf_free(&text);
 }
 
-static void add_edge(const struct inference *inference, const struct cycle *cycle, uint32_t i,
-                     struct buf *out)
+void draw_edge(uint32_t from, uint32_t to, enum edge_type type, const char *reason, struct buf *out)
 {
-    enum edge_type type = (enum edge_type)cycle->types[i];
-    struct buf reason = BUF_INIT;
-    struct json *ignored = json_object();
-    cycle_why(inference, cycle, i, &reason, ignored);
-    buf_printf(out, "  T%" PRIu32 " -> T%" PRIu32 " [label=\"%s\\l", i + 1,
-               (i + 1) % cycle->length + 1, edge_name(type));
-    add_label(buf_text(&reason), EDGE_COLUMNS, out);
+    buf_printf(out, "  T%" PRIu32 " -> T%" PRIu32 " [label=\"%s\\l", from + 1, to + 1,
+               edge_name(type));
+    add_label(reason, EDGE_COLUMNS, out);
     buf_printf(out, "\"%s%s];\n", looks[type] == NULL ? "" : ", ",
                looks[type] == NULL ? "" : looks[type]);
-    json_free(ignored);
-    buf_free(&reason);
 }
 
 char *cycle_draw(const struct inference *inference, const struct cycle *cycle, enum anomaly anomaly)
 {
     struct buf out = BUF_INIT;
-    buf_printf(&out,
-               "digraph \"%s\" {\n  rankdir=LR;\n  node [shape=box, fontname=\"monospace\"];\n"
-               "  edge [fontname=\"sans-serif\", fontsize=11];\n",
-               anomaly_name(anomaly));
+    draw_begin(anomaly_name(anomaly), &out);
     for (uint32_t i = 0; i < cycle->length; i++)
-        add_node(inference->txns, cycle, i, &out);
-    for (uint32_t i = 0; i < cycle->length; i++)
-        add_edge(inference, cycle, i, &out);
+        draw_txn(inference->txns, cycle->txns[i], i, &out);
+    for (uint32_t i = 0; i < cycle->length; i++) {
+        struct buf reason = BUF_INIT;
+        struct json *ignored = json_object();
+        cycle_why(inference, cycle, i, &reason, ignored);
+        draw_edge(i, (i + 1) % cycle->length, (enum edge_type)cycle->types[i], buf_text(&reason),
+                  &out);
+        json_free(ignored);
+        buf_free(&reason);
+    }
     buf_add_text(&out, "}\n");
     return buf_take(&out);
 }

@@ -109,13 +109,13 @@ static const char *in_words(enum anomaly anomaly)
 
 /* ---- Telling ---- */
 
-static void add_transactions(const struct txns *txns, const struct cycle *cycle, struct buf *text,
-                             struct json *fields)
+void transactions_tell(const struct txns *txns, const uint32_t *which, uint32_t count,
+                       struct buf *text, struct json *fields)
 {
     struct json *list = json_set(fields, "transactions", json_array());
     buf_add_text(text, "Let:");
-    for (uint32_t i = 0; i < cycle->length && i < WORDS_MAX; i++) {
-        uint32_t t = cycle->txns[i];
+    for (uint32_t i = 0; i < count && i < WORDS_MAX; i++) {
+        uint32_t t = which[i];
         buf_printf(text, "\n  T%" PRIu32 " = ", i + 1);
         found_print_txn(txns, t, text);
         struct json *object = json_add(list, json_object());
@@ -136,8 +136,8 @@ static void add_transactions(const struct txns *txns, const struct cycle *cycle,
         json_set_text(object, "value", buf_text(&value));
         buf_free(&value);
     }
-    if (cycle->length > WORDS_MAX)
-        buf_printf(text, "\n  ... and %" PRIu32 " more", cycle->length - WORDS_MAX);
+    if (count > WORDS_MAX)
+        buf_printf(text, "\n  ... and %" PRIu32 " more", count - WORDS_MAX);
 }
 
 /* Adds every step; false when one of them does not hold. */
@@ -184,7 +184,7 @@ bool cycle_tell_as(const struct inference *inference, const struct cycle *cycle,
         json_free(fields);
         return true;
     }
-    add_transactions(inference->txns, cycle, &text, fields);
+    transactions_tell(inference->txns, cycle->txns, cycle->length, &text, fields);
     if (!add_steps(inference, cycle, &text, fields)) {
         found->unshown++;
         buf_free(&text);

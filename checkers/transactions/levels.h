@@ -56,7 +56,13 @@
     X(PREDICATE_READ_MISS, "predicate-read-miss")                                                  \
     X(READ_COMMITTED_CYCLE, "read-committed-cycle")                                                \
     X(FRACTURED_READ, "fractured-read")                                                            \
-    X(CAUSALITY_CYCLE, "causality-cycle")
+    X(CAUSALITY_CYCLE, "causality-cycle")                                                          \
+    X(NO_SERIAL_ORDER, "no-serial-order")                                                          \
+    X(NO_SERIAL_ORDER_PROCESS, "no-serial-order-process")                                          \
+    X(NO_SERIAL_ORDER_REALTIME, "no-serial-order-realtime")                                        \
+    X(NO_SNAPSHOT_ORDER, "no-snapshot-order")                                                      \
+    X(NO_SNAPSHOT_ORDER_PROCESS, "no-snapshot-order-process")                                      \
+    X(NO_SNAPSHOT_ORDER_REALTIME, "no-snapshot-order-realtime")
 
 #define ENUM_ANOMALY(name, text) ANOMALY_##name,
 enum anomaly { ANOMALIES(ENUM_ANOMALY) ANOMALY_COUNT };

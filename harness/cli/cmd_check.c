@@ -44,7 +44,7 @@ static const struct cli_option options[] = {
     {"memory", "MIB", "budget of each checker's search; default 2048"},
     {"pieces", "auto|MIB|no",
      "judge a keyed history.ordeal in pieces of this size; auto: if it would not fit in memory"},
-    {"certificate", "PATH", "write there what proves the verdict (linearizable)"},
+    {"certificate", "PATH", "write there what proves the verdict (linearizable, transactions)"},
     {"verify", "PATH", "prove the certificate there instead of judging"},
     {"dot", "DIR", "write each cycle of `transactions` there as a Graphviz graph, a file each"},
     {"json", NULL, "print the results as one JSON object, and nothing else, there"},
@@ -219,8 +219,9 @@ static enum err_code write_certificate(const struct request *request, const stru
                                        struct err *err)
 {
     if (text->length == 0)
-        return err_set(err, ERR_CONFIG,
-                       "--certificate: no checker that ran writes one; linearizable does");
+        return err_set(
+            err, ERR_CONFIG,
+            "--certificate: no checker that ran writes one (linearizable, transactions do)");
     return file_write(request->certificate, text->data, text->length, err);
 }
 

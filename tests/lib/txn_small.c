@@ -141,6 +141,56 @@ void small_random(struct prng *prng, struct small *small, bool registers)
         spoil(prng, small);
 }
 
+/* The reads of transaction t on a snapshot that holds what committed up to then. */
+static void read_snapshot(struct small_txn *txn, int now[SMALL_KEYS])
+{
+    int own[SMALL_KEYS];
+    memcpy(own, now, sizeof own);
+    for (int m = 0; m < txn->count; m++) {
+        struct small_mop *mop = &txn->mops[m];
+        if (!mop->read)
+            own[mop->key] = mop->element;
+        mop->length = mop->read && own[mop->key] != 0;
+        mop->list[0] = own[mop->key];
+    }
+}
+
+void small_random_blind(struct prng *prng, struct small *small)
+{
+    int elements[SMALL_KEYS] = {0}, states[SMALL_TXNS + 1][SMALL_KEYS] = {{0}}, order[SMALL_TXNS];
+    memset(small, 0, sizeof *small);
+    small->count = 3 + (int)prng_below(prng, SMALL_TXNS - 2);
+    small->keys = 1 + (int)prng_below(prng, SMALL_KEYS);
+    int lag = (int)prng_below(prng, 3);
+    for (int t = 0; t < small->count; t++) {
+        struct small_txn *txn = &small->txns[t];
+        txn->outcome = prng_below(prng, 10) == 0 ? OP_INFO : OP_OK;
+        txn->count = 1 + (int)prng_below(prng, SMALL_MOPS);
+        for (int m = 0; m < txn->count; m++) {
+            txn->mops[m].read = prng_below(prng, 5) < 3;
+            txn->mops[m].key = (int)prng_below(prng, (uint64_t)small->keys);
+            if (!txn->mops[m].read)
+                txn->mops[m].element = ++elements[txn->mops[m].key];
+        }
+        order[t] = t;
+    }
+    draw_times(prng, small);
+    if (prng_below(prng, 3) == 0)
+        prng_shuffle(prng, order, (size_t)small->count, sizeof order[0]);
+    for (int i = 0; i < small->count; i++) {
+        struct small_txn *txn = &small->txns[order[i]];
+        int back = (int)prng_below(prng, (uint64_t)lag + 1);
+        read_snapshot(txn, states[back > i ? 0 : i - back]);
+        memcpy(states[i + 1], states[i], sizeof states[i]);
+        bool applied = txn->outcome == OP_OK || prng_below(prng, 2) == 0;
+        for (int m = 0; applied && m < txn->count; m++)
+            if (!txn->mops[m].read)
+                states[i + 1][txn->mops[m].key] = txn->mops[m].element;
+    }
+    if (prng_below(prng, 4) == 0)
+        spoil(prng, small);
+}
+
 /* ---- As a history ---- */
 
 static struct value value_of(struct arena *arena, const struct small_txn *txn, bool registers,

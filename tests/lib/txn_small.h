@@ -34,6 +34,9 @@ enum small_order { SMALL_ANY, SMALL_SESSION, SMALL_REAL_TIME };
 /* A random history of list-append: versions as some store could have had them, reads of versions
  * that may be stale, now and then one that no store could have answered. */
 void small_random(struct prng *prng, struct small *small, bool registers);
+/* Registers as some store with snapshots could have answered, now and then with a read changed:
+ * more transactions, and more writes of keys that the writer did not read. */
+void small_random_blind(struct prng *prng, struct small *small);
 /* As events, in the order of their times. `registers`: :w instead of :append, and reads of single
  * values. The caller frees the history. */
 void small_history(const struct small *small, bool registers, struct history *history);
