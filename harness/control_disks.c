@@ -141,3 +141,64 @@ enum err_code disk_back(struct test *test, node_set nodes, const char *path, str
     control_calls_free(&calls);
     return code;
 }
+
+/* ---- Disks that fail ---- */
+
+enum err_code disk_fault_begin(struct test *test, node_set nodes, const char *path, const char *id,
+                               const struct disk_fault *fault, struct buf *evidence,
+                               struct err *err)
+{
+    struct control_calls calls = {.items = NULL};
+    add_disk_calls(test, &calls, nodes, "disk-fault", path);
+    for (size_t i = 0; i < calls.count; i++) {
+        struct buf *request = &calls.items[i].request;
+        line_key(request, "id", id);
+        line_key(request, "io", fault->io);
+        line_key(request, "files", fault->files);
+        if (fault->delay_ms > 0)
+            line_key_int(request, "delay_ms", fault->delay_ms);
+        if (fault->bytes > 0)
+            line_key_int(request, "bytes", fault->bytes);
+        line_key_int(request, "chance", fault->chance);
+        line_key_int(request, "seed", fault->seed);
+    }
+    enum err_code code = control_calls_make(test, &calls, err);
+    for (size_t i = 0; i < calls.count && code == ERR_NONE; i++) {
+        const struct agent_call *call = &calls.items[i];
+        const char *seen = line_get(&call->reply.line, "seen");
+        buf_printf(evidence, "%s%s: %s", evidence->length > 0 ? "; " : "",
+                   test->nodes[call->node].name, seen == NULL ? "" : seen);
+    }
+    control_calls_free(&calls);
+    return code;
+}
+
+/* Only told: what cannot be counted, as where it is gone already, is left out. */
+static void print_hits(struct test *test, node_set nodes, const char *id, struct buf *evidence)
+{
+    struct control_calls calls = {.items = NULL};
+    for (uint32_t i = 0; i < test->node_count; i++)
+        if (node_in(nodes, i))
+            line_key(&control_calls_add(&calls, i, "disk-counters")->request, "id", id);
+    (void)!control_calls_make(test, &calls, NULL);
+    for (size_t i = 0; i < calls.count; i++) {
+        const struct agent_call *call = &calls.items[i];
+        int64_t count =
+            call->err.code == ERR_NONE ? line_get_int(&call->reply.line, "operations", -1) : -1;
+        if (count >= 0)
+            buf_printf(evidence, "%s%s: %lld operation%s hit", evidence->length > 0 ? "; " : "",
+                       test->nodes[call->node].name, (long long)count, count == 1 ? "" : "s");
+    }
+    control_calls_free(&calls);
+}
+
+enum err_code disk_fault_end(struct test *test, node_set nodes, const char *id,
+                             struct buf *evidence, struct err *err)
+{
+    print_hits(test, nodes, id, evidence);
+    enum err_code code = control_undo(test, nodes, id, err);
+    if (code == ERR_NONE)
+        buf_add_text(evidence, evidence->length > 0 ? "; they read, write and sync again"
+                                                    : "they read, write and sync again");
+    return code;
+}

@@ -99,9 +99,9 @@ enum err_code daemon_signal(struct test *test, node_set nodes, const char *name,
  *
  * A directory of a node may get a disk of its own (a file system in a file), whose power can be
  * taken away: then what was synced is kept and what was not is lost. The disk is there until the
- * agents end, which removes it with all that is on it. `file_system` is "ext4" or "strict": a real
- * one, whose journal keeps much that nobody asked it to keep, or one that keeps only what was
- * synced: bytes with their file, names with their directory. */
+ * agents end, which removes it with all that is on it. `file_system` is "ext4", "xfs" or "strict":
+ * real ones, whose journals keep much that nobody asked them to keep, or one that keeps only what
+ * was synced: bytes with their file, names with their directory. */
 enum err_code disk_give(struct test *test, node_set nodes, const char *path,
                         const char *file_system, struct err *err);
 /* The disks hang: whoever writes or syncs waits, until disk_go_on or disk_cut. On failure none
@@ -137,6 +137,25 @@ enum err_code limit_begin(struct test *test, node_set nodes, const char *daemon,
 /* Undoes it; `evidence` tells what it did meanwhile. Nodes that have no such limit are no error. */
 enum err_code limit_end(struct test *test, node_set nodes, const char *daemon,
                         const struct limit *limit, struct buf *evidence, struct err *err);
+
+/* What such a disk does to the operations of whoever uses it (harness/agent/PROTOCOL.md has all).
+ */
+struct disk_fault {
+    const char *io;       /* "eio-fsync", "slow", "full" ... */
+    const char *files;    /* a shell pattern; "*": all */
+    int64_t delay_ms;     /* of slow, else 0 */
+    int64_t bytes;        /* that are left when it is full, else 0 */
+    int64_t chance, seed; /* so many in a thousand are hit, drawn from the seed */
+};
+/* Brings it into force under the name `id`, unique in a run; seen by the agents on a file of their
+ * own. `evidence` tells of each node what was seen. On failure some nodes may be left with it. */
+enum err_code disk_fault_begin(struct test *test, node_set nodes, const char *path, const char *id,
+                               const struct disk_fault *fault, struct buf *evidence,
+                               struct err *err);
+/* Undoes it, and sees it gone; `evidence` tells how many operations it hit. Nodes that do not have
+ * it are no error. */
+enum err_code disk_fault_end(struct test *test, node_set nodes, const char *id,
+                             struct buf *evidence, struct err *err);
 
 /* ---- Clocks ----
  *

@@ -6,6 +6,7 @@
 #include "harness/base/clock.h"
 #include "nemeses/targets.h"
 
+static const int64_t settle_ns = NS_PER_SECOND; /* one that exits sooner has not really started */
 static const int64_t poll_ns = 50 * NS_PER_MS;
 static const int64_t start_timeout_ns = 5 * NS_PER_SECOND;
 
@@ -274,4 +275,27 @@ enum err_code daemons_bring_back(struct test *test, const struct daemons *killed
     return code == ERR_NONE
                ? code
                : daemons_wrap(test, "starting again", daemons_nodes(test, killed), err);
+}
+
+enum err_code daemons_revive(struct test *test, const struct daemons *hurt, struct buf *evidence,
+                             struct err *err)
+{
+    struct daemons dead = {.on = {0}};
+    enum err_code code =
+        daemons_in(test, daemons_nodes(test, hurt), hurt, DAEMON_BIT(DAEMON_EXITED), &dead, NULL);
+    if (code != ERR_NONE) /* once more: a look that failed tells nothing */
+        code = daemons_in(test, daemons_nodes(test, hurt), hurt, DAEMON_BIT(DAEMON_EXITED), &dead,
+                          err);
+    node_set nodes = code == ERR_NONE ? daemons_nodes(test, &dead) : 0;
+    if (nodes == 0)
+        return code;
+    code = daemons_bring_back(test, &dead, err);
+    if (code == ERR_NONE)
+        code = daemons_stay(test, &dead, DAEMON_ALIVE, settle_ns, err);
+    if (code != ERR_NONE)
+        return err_wrap(err, "what died was started again, but did not stay");
+    buf_add_text(evidence, evidence->length > 0 ? "; had died, and run again: "
+                                                : "had died, and run again: ");
+    test_print_nodes(test, nodes, evidence);
+    return ERR_NONE;
 }

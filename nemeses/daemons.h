@@ -58,5 +58,9 @@ struct value daemons_outcome(const struct test *test, node_set asked, node_set h
 /* Starts again what was killed, with a few tries: what stays down would spoil the rest of the run.
  * Those of `killed` that run are left alone, unless others of their node do not. */
 enum err_code daemons_bring_back(struct test *test, const struct daemons *killed, struct err *err);
+/* Starts those of `hurt` again that have died by themselves, and sees them stay; `evidence` names
+ * their nodes. One whose agent does not know it may be anybody's, and is left alone. */
+enum err_code daemons_revive(struct test *test, const struct daemons *hurt, struct buf *evidence,
+                             struct err *err);
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "harness/base/clock.h"
 #include "nemeses/daemons.h"
+#include "nemeses/disks.h"
 #include "nemeses/nemeses.h"
 #include "nemeses/targets.h"
 
@@ -23,11 +24,6 @@ struct state {
     node_set victim;
     bool damaged;
 };
-
-static const char *data_dir(const struct test *test)
-{
-    return option_text(&test->plan->options, test->plan->system->data_dir_option);
-}
 
 static enum err_code check(struct test *test, struct err *err)
 {
@@ -94,7 +90,7 @@ static enum err_code damage(struct test *test, struct fault *fault, uint32_t vic
     struct buf directory = BUF_INIT, says = BUF_INIT;
     int status = 0;
     enum err_code code;
-    buf_add_shell_word(&directory, data_dir(test));
+    buf_add_shell_word(&directory, disks_data_dir(test));
     if (strcmp(value_as_text(value_get(fault->asked, "damage")), "wipe") == 0)
         code = test_shell_output(test, victim, &says, &status, err, wipe_script, directory.data);
     else
@@ -105,7 +101,7 @@ static enum err_code damage(struct test *test, struct fault *fault, uint32_t vic
         says.data[--says.length] = '\0';
     if (code == ERR_NONE && status != 0)
         code = err_set(err, ERR_REMOTE, "%s: damaging %s: %s", test->nodes[victim].name,
-                       data_dir(test), says.length > 0 ? says.data : "it failed");
+                       disks_data_dir(test), says.length > 0 ? says.data : "it failed");
     if (code == ERR_NONE)
         buf_printf(&fault->begun_evidence, "%s: %s", test->nodes[victim].name, buf_text(&says));
     buf_free(&directory);

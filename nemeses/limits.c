@@ -6,8 +6,6 @@
 #include "harness/base/clock.h"
 #include "nemeses/targets.h"
 
-static const int64_t settle_ns = NS_PER_SECOND; /* one that exits sooner has not really started */
-
 static const char *means_of(const struct test *test, const struct limits_kind *kind)
 {
     return kind->means == NULL ? NULL : option_text(&test->plan->options, kind->means);
@@ -78,36 +76,6 @@ static enum err_code end_all(struct test *test, const struct limits_state *state
     return code;
 }
 
-/* Those of the limited daemons that have died. One whose agent does not know it may be anybody's.
- */
-static enum err_code find_dead(struct test *test, const struct limits_state *state,
-                               struct daemons *dead, struct err *err)
-{
-    return daemons_in(test, daemons_nodes(test, &state->on), &state->on, DAEMON_BIT(DAEMON_EXITED),
-                      dead, err);
-}
-
-static enum err_code revive(struct test *test, const struct limits_state *state,
-                            struct buf *evidence, struct err *err)
-{
-    struct daemons dead = {.on = {0}};
-    enum err_code code = find_dead(test, state, &dead, NULL);
-    if (code != ERR_NONE) /* once more: a look that failed tells nothing */
-        code = find_dead(test, state, &dead, err);
-    node_set nodes = code == ERR_NONE ? daemons_nodes(test, &dead) : 0;
-    if (nodes == 0)
-        return code;
-    code = daemons_bring_back(test, &dead, err);
-    if (code == ERR_NONE)
-        code = daemons_stay(test, &dead, DAEMON_ALIVE, settle_ns, err);
-    if (code != ERR_NONE)
-        return err_wrap(err, "what died was started again, but did not stay");
-    buf_add_text(evidence, evidence->length > 0 ? "; had died, and run again: "
-                                                : "had died, and run again: ");
-    test_print_nodes(test, nodes, evidence);
-    return ERR_NONE;
-}
-
 enum err_code limits_begin(struct test *test, const struct limits_kind *kind, struct fault *fault,
                            struct err *err)
 {
@@ -127,7 +95,7 @@ enum err_code limits_begin(struct test *test, const struct limits_kind *kind, st
         daemons_wrap(test, fault->nemesis->name, hit, &cause);
         enum err_code undone = end_all(test, state, &unused, &back);
         if (undone == ERR_NONE)
-            undone = revive(test, state, &unused, &back);
+            undone = daemons_revive(test, &state->on, &unused, &back);
         buf_free(&unused);
         if (undone != ERR_NONE)
             return err_set(err, code, "%s; and undoing that failed too: %s", cause.message,
@@ -147,7 +115,7 @@ enum err_code limits_end(struct test *test, struct fault *fault, struct err *err
     enum err_code code = end_all(test, state, &fault->ended_evidence, err);
     if (code != ERR_NONE)
         return daemons_wrap(test, "undoing it on", fault->nodes, err);
-    code = revive(test, state, &fault->ended_evidence, err);
+    code = daemons_revive(test, &state->on, &fault->ended_evidence, err);
     if (code != ERR_NONE)
         return code;
     if (fault->ended_evidence.length == 0)

@@ -6,8 +6,12 @@
  * it comes back, the disk is mounted again, recovered by its journal, and the system started. Now
  * and then the disks hang for a moment before: a system that promises only what is on disks
  * promises nothing then, and one that promises earlier loses all that it promised meanwhile. */
+#include <stdio.h>
+#include <string.h>
+
 #include "harness/base/clock.h"
 #include "nemeses/daemons.h"
+#include "nemeses/disks.h"
 #include "nemeses/nemeses.h"
 #include "nemeses/targets.h"
 
@@ -17,25 +21,22 @@ struct state {
     struct daemons killed;
 };
 
-static const char *data_dir(const struct test *test)
+static int64_t lie_ms(const struct test *test)
 {
-    return option_text(&test->plan->options, test->plan->system->data_dir_option);
+    return option_duration_ns(&test->plan->options, "power.lie") / NS_PER_MS;
 }
 
 static enum err_code check(struct test *test, struct err *err)
 {
-    const struct system *system = test->plan->system;
     enum err_code code = daemons_check(test, err);
-    if (code == ERR_NONE && system->data_dir_option == NULL)
-        code = err_set(err, ERR_CONFIG,
-                       "it needs a system that says where its data is; %s does not", system->name);
+    if (code == ERR_NONE)
+        code = disks_check(test, err);
     if (code == ERR_NONE)
         code = targets_check(test, "power.targets", err);
-    if (code == ERR_NONE &&
-        disk_give(test, test_all_nodes(test), data_dir(test),
-                  option_text(&test->plan->options, "power.file-system"), err) != ERR_NONE)
-        code = err_wrap(err, "giving each node a disk that can lose power");
-    return code;
+    if (code == ERR_NONE && lie_ms(test) > 0 &&
+        strcmp(option_text(&test->plan->options, "power.file-system"), "strict") != 0)
+        code = err_set(err, ERR_CONFIG, "power.lie needs power.file-system=strict");
+    return code == ERR_NONE ? disks_give(test, "power", err) : code;
 }
 
 static struct value choose(struct test *test, struct prng *prng, struct arena *arena)
@@ -52,19 +53,51 @@ static struct value choose(struct test *test, struct prng *prng, struct arena *a
     return value_items(arena, VALUE_MAP, items, count);
 }
 
+static void sleep_ms(const struct test *test, int64_t ms)
+{
+    for (int64_t slept = 0; slept < ms && !test_cancelled(test); slept += 10)
+        clock_sleep_ns(10 * NS_PER_MS);
+}
+
+/* Syncs do nothing for a while. */
+static enum err_code begin_lying(struct test *test, const struct fault *fault, node_set hit,
+                                 struct err *err)
+{
+    static const struct disk_fault lie = {.io = "lying-fsync", .files = "*", .chance = 1000};
+    char id[32];
+    struct buf unused = BUF_INIT;
+    snprintf(id, sizeof id, "lie:%u", fault->id);
+    enum err_code code = disk_fault_begin(test, hit, disks_data_dir(test), id, &lie, &unused, err);
+    buf_free(&unused);
+    if (code == ERR_NONE)
+        sleep_ms(test, lie_ms(test));
+    return code;
+}
+
+static enum err_code end_lying(struct test *test, const struct fault *fault, node_set hit,
+                               struct err *err)
+{
+    char id[32];
+    struct buf unused = BUF_INIT;
+    snprintf(id, sizeof id, "lie:%u", fault->id);
+    enum err_code code = lie_ms(test) == 0 ? ERR_NONE : disk_fault_end(test, hit, id, &unused, err);
+    buf_free(&unused);
+    return code;
+}
+
 static enum err_code cut(struct test *test, struct fault *fault, node_set hit, int64_t stall_ms,
                          struct err *err)
 {
     int64_t elapsed_ns = 0;
-    enum err_code code = ERR_NONE;
-    if (stall_ms > 0) {
-        code = disk_stall(test, hit, data_dir(test), err);
-        for (int64_t slept = 0; code == ERR_NONE && slept < stall_ms && !test_cancelled(test);
-             slept += 10)
-            clock_sleep_ns(10 * NS_PER_MS);
+    enum err_code code = lie_ms(test) > 0 ? begin_lying(test, fault, hit, err) : ERR_NONE;
+    if (code == ERR_NONE && stall_ms > 0) {
+        code = disk_stall(test, hit, disks_data_dir(test), err);
+        if (code == ERR_NONE)
+            sleep_ms(test, stall_ms);
     }
     if (code == ERR_NONE)
-        code = disk_cut(test, hit, data_dir(test), test->plan->system->daemons, &elapsed_ns, err);
+        code = disk_cut(test, hit, disks_data_dir(test), test->plan->system->daemons, &elapsed_ns,
+                        err);
     if (code != ERR_NONE)
         return code;
     char took[32];
@@ -73,18 +106,24 @@ static enum err_code cut(struct test *test, struct fault *fault, node_set hit, i
     buf_printf(&fault->begun_evidence, ": daemons gone and disks without power in %s", took);
     if (stall_ms > 0)
         buf_printf(&fault->begun_evidence, ", after they hung for %lld ms", (long long)stall_ms);
+    if (lie_ms(test) > 0)
+        buf_printf(&fault->begun_evidence, "%s their syncs had done nothing for %lld ms",
+                   stall_ms > 0 ? ";" : ", after", (long long)lie_ms(test));
     return ERR_NONE;
 }
 
 /* With a few tries: what stays without power would spoil the rest of the run. */
-static enum err_code restore(struct test *test, const struct daemons *killed, struct buf *evidence,
-                             struct err *err)
+static enum err_code restore(struct test *test, const struct fault *fault,
+                             const struct daemons *killed, struct buf *evidence, struct err *err)
 {
+    node_set nodes = daemons_nodes(test, killed);
     enum { TRIES = 3 };
     enum err_code code = ERR_NONE;
     for (int i = 0; i < TRIES; i++) {
         buf_clear(evidence);
-        code = disk_back(test, daemons_nodes(test, killed), data_dir(test), evidence, err);
+        code = end_lying(test, fault, nodes, err);
+        if (code == ERR_NONE)
+            code = disk_back(test, nodes, disks_data_dir(test), evidence, err);
         if (code == ERR_NONE || code == ERR_CANCELLED)
             break;
         clock_sleep_ns(100 * NS_PER_MS);
@@ -104,11 +143,11 @@ static enum err_code begin(struct test *test, struct fault *fault, struct err *e
     code = cut(test, fault, hit, value_as_int(value_get(fault->asked, "stall")), &cause);
     if (code != ERR_NONE) {
         buf_clear(&fault->begun_evidence);
-        (void)!disk_go_on(test, hit, data_dir(test), NULL);
+        (void)!disk_go_on(test, hit, disks_data_dir(test), NULL);
         struct daemons alive;
         if (daemons_in(test, hit, &state->killed, DAEMON_ALIVE, &alive, &back) != ERR_NONE ||
             daemons_signal(test, &alive, "KILL", NULL, &back) != ERR_NONE ||
-            restore(test, &state->killed, &fault->begun_evidence, &back) != ERR_NONE)
+            restore(test, fault, &state->killed, &fault->begun_evidence, &back) != ERR_NONE)
             return err_set(err, code, "%s; and undoing that failed too: %s", cause.message,
                            back.message);
         buf_clear(&fault->begun_evidence);
@@ -124,7 +163,7 @@ static enum err_code begin(struct test *test, struct fault *fault, struct err *e
 static enum err_code end(struct test *test, struct fault *fault, struct err *err)
 {
     struct state *state = fault->state;
-    enum err_code code = restore(test, &state->killed, &fault->ended_evidence, err);
+    enum err_code code = restore(test, fault, &state->killed, &fault->ended_evidence, err);
     if (code != ERR_NONE)
         return code;
     code = daemons_stay(test, &state->killed, DAEMON_ALIVE, settle_ns, err);
@@ -138,11 +177,14 @@ static enum err_code end(struct test *test, struct fault *fault, struct err *err
 
 static const struct option options[] = {
     {"targets", OPTION_TEXT, "random", NULL, TARGETS_HELP},
-    {"file-system", OPTION_CHOICE, "ext4", "ext4|strict",
+    {"file-system", OPTION_CHOICE, "ext4", "ext4|xfs|strict",
      "of the nodes' data: strict keeps only bytes of files that were synced and names in "
      "directories that were synced, where a real one keeps more by accident"},
     {"stall", OPTION_DURATION, "400ms", NULL,
      "how long disks hang before, every other time; 0s: never"},
+    {"lie", OPTION_DURATION, "0s", NULL,
+     "for how long before, and until then, syncs do nothing though they are said to have worked; "
+     "needs file-system=strict"},
     {.name = NULL},
 };
 

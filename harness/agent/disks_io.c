@@ -14,11 +14,18 @@
 #include "harness/agent/disks_strict.h"
 #include "harness/base/clock.h"
 
+/* How long after a failed operation a process may take to end of it. */
+#define HURT_NS (2 * NS_PER_SECOND)
+
 /* ---- Rules of a strict disk ---- */
 
+struct counts {
+    uint64_t hits, tries, left;
+};
+
 /* Asks who serves the disk what a rule has hit; ERR_CONFIG when it does not know the rule. */
-static enum err_code ask(const struct agentd_disk *disk, const char *id, uint64_t *hits,
-                         uint64_t *left, struct err *err)
+static enum err_code ask(const struct agentd_disk *disk, const char *id, struct counts *counts,
+                         struct err *err)
 {
     struct arena arena = ARENA_INIT;
     struct buf answer = BUF_INIT;
@@ -32,8 +39,9 @@ static enum err_code ask(const struct agentd_disk *disk, const char *id, uint64_
                                : NULL;
         found = name != NULL && strcmp(name, id) == 0;
         if (found) {
-            *hits = (uint64_t)line_get_int(&line, "hits", 0);
-            *left = (uint64_t)line_get_int(&line, "left", 0);
+            counts->hits = (uint64_t)line_get_int(&line, "hits", 0);
+            counts->tries = (uint64_t)line_get_int(&line, "tries", 0);
+            counts->left = (uint64_t)line_get_int(&line, "left", 0);
         }
     }
     buf_free(&answer);
@@ -48,16 +56,16 @@ static enum err_code see_lie(const struct agentd_disk *disk, const struct strict
                              struct buf *seen, struct err *err)
 {
     enum { TRIES = 21 * STRICT_CHANCE_ALWAYS };
-    uint64_t before = 0, after = 0, left;
-    enum err_code code = ask(disk, rule->id, &before, &left, err);
-    for (int i = 0; i < TRIES && code == ERR_NONE && after <= before; i++) {
+    struct counts before = {0}, after = {0};
+    enum err_code code = ask(disk, rule->id, &before, err);
+    for (int i = 0; i < TRIES && code == ERR_NONE && after.tries <= before.tries; i++) {
         code = agentd_disk_probe(disk, rule, seen, err);
         if (code == ERR_NONE)
-            code = ask(disk, rule->id, &after, &left, err);
+            code = ask(disk, rule->id, &after, err);
         if (rule->chance == STRICT_CHANCE_ALWAYS)
             break;
     }
-    if (code == ERR_NONE && after <= before)
+    if (code == ERR_NONE && after.tries <= before.tries)
         code = err_set(err, ERR_REMOTE, "no fsync on the disk of %s is swallowed", disk->path);
     buf_clear(seen);
     buf_add_text(seen, "fsync: said to have worked, and swallowed");
@@ -161,6 +169,16 @@ static enum err_code check_real(const struct agentd_disk *disk, const struct str
     return ERR_NONE;
 }
 
+bool agentd_io_hurts(const struct agentd_faults *faults)
+{
+    if (faults->io_ended_ns != 0 && clock_monotonic_ns() - faults->io_ended_ns < HURT_NS)
+        return true;
+    for (uint32_t i = 0; i < faults->count; i++)
+        if (strcmp(faults->items[i].kind, AGENTD_KIND_IO) == 0)
+            return true;
+    return false;
+}
+
 bool agentd_io_is_full(struct agentd_journal *journal, const char *path)
 {
     struct arena arena = ARENA_INIT;
@@ -231,11 +249,13 @@ enum err_code agentd_io_count(struct agentd_faults *faults, const char *id, uint
         agentd_journal_read(&faults->journal, fault->sequence, &arena, &entry, err);
     if (code == ERR_NONE)
         code = agentd_disk_locate_given(faults, line_get(&entry.line, "path"), &disk, err);
-    *hits = *left = 0;
+    struct counts counts = {0};
     if (code == ERR_NONE && disk.file_system == AGENTD_STRICT)
-        code = ask(&disk, id, hits, left, err);
+        code = ask(&disk, id, &counts, err);
     else if (code == ERR_NONE)
-        *left = free_bytes(&disk, &block);
+        counts.left = free_bytes(&disk, &block);
+    *hits = counts.hits;
+    *left = counts.left;
     arena_free(&arena);
     return code;
 }

@@ -308,6 +308,8 @@ enum err_code agentd_faults_undo(struct agentd_faults *faults, const char *id, s
         code = agentd_journal_remove(&faults->journal, fault->sequence, err);
     if (code != ERR_NONE)
         return code;
+    if (strcmp(fault->kind, AGENTD_KIND_IO) == 0)
+        faults->io_ended_ns = clock_monotonic_ns();
     drop(faults, fault);
     /* The last block leaves nothing of ours behind, not even empty chains. */
     if (faults->firewall.prepared && !blocks_remain(faults))

@@ -25,6 +25,7 @@ struct agentd_faults {
     struct agentd_firewall firewall;
     struct agentd_fault items[AGENTD_FAULTS_MAX]; /* oldest first */
     uint32_t count;
+    int64_t io_ended_ns; /* when the last fault of a disk's operations was undone; 0: never */
 };
 
 /* What became of a replay. The texts are lines. */

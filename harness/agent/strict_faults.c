@@ -178,6 +178,14 @@ static bool means(const struct strict_rule *rule, const char *path)
     return *path != '\0' && fnmatch(rule->files, slash == NULL ? path : slash + 1, 0) == 0;
 }
 
+static void count(struct strict_rule *rule, const char *path)
+{
+    if (path == NULL)
+        rule->tries++;
+    else
+        rule->hits++;
+}
+
 static bool hits(struct strict_rule *rule, enum strict_op op, const char *path)
 {
     if ((rule->ops & op) == 0 || !means(rule, path))
@@ -185,7 +193,7 @@ static bool hits(struct strict_rule *rule, enum strict_op op, const char *path)
     if (rule->chance < STRICT_CHANCE_ALWAYS &&
         prng_below(&rule->prng, STRICT_CHANCE_ALWAYS) >= rule->chance)
         return false;
-    rule->hits++;
+    count(rule, path);
     return true;
 }
 
@@ -230,7 +238,8 @@ uint64_t strict_rules_room(struct strict_rules *rules, const char *path, uint64_
         struct strict_rule *rule = &rules->items[i];
         if (rule->kind != STRICT_FULL || !means(rule, path))
             continue;
-        rule->hits += rule->bytes < growth;
+        if (rule->bytes < growth)
+            count(rule, path);
         room = rule->bytes < room ? rule->bytes : room;
     }
     for (uint32_t i = 0; i < rules->count; i++) {

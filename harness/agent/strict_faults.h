@@ -50,7 +50,8 @@ struct strict_rule {
     struct prng prng;
     int64_t delay_ns;
     uint64_t bytes; /* that files may still grow by */
-    uint64_t hits;  /* operations that were hit */
+    uint64_t hits;  /* operations that were hit, but for those on the agent's file: */
+    uint64_t tries;
 };
 
 struct strict_rules {

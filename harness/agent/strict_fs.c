@@ -149,6 +149,7 @@ static void take_rules(int backing, struct fuse_session *session)
         const struct strict_rule *rule = &strict_fs.rules.items[i];
         line_key(&answer, "id", rule->id);
         line_key_int(&answer, "hits", (int64_t)rule->hits);
+        line_key_int(&answer, "tries", (int64_t)rule->tries);
         line_key_int(&answer, "left", (int64_t)rule->bytes);
         line_end(&answer);
     }

@@ -17,8 +17,9 @@
  * What else goes wrong, operation by operation, is in BACKING's STRICT_FS_RULES: a first line that
  * tells one state of it from another, then rules (strict_faults.h). At STRICT_FS_CHANGE (and when
  * it starts) they are read again; then STRICT_FS_ANSWER has the same first line, and of each rule a
- * line `id= hits= left=`: operations that it hit, and bytes that a full disk has left. Files that
- * are meant are those below STRICT_FS_DATA, and STRICT_FS_PROBE. */
+ * line `id= hits= tries= left=`: operations that it hit, those on STRICT_FS_PROBE apart, and bytes
+ * that a full disk has left. Files that are meant are those below STRICT_FS_DATA, and
+ * STRICT_FS_PROBE. */
 #ifndef ORDEAL_AGENT_STRICT_FS_H
 #define ORDEAL_AGENT_STRICT_FS_H
 

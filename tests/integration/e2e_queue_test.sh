@@ -30,6 +30,26 @@ disks_and_clocks_are_survived() {
     [ -z "$(losetup -a | grep "$cluster_prefix")" ] || fail "loop devices are left"
 }
 
+# Who cannot sync ends its process and loses nothing; who has no space for a snapshot goes on without one.
+failing_disks_are_survived() {
+    [ -e /dev/fuse ] || skip "needs FUSE"
+    cat >"$work/failing.json" <<-'JSON'
+	[{"at": "2s", "nemesis": "io", "set": {"kind": "eio-fsync", "targets": "n1"}, "for": "1s"},
+	 {"at": "5s", "nemesis": "io", "set": {"kind": "full", "targets": "n2"}, "for": "9s"}]
+	JSON
+    queue_run io --workload queue --schedule "$work/failing.json" --time-limit 15s --seed 3
+    expect_status 0
+    expect_json "$(newest_run)/results.json" '^\.checkers\.delivery\.promises\.no-loss\.valid true' '^\.checkers\.crashes\.valid true' \
+        '^\.checkers\.crashes\.by-cause\.limit [1-9]' '^\.faults\.[01]\.end\.verified true'
+    local schedule; schedule=$(newest_run)/schedule.jsonl
+    expect_match "$schedule" 'n1: fsync: Input/output error'
+    expect_match "$schedule" 'n1: [1-9][0-9]* operations? hit; they read, write and sync again; had died, and run again: n1'
+    expect_match "$schedule" 'n2: write: No space left on device'
+    expect_match "$schedule" 'n2: [1-9][0-9]* operations? hit'
+    expect_match "$(newest_run)/nodes/n1/queue.log" 'sync log-.*Input/output error; the server ends'
+    expect_gone "$(cluster_name io)" 1
+}
+
 a_late_acknowledgement_is_convicted() {
     queue_run defect --workload queue --nemesis none --set queue.defect=ack-any-attempt --set queue.hold=0.2 --set queue.lease=1s \
         --time-limit 8s --seed 1
@@ -46,6 +66,7 @@ what_does_not_fit_is_refused() {
 
 it "the queue keeps its promises under partitions, kills and pauses" the_queue_keeps_its_promises
 it "and when power, disks and clocks go" disks_and_clocks_are_survived
+it "failing disks end processes and lose nothing" failing_disks_are_survived
 it "a queue that takes late acknowledgements is convicted" a_late_acknowledgement_is_convicted
 it "an unknown defect is told" what_does_not_fit_is_refused
 it "nothing is left behind" nothing_is_left

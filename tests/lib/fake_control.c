@@ -224,9 +224,36 @@ enum err_code daemon_signal(struct test *test, node_set nodes, const char *name,
 enum err_code disk_give(struct test *test, node_set nodes, const char *path,
                         const char *file_system, struct err *err)
 {
-    if (strcmp(file_system, "ext4") != 0 && strcmp(file_system, "strict") != 0)
+    if (strcmp(file_system, "ext4") != 0 && strcmp(file_system, "xfs") != 0 &&
+        strcmp(file_system, "strict") != 0)
         return err_set(err, ERR_CONFIG, "there is no file system %s", file_system);
     return called(fake_of(test), "disk_give", nodes, path, err);
+}
+
+/* The last one that begins is the one that all have. */
+enum err_code disk_fault_begin(struct test *test, node_set nodes, const char *path, const char *id,
+                               const struct disk_fault *fault, struct buf *evidence,
+                               struct err *err)
+{
+    (void)path;
+    char what[64];
+    struct fake_control *fake = fake_of(test);
+    snprintf(what, sizeof what, "%s %s", id, fault->io);
+    enum err_code code = called(fake, "disk_fault_begin", nodes, what, err);
+    fake->failing |= reach(fake, nodes, code);
+    if (code == ERR_NONE)
+        buf_printf(evidence, "%s was seen", fault->io);
+    return code;
+}
+
+enum err_code disk_fault_end(struct test *test, node_set nodes, const char *id,
+                             struct buf *evidence, struct err *err)
+{
+    struct fake_control *fake = fake_of(test);
+    enum err_code code = called(fake, "disk_fault_end", nodes, id, err);
+    fake->failing &= ~reach(fake, nodes, code);
+    buf_add_text(evidence, "they work again");
+    return code;
 }
 
 enum err_code disk_stall(struct test *test, node_set nodes, const char *path, struct err *err)
@@ -536,5 +563,5 @@ bool fake_is_whole(const struct fake_control *fake)
     for (uint32_t d = 0; d <= FAKE_DAEMONS; d++)
         if (fake->limited[d] != 0)
             return false;
-    return fake->dark == 0 && fake->hanging == 0 && fake->skewed == 0;
+    return fake->dark == 0 && fake->hanging == 0 && fake->failing == 0 && fake->skewed == 0;
 }

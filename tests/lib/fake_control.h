@@ -29,7 +29,7 @@ struct fake_control {
     int64_t elected_ns;                 /* nobody leads before */
     node_set limited[FAKE_DAEMONS + 1]; /* under a limit; the last: whole nodes are burdened */
     bool limits_kill;                   /* who is limited dies of it */
-    node_set dark, hanging;             /* disks without power, disks that hang */
+    node_set dark, hanging, failing;    /* disks without power, that hang, whose operations fail */
     node_set skewed;                    /* their clocks are wrong */
     struct clock_skew skew;             /* the last one asked for */
     int64_t now_ns;                     /* clock_sleep_ns moves it, and takes no time */

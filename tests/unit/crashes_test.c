@@ -106,6 +106,11 @@ static void who_dies_of_a_limit_has_not_crashed(void **state)
         {"memory-hog", SIGKILL, NO, true, VERDICT_VALID, "but for those"},
         {"memory", SIGSEGV, NO, false, VERDICT_UNKNOWN, "while ordeal withheld memory from it"},
         {"files", SIGBUS, NO, false, VERDICT_UNKNOWN, "while ordeal withheld files from it"},
+        {"disk", NO, 1, false, VERDICT_VALID, "but for those"},
+        {"disk", SIGABRT, NO, false, VERDICT_VALID, "but for those"},
+        {"disk", SIGBUS, NO, false, VERDICT_VALID, "but for those"},
+        {"disk", SIGSEGV, NO, false, VERDICT_UNKNOWN, "while ordeal withheld disk from it"},
+        {"disk", SIGKILL, NO, true, VERDICT_UNKNOWN, "its node had no memory left"},
         /* These excuse nothing. */
         {"cpu", NO, 2, false, VERDICT_INVALID, "exited with status 2"},
         {"cpu", SIGSEGV, NO, false, VERDICT_INVALID, "SIGSEGV"},

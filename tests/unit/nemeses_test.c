@@ -10,9 +10,10 @@
 #include "tests/lib/fake_control.h"
 #include "tests/lib/test.h"
 
-static const struct nemesis *const all[] = {
-    &nemesis_partition, &nemesis_kill,   &nemesis_pause, &nemesis_power, &nemesis_disk,
-    &nemesis_slow,      &nemesis_memory, &nemesis_files, &nemesis_hog,   &nemesis_clock};
+static const struct nemesis *const all[] = {&nemesis_partition, &nemesis_kill,  &nemesis_pause,
+                                            &nemesis_power,     &nemesis_disk,  &nemesis_slow,
+                                            &nemesis_memory,    &nemesis_files, &nemesis_hog,
+                                            &nemesis_clock,     &nemesis_io};
 enum { ALL = sizeof all / sizeof *all };
 
 static struct fault fault_of(struct fake_control *fake, const struct nemesis *nemesis,
@@ -515,6 +516,61 @@ static void disks_that_cannot_lose_power_are_refused(void **state)
     fake_free(fake);
 }
 
+static void set_plan(struct fake_control *fake, const struct nemesis *first,
+                     const struct nemesis *second)
+{
+    fake->plan.nemeses[0] = first;
+    fake->plan.nemeses[1] = second;
+    fake->plan.nemesis_count = 2;
+}
+
+static void the_data_has_one_disk_whoever_needs_it(void **state)
+{
+    (void)state;
+    struct fake_control *fake = fake_new(3);
+    struct err err = ERR_INIT;
+    assert_int_equal(nemesis_io.check(&fake->test, &err), ERR_CONFIG);
+    fake_has_disks(fake);
+    set_plan(fake, &nemesis_power, &nemesis_io);
+    assert_int_equal(nemesis_power.check(&fake->test, &err), ERR_CONFIG);
+    assert_contains(err.message, "io.file-system=strict");
+    assert_int_equal(nemesis_io.check(&fake->test, &err), ERR_CONFIG);
+    fake_set(fake, "power.file-system", "strict");
+    assert_ok(nemesis_power.check(&fake->test, &err));
+    assert_ok(nemesis_io.check(&fake->test, &err));
+    const char *given = strstr(fake->calls.data, "disk_give");
+    assert_non_null(given);
+    assert_null(strstr(given + 1, "disk_give"));
+    fake_free(fake);
+}
+
+static void disks_that_cannot_fail_as_asked_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *option, *value;
+    } wrong[] = {{"io.file-system", "ext4"},
+                 {"io.chance", "0"},
+                 {"io.delay", "4s"},
+                 {"io.leave", "-1"},
+                 {"io.targets", "nobody"}};
+    struct err err = ERR_INIT;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct fake_control *fake = fake_new(3);
+        fake_has_disks(fake);
+        assert_ok(nemesis_io.check(&fake->test, &err));
+        fake_set(fake, wrong[i].option, wrong[i].value);
+        assert_int_equal(nemesis_io.check(&fake->test, &err), ERR_CONFIG);
+        fake_free(fake);
+    }
+    struct fake_control *fake = fake_new(3);
+    fake_has_disks(fake);
+    fake_set(fake, "io.file-system", "xfs");
+    fake_set(fake, "io.kind", "full");
+    assert_ok(nemesis_io.check(&fake->test, &err));
+    fake_free(fake);
+}
+
 static uint32_t place_of(const struct fake_control *fake, const char *line)
 {
     const char *found = strstr(fake->calls.data, line);
@@ -749,6 +805,8 @@ int main(void)
         cmocka_unit_test(faults_by_hand_hit_processes_that_agents_do_not_know),
         cmocka_unit_test(a_resume_that_fails_is_told),
         cmocka_unit_test(disks_that_cannot_lose_power_are_refused),
+        cmocka_unit_test(the_data_has_one_disk_whoever_needs_it),
+        cmocka_unit_test(disks_that_cannot_fail_as_asked_are_refused),
         cmocka_unit_test(a_trap_is_laid_in_its_order),
         cmocka_unit_test(a_member_that_is_not_replaced_is_told),
         cmocka_unit_test(clocks_are_made_wrong_as_asked),
