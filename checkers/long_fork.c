@@ -45,12 +45,11 @@ struct forks {
     struct json *fork_list;
 };
 
-/* The three items of a micro-operation [f key value], NULL when it is none. A vector of three is
- * never packed. */
-static const struct value *micro(struct value op)
+/* The three items of a micro-operation [f key value], where they are kept or in `room`; NULL when
+ * it is none. */
+static const struct value *micro(struct value op, struct value room[VALUE_ROOM])
 {
     size_t count;
-    struct value room[2];
     const struct value *items = value_array(op, room, &count);
     return count == 3 ? items : NULL;
 }
@@ -73,10 +72,10 @@ static bool micro_is(struct forks *forks, const struct value *op, char letter)
 static bool all_are(struct forks *forks, struct value txn, char letter)
 {
     size_t count;
-    struct value room[2];
+    struct value room[VALUE_ROOM], parts[VALUE_ROOM];
     const struct value *items = value_array(txn, room, &count);
     for (size_t i = 0; i < count; i++)
-        if (items == NULL || !micro_is(forks, micro(items[i]), letter))
+        if (items == NULL || !micro_is(forks, micro(items[i], parts), letter))
             return false;
     return count > 0;
 }
@@ -112,10 +111,10 @@ static uint32_t key_of(struct forks *forks, struct value key)
 static bool take_writes(struct forks *forks, uint32_t invocation)
 {
     size_t count;
-    struct value room[2];
+    struct value room[VALUE_ROOM], parts[VALUE_ROOM];
     const struct value *txn = value_array(forks->history->value[invocation], room, &count);
     for (size_t i = 0; txn != NULL && i < count; i++) {
-        const struct value *op = micro(txn[i]);
+        const struct value *op = micro(txn[i], parts);
         if (!micro_is(forks, op, 'w'))
             continue;
         uint32_t key = key_of(forks, op[1]);
@@ -285,7 +284,7 @@ static void complain(struct forks *forks, uint32_t event, const char *what)
 static void take_read(struct forks *forks, uint32_t event)
 {
     size_t count;
-    struct value room[2];
+    struct value room[VALUE_ROOM], parts[VALUE_ROOM];
     const struct value *txn = value_array(forks->history->value[event], room, &count);
     struct {
         uint32_t key;
@@ -296,7 +295,7 @@ static void take_read(struct forks *forks, uint32_t event)
         return;
     }
     for (uint32_t i = 0; i < count; i++) { /* sorted as they come: they are few */
-        const struct value *op = micro(txn[i]);
+        const struct value *op = micro(txn[i], parts);
         struct value value = op[2];
         moved.key = key_of(forks, op[1]);
         moved.seen = !value_is_nil(value);

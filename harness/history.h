@@ -103,6 +103,11 @@ uint32_t history_append(struct history *history, const struct op *op, enum err_c
  * and are kept as they are (the error is still copied, since errors repeat). */
 uint32_t history_append_own(struct history *history, const struct op *op, enum err_code *code);
 
+/* Makes room for so many events more; false when memory or indices end. */
+bool history_reserve(struct history *history, uint32_t more);
+/* The place of an error in `errors`, where it is copied to on first use; 0 for nil. */
+uint32_t history_error(struct history *history, struct value error);
+
 /* The event at an index, gathered from the columns. */
 struct op history_op(const struct history *history, uint32_t index);
 const char *history_f_name(const struct history *history, uint32_t index);

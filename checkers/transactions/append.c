@@ -59,7 +59,7 @@ static void order_key(struct append *append, uint32_t number)
 {
     struct txns *txns = append->txns;
     struct append_key *key = &append->keys[number];
-    struct value room[2];
+    struct value room[VALUE_ROOM];
     size_t length;
     const struct value *items = value_array(key->longest, room, &length);
     key->failed = TXN_NONE;

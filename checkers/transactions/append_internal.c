@@ -94,7 +94,7 @@ static void found_future(struct own *own, uint32_t t, const struct mop *read,
 static bool as_expected(const struct own *own, const struct mop *mop, const struct own_key *key)
 {
     const struct txns *txns = own->txns;
-    struct value room[2], read_room[2];
+    struct value room[VALUE_ROOM], read_room[VALUE_ROOM];
     size_t length, read_length = 0;
     const struct value *items = value_array(mop->value, room, &length);
     if (length < key->appends)
@@ -164,7 +164,7 @@ static uint32_t farthest(const struct own *own, const struct mop *mop)
     const struct txns *txns = own->txns;
     const struct append *append = own->inference->state;
     const struct append_key *key = &append->keys[mop->key];
-    struct value room[2];
+    struct value room[VALUE_ROOM];
     size_t length;
     uint32_t version = 0;
     if (!key->irregular && !key->incompatible)

@@ -125,7 +125,7 @@ static void found_duplicate(struct reading *r, uint32_t t, const struct mop *mop
 static void read_elements(struct reading *r, uint32_t t, struct mop *mop)
 {
     struct txns *txns = r->txns;
-    struct value room[2];
+    struct value room[VALUE_ROOM];
     size_t length;
     const struct value *items = value_array(mop->value, room, &length);
     struct value_table seen;
@@ -169,7 +169,9 @@ static bool is_prefix(struct value list, struct value longest)
 {
     if (list.bits == longest.bits)
         return true;
-    struct value list_room[2], longest_room[2];
+    if (value_begins_same(list, longest))
+        return value_prefix_count(list) <= value_prefix_count(longest);
+    struct value list_room[VALUE_ROOM], longest_room[VALUE_ROOM];
     size_t length, longest_length;
     const struct value *items = value_array(list, list_room, &length);
     const struct value *all = value_array(longest, longest_room, &longest_length);

@@ -23,7 +23,9 @@ static int kind_of(struct value f)
 
 static bool is_micro_op(struct value value)
 {
-    struct value room[2];
+    if (value_is_micro_op(value))
+        return true;
+    struct value room[VALUE_ROOM];
     size_t count;
     const struct value *items = value_array(value, room, &count);
     return (count == 2 || count == 3) && kind_of(items[0]) >= (count == 2 ? MOP_READ : 0) &&
@@ -176,11 +178,44 @@ static uint32_t read_length(struct txns *txns, struct value value)
     return (uint32_t)value_count(value);
 }
 
+static const uint8_t kind_of_micro[] = {
+    [VALUE_MICRO_R] = MOP_READ, [VALUE_MICRO_APPEND] = MOP_APPEND, [VALUE_MICRO_W] = MOP_WRITE};
+
+static void add_parts(struct decoder *d, enum mop_kind kind, uint32_t key, struct value value)
+{
+    struct txns *txns = d->txns;
+    struct mop *mop = &txns->mops[txns->mop_count++];
+    mop->key = key & (KEYS_MAX - 1);
+    mop->kind = (unsigned)kind & 3;
+    mop->slot = TXN_NONE;
+    mop->value = value;
+    if (kind == MOP_READ)
+        mop->slot = read_length(txns, value);
+    txns->reads += kind == MOP_READ;
+    txns->appends += kind == MOP_APPEND;
+    txns->writes += kind == MOP_WRITE;
+}
+
+/* One that is packed into its word: nothing needs to be fetched. */
+static void add_packed(struct decoder *d, struct value value, bool ok)
+{
+    enum mop_kind kind = kind_of_micro[value_micro_f(value)];
+    int64_t key = value_micro_key(value);
+    if (kind == MOP_READ && !ok)
+        return;
+    bool direct = key >= 0 && key < d->direct_count && d->direct[key] != TXN_NONE;
+    add_parts(d, kind, direct ? d->direct[key] : key_number(d, value_small(key)),
+              value_micro_value(value));
+}
+
 static enum err_code add_mop(struct decoder *d, uint32_t event, struct value value, bool ok,
                              struct err *err)
 {
-    struct txns *txns = d->txns;
-    struct value room[2];
+    if (value_is_micro_op(value)) {
+        add_packed(d, value, ok);
+        return ERR_NONE;
+    }
+    struct value room[VALUE_ROOM];
     size_t count;
     const struct value *items = value_array(value, room, &count);
     int kind = count == 2 || count == 3 ? kind_of(items[0]) : -1;
@@ -191,16 +226,7 @@ static enum err_code add_mop(struct decoder *d, uint32_t event, struct value val
                        event);
     if (kind == MOP_READ && !ok)
         return ERR_NONE;
-    struct mop *mop = &txns->mops[txns->mop_count++];
-    mop->key = key_number(d, items[1]) & (KEYS_MAX - 1);
-    mop->kind = (unsigned)kind & 3;
-    mop->slot = TXN_NONE;
-    mop->value = count == 3 ? items[2] : value_nil();
-    if (kind == MOP_READ)
-        mop->slot = read_length(txns, mop->value);
-    txns->reads += kind == MOP_READ;
-    txns->appends += kind == MOP_APPEND;
-    txns->writes += kind == MOP_WRITE;
+    add_parts(d, (enum mop_kind)kind, key_number(d, items[1]), count == 3 ? items[2] : value_nil());
     return ERR_NONE;
 }
 
@@ -231,7 +257,7 @@ static enum err_code add_txn(struct decoder *d, uint32_t invoked, uint32_t compl
     txns->first[t] = txns->mop_count;
     /* Reads count only where the completion itself says what was read. */
     bool read = txns->state[t] == TXN_OK && !value_is_nil(history->value[completed]);
-    struct value room[2];
+    struct value room[VALUE_ROOM];
     size_t count;
     const struct value *items = value_array(value, room, &count);
     enum err_code code = ERR_NONE;

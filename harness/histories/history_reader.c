@@ -7,30 +7,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "harness/histories/history_file.h"
-#include "harness/histories/history_record.h"
+#include "harness/histories/history_reader.h"
 
 enum {
     SCAN_BYTES = 8 << 20,     /* how far behind damage whole blocks are looked for */
     SCAN_CANDIDATES_MAX = 64, /* check sums computed on the way */
 };
 
-struct history_reader {
-    int fd;
-    bool owns_fd;
-    char *name;
-    uint64_t offset; /* of the next block */
-    uint64_t first, event_count, block_count, data_blocks;
-    struct record_decoder decoder;
-    unsigned char *payload;
-    size_t payload_capacity;
-    struct buf header, cut;
-    bool ended; /* the end mark was seen */
-};
-
-/* Reads up to `length` bytes at `offset`; fewer only at the end of the file. */
-static enum err_code read_at(const struct history_reader *reader, uint64_t offset, void *bytes,
-                             size_t length, size_t *got, struct err *err)
+enum err_code history_read_at(const struct history_reader *reader, uint64_t offset, void *bytes,
+                              size_t length, size_t *got, struct err *err)
 {
     *got = 0;
     while (*got < length) {
@@ -59,7 +44,7 @@ static bool reserve_payload(struct history_reader *reader, size_t length)
     return true;
 }
 
-static uint64_t file_bytes(const struct history_reader *reader)
+uint64_t history_reader_bytes(const struct history_reader *reader)
 {
     struct stat status;
     return fstat(reader->fd, &status) == 0 && status.st_size > 0 ? (uint64_t)status.st_size : 0;
@@ -73,7 +58,7 @@ static enum err_code load_block(struct history_reader *reader, enum block_state 
 {
     unsigned char bytes[HISTORY_BLOCK_BYTES];
     size_t got;
-    enum err_code code = read_at(reader, reader->offset, bytes, sizeof bytes, &got, err);
+    enum err_code code = history_read_at(reader, reader->offset, bytes, sizeof bytes, &got, err);
     *state = got == 0 ? BLOCK_NONE : BLOCK_TORN;
     if (code != ERR_NONE || got < sizeof bytes)
         return code;
@@ -81,13 +66,13 @@ static enum err_code load_block(struct history_reader *reader, enum block_state 
     if (!history_block_parse(bytes, head))
         return ERR_NONE;
     *state = BLOCK_TORN; /* before memory is asked for on the word of a damaged head */
-    if (file_bytes(reader) < reader->offset + sizeof bytes + head->payload_bytes)
+    if (history_reader_bytes(reader) < reader->offset + sizeof bytes + head->payload_bytes)
         return ERR_NONE;
     if (!reserve_payload(reader, head->payload_bytes))
         return err_set(err, ERR_NOMEM, "%s: out of memory for a block of %" PRIu32 " bytes",
                        reader->name, head->payload_bytes);
-    code = read_at(reader, reader->offset + sizeof bytes, reader->payload, head->payload_bytes,
-                   &got, err);
+    code = history_read_at(reader, reader->offset + sizeof bytes, reader->payload,
+                           head->payload_bytes, &got, err);
     if (code != ERR_NONE || got < head->payload_bytes)
         return code;
     *state = history_block_intact(bytes, reader->payload, got) ? BLOCK_WHOLE : BLOCK_DAMAGED;
@@ -97,14 +82,14 @@ static enum err_code load_block(struct history_reader *reader, enum block_state 
 /* Whether a whole block begins at one of the bytes behind the damaged one. */
 static bool block_follows(struct history_reader *reader)
 {
-    uint64_t from = reader->offset + 1, end = file_bytes(reader);
+    uint64_t from = reader->offset + 1, end = history_reader_bytes(reader);
     unsigned char magic[HISTORY_BLOCK_BYTES];
     history_block_seal(&(struct history_block_head){.type = HISTORY_BLOCK_DATA}, NULL, magic);
     if (end <= from)
         return false;
     size_t got, length = end - from < SCAN_BYTES ? (size_t)(end - from) : SCAN_BYTES;
     unsigned char *window = malloc(length);
-    if (window == NULL || read_at(reader, from, window, length, &got, NULL) != ERR_NONE)
+    if (window == NULL || history_read_at(reader, from, window, length, &got, NULL) != ERR_NONE)
         got = 0;
     bool found = false;
     int candidates = 0;
@@ -177,7 +162,7 @@ static void check_end(struct history_reader *reader, const struct history_block_
         return;
     }
     uint64_t behind = reader->offset + HISTORY_BLOCK_BYTES + head->payload_bytes;
-    if (file_bytes(reader) > behind) {
+    if (history_reader_bytes(reader) > behind) {
         buf_printf(&reader->cut, "bytes behind the end mark (byte %" PRIu64 ") are not used",
                    behind);
         cut_end(reader);
@@ -241,7 +226,7 @@ static enum err_code check_magic(struct history_reader *reader, struct err *err)
 {
     unsigned char bytes[HISTORY_MAGIC_BYTES];
     size_t got;
-    enum err_code code = read_at(reader, 0, bytes, sizeof bytes, &got, err);
+    enum err_code code = history_read_at(reader, 0, bytes, sizeof bytes, &got, err);
     if (code != ERR_NONE)
         return code;
     enum { VERSION_AT = HISTORY_MAGIC_BYTES - 4 };
@@ -332,10 +317,7 @@ void history_reader_close(struct history_reader *reader)
 static enum err_code read_all(struct history_reader *reader, struct history *history,
                               struct err *err)
 {
-    bool more = true;
-    enum err_code code = ERR_NONE;
-    while (more && code == ERR_NONE)
-        code = history_reader_next(reader, history, &more, err);
+    enum err_code code = history_reader_rest(reader, history, err);
     if (code == ERR_NONE && history_reader_cut(reader) != NULL)
         history->cut = arena_strdup(&history->arena, history_reader_cut(reader));
     return code;

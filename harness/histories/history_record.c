@@ -44,6 +44,8 @@ enum {
     INT_SMALL_HIGH = 0xff - V_INT_SMALL + INT_SMALL_LOW,
 };
 
+#define INT_PLAIN (UINT64_C(1) << 60) /* folded integers below it fit a value's word */
+
 enum {
     IDS_SLOTS = RECORD_IDS_MAX * 2,
     VARINT_MAX = 10,
@@ -365,6 +367,10 @@ static bool get_byte(struct cursor *cursor, unsigned *byte)
 
 static bool get_varint(struct cursor *cursor, uint64_t *number)
 {
+    if (cursor->at < cursor->end && *cursor->at < 0x80) {
+        *number = *cursor->at++;
+        return true;
+    }
     *number = 0;
     for (unsigned shift = 0; shift < 64; shift += 7) {
         unsigned byte;
@@ -391,17 +397,72 @@ static bool get_text(struct cursor *cursor, const char **text, size_t *length)
 static bool get_value(struct cursor *cursor, struct arena *arena, struct value *value,
                       unsigned depth);
 
+static bool reserve(struct record_decoder *decoder, size_t more)
+{
+    size_t needed = decoder->stack_count + more;
+    if (needed <= decoder->stack_capacity)
+        return true;
+    size_t capacity = decoder->stack_capacity == 0 ? 64 : decoder->stack_capacity * 2;
+    capacity = capacity < needed ? needed : capacity;
+    struct value *stack = realloc(decoder->stack, capacity * sizeof *stack);
+    if (stack == NULL)
+        return false;
+    decoder->stack = stack;
+    decoder->stack_capacity = capacity;
+    return true;
+}
+
 static bool push(struct record_decoder *decoder, struct value value)
 {
-    if (decoder->stack_count == decoder->stack_capacity) {
-        size_t capacity = decoder->stack_capacity == 0 ? 64 : decoder->stack_capacity * 2;
-        struct value *stack = realloc(decoder->stack, capacity * sizeof *stack);
-        if (stack == NULL)
-            return false;
-        decoder->stack = stack;
-        decoder->stack_capacity = capacity;
-    }
+    if (!reserve(decoder, 1))
+        return false;
     decoder->stack[decoder->stack_count++] = value;
+    return true;
+}
+
+static inline struct value small_int_of(unsigned tag)
+{
+    return value_small((int64_t)(tag - V_INT_SMALL) + INT_SMALL_LOW);
+}
+
+/* Small integers are most of what there is: they cost no call. */
+static inline bool get_item(struct cursor *cursor, struct arena *arena, struct value *value,
+                            unsigned depth)
+{
+    if (cursor->at < cursor->end && *cursor->at >= V_INT_SMALL) {
+        *value = small_int_of(*cursor->at++);
+        return true;
+    }
+    return get_value(cursor, arena, value, depth);
+}
+
+/* Those in the history's own arena share what they have in common. Transactions repeat too rarely
+ * to be looked for. */
+static struct value make_vector(struct cursor *cursor, struct arena *arena,
+                                const struct value *items, size_t count)
+{
+    bool transaction =
+        count > 0 && (value_is_micro_op(items[0]) || value_is_micro_op(items[count - 1]));
+    if (arena != &cursor->history->arena || transaction)
+        return value_items(arena, VALUE_VECTOR, items, count);
+    return value_recent_vector(&cursor->decoder->vectors_here, arena, items, count);
+}
+
+/* Items one after the other, onto the decoder's stack; it is for the caller to take them off. */
+static bool get_sequence(struct cursor *cursor, struct arena *arena, uint64_t count, unsigned depth)
+{
+    struct record_decoder *decoder = cursor->decoder;
+    if (depth >= RECORD_DEPTH_MAX || count > (uint64_t)(cursor->end - cursor->at))
+        return false;
+    uint64_t i = 0;
+    if (reserve(decoder, count))
+        for (; i < count && *cursor->at >= V_INT_SMALL; i++) /* at most `count` bytes, all there */
+            decoder->stack[decoder->stack_count++] = small_int_of(*cursor->at++);
+    for (; i < count; i++) {
+        struct value item;
+        if (!get_item(cursor, arena, &item, depth + 1) || !push(decoder, item))
+            return false;
+    }
     return true;
 }
 
@@ -409,25 +470,111 @@ static bool get_items(struct cursor *cursor, struct arena *arena, enum value_kin
                       uint64_t count, struct value *value, unsigned depth)
 {
     struct record_decoder *decoder = cursor->decoder;
-    if (depth >= RECORD_DEPTH_MAX || count > (uint64_t)(cursor->end - cursor->at) ||
-        (kind == VALUE_MAP && count % 2 != 0))
-        return false;
     size_t base = decoder->stack_count;
-    for (uint64_t i = 0; i < count; i++) {
-        struct value item;
-        if (!get_value(cursor, arena, &item, depth + 1) || !push(decoder, item)) {
-            decoder->stack_count = base;
-            return false;
-        }
-    }
+    bool good = (kind != VALUE_MAP || count % 2 == 0) && get_sequence(cursor, arena, count, depth);
     decoder->stack_count = base;
     const struct value *items = decoder->stack == NULL ? NULL : decoder->stack + base;
-    if (kind == VALUE_TAGGED && value_kind(items[0]) != VALUE_SYMBOL)
+    if (!good || (kind == VALUE_TAGGED && value_kind(items[0]) != VALUE_SYMBOL))
         return false;
-    if (kind == VALUE_VECTOR && arena == &cursor->history->arena)
-        *value = value_recent_vector(&decoder->vectors_here, arena, items, (size_t)count);
+    *value = kind == VALUE_VECTOR ? make_vector(cursor, arena, items, (size_t)count)
+                                  : value_items(arena, kind, items, (size_t)count);
+    return true;
+}
+
+/* The third part of a micro-operation of `key`, if it is a vector: lists that were read. */
+static bool get_list(struct cursor *cursor, struct arena *arena, struct value key,
+                     struct value *value, unsigned depth)
+{
+    struct record_decoder *decoder = cursor->decoder;
+    size_t base = decoder->stack_count;
+    unsigned tag = *cursor->at++;
+    uint64_t count = tag - V_VECTOR_SMALL;
+    bool good = (tag != V_VECTOR || get_varint(cursor, &count)) &&
+                get_sequence(cursor, arena, count, depth);
+    decoder->stack_count = base;
+    const struct value *items = decoder->stack == NULL ? NULL : decoder->stack + base;
+    if (!good)
+        return false;
+    if (count > 0 && value_lists_take(items[count - 1], (size_t)count))
+        *value = value_lists_vector(&decoder->lists_here, arena, key, items, (size_t)count);
     else
-        *value = value_items(arena, kind, items, (size_t)count);
+        *value = make_vector(cursor, arena, items, (size_t)count);
+    return true;
+}
+
+static inline bool is_vector(const struct cursor *cursor)
+{
+    return cursor->at < cursor->end &&
+           (*cursor->at == V_VECTOR ||
+            (*cursor->at >= V_VECTOR_SMALL && *cursor->at <= V_VECTOR_SMALL + SMALL_MAX));
+}
+
+/* An integer that fits a value's word, or nil. False, somewhere behind, when something else comes.
+ */
+static inline bool get_plain(struct cursor *cursor, struct value *value)
+{
+    uint64_t number;
+    unsigned tag;
+    if (!get_byte(cursor, &tag))
+        return false;
+    if (tag >= V_INT_SMALL) {
+        *value = small_int_of(tag);
+        return true;
+    }
+    if (tag == V_INT && get_varint(cursor, &number) && number < INT_PLAIN) {
+        *value = value_small(unzigzag(number));
+        return true;
+    }
+    *value = value_nil();
+    return tag == V_NIL;
+}
+
+/* The three parts of [:r KEY VALUE] and its like, the key an integer and the value one, nil or a
+ * vector, which is what most of a history of transactions is. False, and the cursor is where it
+ * was, when something else comes; *good is false when what comes makes no sense. */
+static bool get_micro_op(struct cursor *cursor, struct arena *arena, struct value *value,
+                         unsigned depth, bool *good)
+{
+    struct record_decoder *decoder = cursor->decoder;
+    const unsigned char *began = cursor->at;
+    struct value items[3];
+    unsigned keyword = cursor->at < cursor->end ? *cursor->at - (unsigned)V_KEYWORD_SMALL : 16;
+    if (keyword > SMALL_MAX || decoder->micro[keyword] == VALUE_MICRO_NONE)
+        return false;
+    cursor->at++;
+    enum value_micro_op f = (enum value_micro_op)decoder->micro[keyword];
+    if (!get_plain(cursor, &items[1]) || value_is_nil(items[1])) {
+        cursor->at = began;
+        return false;
+    }
+    if (is_vector(cursor)) {
+        items[0] = value_micro_keyword(f);
+        *good = get_list(cursor, arena, items[1], &items[2], depth + 1);
+        if (*good)
+            *value = value_items(arena, VALUE_VECTOR, items, 3);
+        return true;
+    }
+    if (get_plain(cursor, &items[2]) && value_micro_pack(f, items[1], items[2], value))
+        return true;
+    cursor->at = began;
+    return false;
+}
+
+/* Vectors so short that they need no place on the decoder's stack. */
+static bool get_small_vector(struct cursor *cursor, struct arena *arena, size_t count,
+                             struct value *value, unsigned depth)
+{
+    struct value items[SMALL_MAX];
+    bool good = true;
+    if (depth >= RECORD_DEPTH_MAX)
+        return false;
+    if (count == 3 && arena == &cursor->history->arena &&
+        get_micro_op(cursor, arena, value, depth, &good))
+        return good;
+    for (size_t i = 0; i < count; i++)
+        if (!get_item(cursor, arena, &items[i], depth + 1))
+            return false;
+    *value = make_vector(cursor, arena, items, count);
     return true;
 }
 
@@ -436,10 +583,13 @@ static bool get_new_keyword(struct cursor *cursor, struct value *value)
     struct record_decoder *decoder = cursor->decoder;
     const char *text;
     size_t length;
-    if (decoder->keyword_count == RECORD_IDS_MAX || !get_text(cursor, &text, &length))
+    if (decoder->follows || decoder->keyword_count == RECORD_IDS_MAX ||
+        !get_text(cursor, &text, &length))
         return false;
     uint32_t id = decoder->keyword_count++;
     decoder->keywords[id] = value_text(&decoder->arena, VALUE_KEYWORD, text, length);
+    if (id <= SMALL_MAX)
+        decoder->micro[id] = (uint8_t)value_micro_named(decoder->keywords[id]);
     decoder->keyword_here[id] = value_nil();
     *value = decoder->keywords[id];
     return true;
@@ -491,13 +641,13 @@ static bool get_value(struct cursor *cursor, struct arena *arena, struct value *
     if (!get_byte(cursor, &tag))
         return false;
     if (tag >= V_INT_SMALL) {
-        *value = value_int(NULL, (int64_t)(tag - V_INT_SMALL) + INT_SMALL_LOW);
+        *value = small_int_of(tag);
         return true;
     }
     if (tag >= V_KEYWORD_SMALL)
         return get_keyword(cursor, arena, tag - V_KEYWORD_SMALL, value);
     if (tag >= V_VECTOR_SMALL)
-        return get_items(cursor, arena, VALUE_VECTOR, tag - V_VECTOR_SMALL, value, depth);
+        return get_small_vector(cursor, arena, tag - V_VECTOR_SMALL, value, depth);
     switch (tag) {
     case V_NIL:
         *value = value_nil();
@@ -509,7 +659,8 @@ static bool get_value(struct cursor *cursor, struct arena *arena, struct value *
     case V_INT:
         if (!get_varint(cursor, &number))
             return false;
-        *value = value_int(arena, unzigzag(number));
+        *value =
+            number < INT_PLAIN ? value_small(unzigzag(number)) : value_int(arena, unzigzag(number));
         return true;
     case V_DOUBLE:
         return get_double(cursor, arena, value);
@@ -550,6 +701,29 @@ void record_decoder_init(struct record_decoder *decoder)
     decoder->keywords = arena_alloc(arena, RECORD_IDS_MAX * sizeof *decoder->keywords);
     decoder->keyword_here = arena_alloc(arena, RECORD_IDS_MAX * sizeof *decoder->keyword_here);
     decoder->errors = arena_alloc(arena, RECORD_IDS_MAX * sizeof *decoder->errors);
+    memset(decoder->micro, VALUE_MICRO_NONE, sizeof decoder->micro);
+}
+
+void record_decoder_follow(struct record_decoder *decoder, const struct record_decoder *from)
+{
+    decoder->follows = true;
+    decoder->f_names = from->f_names;
+    decoder->process_names = from->process_names;
+    decoder->keywords = from->keywords;
+    decoder->errors = from->errors;
+    memcpy(decoder->micro, from->micro, sizeof decoder->micro);
+    decoder->f_count = from->f_count;
+    decoder->process_count = from->process_count;
+    decoder->keyword_count = from->keyword_count;
+    decoder->error_count = from->error_count;
+}
+
+void record_decoder_resolve(const struct record_decoder *decoder, struct history *history)
+{
+    for (uint32_t i = 0; i < decoder->f_count; i++)
+        history_f(history, decoder->f_names[i]);
+    for (uint32_t i = 0; i < decoder->process_count; i++)
+        history_process_named(history, decoder->process_names[i]);
 }
 
 void record_decoder_free(struct record_decoder *decoder)
@@ -656,6 +830,7 @@ static void forget_lookups(struct record_decoder *decoder)
     for (uint32_t i = 0; i < decoder->keyword_count; i++)
         decoder->keyword_here[i] = value_nil();
     memset(&decoder->vectors_here, 0, sizeof decoder->vectors_here);
+    memset(&decoder->lists_here, 0, sizeof decoder->lists_here);
     decoder->stack_count = 0;
 }
 
@@ -677,7 +852,7 @@ bool record_decode(struct record_decoder *decoder, const unsigned char *payload,
             good = value_is_nil(op.extra) && get_value(&cursor, &history->arena, &op.extra, 0) &&
                    value_kind(op.extra) == VALUE_MAP;
         } else if (tag >= DEFINE_F) {
-            good = get_definition(&cursor, tag);
+            good = !decoder->follows && get_definition(&cursor, tag);
         } else {
             good = ++seen <= count && get_event(&cursor, tag, &op);
             if (good)

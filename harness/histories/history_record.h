@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "harness/histories/value_lists.h"
 #include "harness/histories/value_recent.h"
 #include "harness/history.h"
 
@@ -59,14 +60,22 @@ struct record_decoder {
     const char **f_names, **process_names;
     int32_t *f_here, *process_here; /* the same in the history being filled */
     struct value *keywords, *keyword_here;
+    uint8_t micro[16]; /* enum value_micro_op: what the first keywords name */
     struct value_recent vectors_here;
+    struct value_lists lists_here;
     struct value *errors;
     uint32_t f_count, process_count, keyword_count, error_count;
+    bool follows; /* another one's tables */
     struct value *stack;
     size_t stack_count, stack_capacity;
 };
 void record_decoder_init(struct record_decoder *decoder);
 void record_decoder_free(struct record_decoder *decoder);
+/* Makes `decoder` know what `from` knows, as it is now, and defines nothing itself: blocks that
+ * define something it refuses. `from` must not change while it is used. */
+void record_decoder_follow(struct record_decoder *decoder, const struct record_decoder *from);
+/* Gives all names defined so far their numbers in the history. */
+void record_decoder_resolve(const struct record_decoder *decoder, struct history *history);
 /* Appends a block's events to `history`. False when the bytes do not make sense or `count` is not
  * the number of events; the history then holds what it held. ERR_NOMEM in *code when memory ended.
  */

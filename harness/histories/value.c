@@ -9,6 +9,8 @@
 #include <string.h>
 
 enum { PAIR_BITS = 30, KEYED_BITS = 20 };
+_Static_assert(64 - 2 * VALUE_MICRO_BITS >= 6,
+               "below a micro-operation's key are the tag, f and whether the value is nil");
 
 static struct value from_box(struct value_box *box)
 {
@@ -64,9 +66,40 @@ struct value value_double(struct arena *arena, double real)
     return from_box(box);
 }
 
+/* The names of micro-operations are there once for all, so that they are known by their address.
+ * Laid out as value_box is. */
+static _Alignas(16) struct micro_name {
+    uint32_t kind, count;
+    char text[8];
+} micro_names[] = {
+    [VALUE_MICRO_R] = {VALUE_KEYWORD, 1, "r"},
+    [VALUE_MICRO_APPEND] = {VALUE_KEYWORD, 6, "append"},
+    [VALUE_MICRO_W] = {VALUE_KEYWORD, 1, "w"},
+};
+enum { MICRO_NAMES = sizeof micro_names / sizeof micro_names[0] };
+_Static_assert(sizeof(struct micro_name) == 16 &&
+                   offsetof(struct micro_name, text) == offsetof(struct value_box, u),
+               "a name is a box");
+
+struct value value_micro_keyword(enum value_micro_op f)
+{
+    return from_box((struct value_box *)&micro_names[f]);
+}
+
+enum value_micro_op value_micro_named(struct value keyword)
+{
+    uint64_t from = keyword.bits - value_micro_keyword(VALUE_MICRO_R).bits;
+    uint64_t f = from / sizeof micro_names[0];
+    return f < MICRO_NAMES && from % sizeof micro_names[0] == 0 ? (enum value_micro_op)f
+                                                                : VALUE_MICRO_NONE;
+}
+
 struct value value_text(struct arena *arena, enum value_kind kind, const char *text, size_t length)
 {
     assert(length < UINT32_MAX);
+    for (unsigned f = 0; kind == VALUE_KEYWORD && f < MICRO_NAMES; f++)
+        if (length == micro_names[f].count && memcmp(text, micro_names[f].text, length) == 0)
+            return value_micro_keyword((enum value_micro_op)f);
     struct value_box *box = arena_alloc(arena, offsetof(struct value_box, u) + length + 1);
     box->kind = kind;
     box->count = (uint32_t)length;
@@ -112,11 +145,20 @@ static bool pack_pair(struct value first, struct value second, struct value *pac
     return true;
 }
 
+bool value_pack(const struct value *items, size_t count, struct value *packed)
+{
+    if (count == 3) {
+        enum value_micro_op f = value_micro_named(items[0]);
+        return f != VALUE_MICRO_NONE && value_micro_pack(f, items[1], items[2], packed);
+    }
+    return count == 2 && pack_pair(items[0], items[1], packed);
+}
+
 struct value value_items(struct arena *arena, enum value_kind kind, const struct value *items,
                          size_t count)
 {
     struct value packed;
-    if (kind == VALUE_VECTOR && count == 2 && pack_pair(items[0], items[1], &packed))
+    if (kind == VALUE_VECTOR && value_pack(items, count, &packed))
         return packed;
     assert(count < UINT32_MAX);
     struct value_box *box =
@@ -128,13 +170,36 @@ struct value value_items(struct arena *arena, enum value_kind kind, const struct
     return from_box(box);
 }
 
+struct value value_prefix(const struct value *items, size_t count)
+{
+    uint64_t address = (uint64_t)(uintptr_t)items;
+    assert(count <= VALUE_PREFIX_MAX && address % 16 == 0 && address >> VALUE_PREFIX_SHIFT == 0);
+    return (struct value){.bits =
+                              address | VALUE_TAG_PREFIX | (uint64_t)count << VALUE_PREFIX_SHIFT};
+}
+
 struct value value_pair(struct arena *arena, struct value first, struct value second)
 {
     return value_items(arena, VALUE_VECTOR, (struct value[]){first, second}, 2);
 }
 
+static struct value copy_items(struct arena *arena, uint32_t kind, const struct value *items,
+                               uint32_t count)
+{
+    struct value_box *copy =
+        arena_alloc(arena, offsetof(struct value_box, u) + count * sizeof *items);
+    copy->kind = kind;
+    copy->count = count;
+    for (uint32_t i = 0; i < count; i++)
+        copy->u.items[i] = value_copy(arena, items[i]);
+    return from_box(copy);
+}
+
 struct value value_copy(struct arena *arena, struct value value)
 {
+    if (value_tag(value) == VALUE_TAG_PREFIX)
+        return copy_items(arena, VALUE_VECTOR, value_prefix_items(value),
+                          (uint32_t)value_prefix_count(value));
     if (value_tag(value) != VALUE_TAG_BOX || value.bits == 0)
         return value;
     const struct value_box *box = value_box(value);
@@ -144,13 +209,7 @@ struct value value_copy(struct arena *arena, struct value value)
         return value_int(arena, box->u.integer);
     if (box->kind == VALUE_DOUBLE)
         return value_double(arena, box->u.real);
-    struct value_box *copy =
-        arena_alloc(arena, offsetof(struct value_box, u) + box->count * sizeof value);
-    copy->kind = box->kind;
-    copy->count = box->count;
-    for (uint32_t i = 0; i < box->count; i++)
-        copy->u.items[i] = value_copy(arena, box->u.items[i]);
-    return from_box(copy);
+    return copy_items(arena, box->kind, box->u.items, box->count);
 }
 
 bool value_as_bool(struct value value)
@@ -170,6 +229,11 @@ struct value value_at(struct value value, size_t index)
     assert(index < value_count(value));
     if (value_tag(value) == VALUE_TAG_PAIR)
         return value_int(NULL, field(value, (unsigned)index, PAIR_BITS));
+    if (value_tag(value) == VALUE_TAG_MICRO_OP) {
+        if (index == 0)
+            return value_micro_keyword(value_micro_f(value));
+        return index == 1 ? value_small(value_micro_key(value)) : value_micro_value(value);
+    }
     if (value_tag(value) == VALUE_TAG_KEYED_PAIR) {
         if (index == 0)
             return value_int(NULL, field(value, 0, KEYED_BITS));
@@ -177,17 +241,18 @@ struct value value_at(struct value value, size_t index)
                                       put(field(value, 1, KEYED_BITS), 0, PAIR_BITS) |
                                       put(field(value, 2, KEYED_BITS), 1, PAIR_BITS)};
     }
+    if (value_tag(value) == VALUE_TAG_PREFIX)
+        return value_prefix_items(value)[index];
     return value_box(value)->u.items[index];
 }
 
-const struct value *value_array_unboxed(struct value value, struct value room[2], size_t *count)
+const struct value *value_array_unboxed(struct value value, struct value room[VALUE_ROOM],
+                                        size_t *count)
 {
     *count = value_count(value);
-    if (*count == 0)
-        return NULL;
-    room[0] = value_at(value, 0);
-    room[1] = value_at(value, 1);
-    return room;
+    for (size_t i = 0; i < *count; i++)
+        room[i] = value_at(value, i);
+    return *count == 0 ? NULL : room;
 }
 
 struct value value_get(struct value map, const char *name)

@@ -17,7 +17,10 @@ static uint64_t hash_of(const struct value *items, size_t count)
 struct value value_recent_vector(struct value_recent *recent, struct arena *arena,
                                  const struct value *items, size_t count)
 {
-    if (count < 3) /* may be packed, and then needs no memory */
+    struct value packed;
+    if (value_pack(items, count, &packed)) /* and needs no memory */
+        return packed;
+    if (count < 2)
         return value_items(arena, VALUE_VECTOR, items, count);
     uint64_t hash = hash_of(items, count);
     struct value_recent_slot *slot = &recent->slots[hash >> 32 & (VALUE_RECENT_SLOTS - 1)];

@@ -6,6 +6,7 @@
 
 #include "harness/base/prng.h"
 #include "harness/histories/edn.h"
+#include "harness/histories/value_lists.h"
 #include "harness/histories/value_recent.h"
 #include "tests/lib/random_value.h"
 #include "tests/lib/test.h"
@@ -245,6 +246,106 @@ static void vectors_met_again_are_equal_to_new_ones(void **state)
     free(recent);
 }
 
+/* A list never is packed, and equals a vector of the same items. */
+static void assert_as_list(struct arena *arena, struct value vector, const struct value *items,
+                           size_t count)
+{
+    struct value list = value_items(arena, VALUE_LIST, items, count), room[VALUE_ROOM];
+    struct buf text = BUF_INIT, list_text = BUF_INIT;
+    size_t length;
+    const struct value *all = value_array(vector, room, &length);
+    assert_int_equal(value_kind(vector), VALUE_VECTOR);
+    assert_int_equal(value_count(vector), count);
+    assert_int_equal(length, count);
+    for (size_t i = 0; i < count; i++) {
+        assert_true(value_equal(value_at(vector, i), items[i]));
+        assert_true(value_equal(all[i], items[i]));
+    }
+    assert_true(value_equal(vector, list) && value_equal(list, vector));
+    assert_true(value_hash(vector) == value_hash(list));
+    value_print(vector, &text);
+    value_print(list, &list_text);
+    assert_int_equal(text.length, list_text.length);
+    assert_memory_equal(text.data + 1, list_text.data + 1, text.length - 2);
+    buf_free(&text);
+    buf_free(&list_text);
+}
+
+static void micro_operations_keep_their_items_at_every_boundary(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"r", "append", "w", "ra", "x", ""};
+    struct arena arena = ARENA_INIT, other = ARENA_INIT;
+    struct value some[80];
+    size_t count = 0, packed = 0;
+    some[count++] = value_nil();
+    some[count++] = value_bool(true);
+    some[count++] = value_string(&arena, "1");
+    some[count++] = value_items(&arena, VALUE_VECTOR, NULL, 0);
+    for (unsigned bits = 0; bits < 64; bits += bits < 26 || bits > 30 ? 9 : 1)
+        for (int64_t off = -1; off <= 1; off++) {
+            some[count++] = value_int(&arena, (int64_t)((UINT64_C(1) << bits) + (uint64_t)off));
+            some[count++] = value_int(&arena, -(int64_t)((UINT64_C(1) << bits) / 2) - off);
+        }
+    for (unsigned n = 0; n < 6; n++)
+        for (size_t k = 0; k < count; k++)
+            for (size_t v = 0; v < count; v++) {
+                struct value items[] = {value_keyword(&arena, names[n]), some[k], some[v]};
+                struct value vector = value_items(&arena, VALUE_VECTOR, items, 3);
+                packed += value_is_micro_op(vector);
+                assert_as_list(&arena, vector, items, 3);
+                assert_true(value_equal(value_copy(&other, vector), vector));
+                if (n >= VALUE_MICRO_NONE)
+                    assert_false(value_is_micro_op(vector));
+            }
+    assert_true(packed > 1000);
+    arena_free(&arena);
+    arena_free(&other);
+}
+
+/* Reads of a few keys whose lists grow, and now and then are another one's. */
+static void lists_that_grow_stay_as_they_were_read(void **state)
+{
+    (void)state;
+    enum { KEYS = 5, READS = 4000, LONGEST = 60 };
+    struct prng prng = prng_stream(14, "lists");
+    struct value_lists *lists = calloc(1, sizeof *lists);
+    struct value *kept = calloc(READS, sizeof *kept), *copies = calloc(READS, sizeof *copies);
+    struct arena arena = ARENA_INIT, other = ARENA_INIT;
+    assert_true(lists != NULL && kept != NULL && copies != NULL);
+    struct value items[KEYS][LONGEST];
+    size_t length[KEYS] = {0}, shared = 0;
+    for (int i = 0; i < READS; i++) {
+        size_t k = prng_below(&prng, KEYS), grown = prng_below(&prng, 3);
+        if (length[k] + grown > LONGEST || prng_below(&prng, 50) == 0)
+            length[k] = prng_below(&prng, LONGEST / 2);
+        for (; grown > 0; grown--)
+            items[k][length[k]++] = value_int(NULL, (int64_t)prng_below(&prng, 3));
+        if (length[k] == 0)
+            items[k][length[k]++] = value_int(NULL, 7);
+        size_t read = prng_below(&prng, 4) == 0 ? 1 + prng_below(&prng, length[k]) : length[k];
+        size_t used = arena.used_bytes;
+        assert_true(value_lists_take(items[k][read - 1], read));
+        kept[i] =
+            value_lists_vector(lists, &arena, value_int(NULL, (int64_t)k * 512), items[k], read);
+        shared += arena.used_bytes == used;
+        copies[i] = value_items(&other, VALUE_LIST, items[k], read);
+        assert_as_list(&other, kept[i], items[k], read);
+    }
+    for (int i = 0; i < READS; i++)
+        assert_true(value_equal(kept[i], copies[i]) &&
+                    value_equal(value_copy(&other, kept[i]), copies[i]));
+    assert_true(shared > READS / 2);
+    assert_false(value_lists_take(value_nil(), 3));
+    assert_false(value_lists_take(value_int(NULL, 1), 0));
+    assert_false(value_lists_take(value_int(NULL, 1), VALUE_PREFIX_MAX + 1));
+    arena_free(&arena);
+    arena_free(&other);
+    free(lists);
+    free(kept);
+    free(copies);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -257,6 +358,8 @@ int main(void)
         cmocka_unit_test(readers_answer_for_what_is_not_theirs),
         cmocka_unit_test(large_sets_compare_quickly),
         cmocka_unit_test(vectors_met_again_are_equal_to_new_ones),
+        cmocka_unit_test(micro_operations_keep_their_items_at_every_boundary),
+        cmocka_unit_test(lists_that_grow_stay_as_they_were_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
