@@ -5,13 +5,15 @@
  * (list-append: version orders, direct anomalies, edges), graph (components), paths and cycles (the
  * search), explain (words), draw (pictures), found (what was found), register* (read-write
  * registers), weak (sessions' levels of these, by axioms), orders* (an order of commits of these,
- * by SAT), recency (how old reads were). */
+ * by SAT), recency (how old reads were), along and online (while a
+ * run goes on). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "checkers/checkers.h"
+#include "checkers/transactions/along.h"
 #include "checkers/transactions/cycles.h"
 #include "checkers/transactions/orders.h"
 #include "checkers/transactions/recency.h"
@@ -430,6 +432,35 @@ static void check(const struct check_input *input, struct check_result *result)
     arena_free(&session.arena);
 }
 
+/* ---- Reading along ---- */
+
+static void *open_watch(const struct options *options, size_t memory_max)
+{
+    struct check_input input = {.options = *options};
+    struct check_result result = {.verdict = VERDICT_VALID, .reason = BUF_INIT};
+    struct session session = {.input = &input, .result = &result, .arena = ARENA_INIT};
+    bool good = read_options(&session);
+    buf_free(&session.promise);
+    buf_free(&result.reason);
+    arena_free(&session.arena);
+    return good ? along_open(session.prohibited, memory_max) : NULL;
+}
+
+static enum watch_answer feed_watch(void *state, const struct history *history)
+{
+    if (along_feed(state, history, history->count))
+        return WATCH_FOUND;
+    return along_given_up(state) != NULL ? WATCH_LOST : WATCH_CLEAN;
+}
+
+static void close_watch(void *state)
+{
+    along_close(state);
+}
+
+static const struct check_watch watching = {
+    .open = open_watch, .feed = feed_watch, .close = close_watch};
+
 static const struct option options[] = {
     {"level", OPTION_TEXT, "strict-serializable", NULL,
      "isolation levels that were promised, or none (docs/transactions.md lists them)"},
@@ -455,4 +486,5 @@ const struct checker checker_transactions = {
     .sessions_suffice = true,
     .check = check,
     .verify = orders_prove_certificate,
+    .watch = &watching,
 };

@@ -57,6 +57,22 @@ struct check_result {
     struct json *anomalies; /* array of check_anomaly's objects */
 };
 
+/* Reading along while a run goes on, without judging anything twice. What it says is not the
+ * verdict, but when to ask for one. */
+enum watch_answer {
+    WATCH_CLEAN, /* nothing yet of what it looks for */
+    WATCH_FOUND, /* the events so far are certainly invalid: judging them will say what is wrong */
+    WATCH_LOST,  /* it cannot follow this history */
+};
+struct check_watch {
+    /* NULL when there is nothing that it could look for. */
+    void *(*open)(const struct options *options, size_t memory_max);
+    /* Takes what the history, each time the same or a longer one, has got since. After another
+     * answer than WATCH_CLEAN only `close` may follow. */
+    enum watch_answer (*feed)(void *state, const struct history *history);
+    void (*close)(void *state);
+};
+
 struct checker {
     const char *name, *summary;
     const struct option *options; /* NULL: none */
@@ -69,6 +85,7 @@ struct checker {
     /* Optional: says what a certificate that `check` wrote proves of the history, by itself;
      * UNKNOWN and why when it does not. The text begins with CHECKER_CERTIFICATE and the name. */
     void (*verify)(const struct check_input *input, const char *text, struct check_result *result);
+    const struct check_watch *watch; /* optional */
 };
 #define CHECKER_CERTIFICATE "ordeal certificate 1: "
 

@@ -24,6 +24,8 @@ struct live {
     struct history prefix;
     uint32_t judged;  /* events of the prefix that the last look saw */
     bool known_keyed; /* the last look took the values for [key value] */
+    const struct check_watch *watch;
+    void *watching; /* NULL: it does not, or no longer */
     struct live_costs costs;
     pthread_t thread;
     pthread_mutex_t lock;
@@ -112,17 +114,34 @@ static bool is_violated(struct live *live, struct history *history, enum keyed k
     return violated;
 }
 
+/* Whether the whole prefix is to be judged now. Where somebody reads along that is when something
+ * was found, and at times for what it does not look for: whenever a quarter more is there. */
+static bool is_due(struct live *live)
+{
+    if (live->watching == NULL)
+        return true;
+    enum watch_answer answer = live->watch->feed(live->watching, &live->prefix);
+    if (answer == WATCH_CLEAN)
+        return live->prefix.count / 5 >= live->judged / 4;
+    live->watch->close(live->watching);
+    live->watching = NULL;
+    return true;
+}
+
 static bool look(struct live *live, struct buf *why)
 {
     copy_prefix(live);
-    if (live->prefix.count == live->judged)
+    if (live->prefix.count == live->costs.events)
         return false;
+    live->costs.looks++;
+    live->costs.events = live->prefix.count;
+    if (!is_due(live))
+        return false;
+    live->costs.judged++;
     struct err err = ERR_INIT;
     struct history part;
     history_init(&part);
     bool violated = false;
-    live->costs.looks++;
-    live->costs.events = live->prefix.count;
     bool changed = live->known_keyed && history_pair(&live->prefix, &err) == ERR_NONE &&
                    take_changed(live, &part);
     if (changed)
@@ -178,6 +197,27 @@ static void *watch(void *argument)
     return NULL;
 }
 
+static void open_watch(struct live *live)
+{
+    const struct checker *checker = checker_find(live->options.checker);
+    live->watch = checker->watch;
+    if (live->watch == NULL)
+        return;
+    struct options options = {json_copy(live->values)};
+    option_defaults(&options, checker->name, checker->options);
+    live->watching = live->watch->open(&options, (size_t)LOOK_MIB << 20);
+    json_free(options.values);
+}
+
+static void free_live(struct live *live)
+{
+    if (live->watching != NULL)
+        live->watch->close(live->watching);
+    history_free(&live->prefix);
+    json_free(live->values);
+    free(live);
+}
+
 enum err_code live_start(const struct live_options *options, struct live **out, struct err *err)
 {
     struct live *live = calloc(1, sizeof *live);
@@ -188,6 +228,7 @@ enum err_code live_start(const struct live_options *options, struct live **out, 
         live->options.rest_ns = NS_PER_SECOND / 2;
     live->values = options->options == NULL ? json_object() : json_copy(options->options);
     history_init(&live->prefix);
+    open_watch(live);
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -196,9 +237,7 @@ enum err_code live_start(const struct live_options *options, struct live **out, 
     pthread_mutex_init(&live->lock, NULL);
     int problem = pthread_create(&live->thread, NULL, watch, live);
     if (problem != 0) {
-        history_free(&live->prefix);
-        json_free(live->values);
-        free(live);
+        free_live(live);
         return err_errno(err, problem, "start the thread that watches the run");
     }
     *out = live;
@@ -218,7 +257,5 @@ void live_stop(struct live *live, struct live_costs *costs)
         *costs = live->costs;
     pthread_cond_destroy(&live->wake);
     pthread_mutex_destroy(&live->lock);
-    history_free(&live->prefix);
-    json_free(live->values);
-    free(live);
+    free_live(live);
 }

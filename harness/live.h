@@ -8,7 +8,10 @@
  * could not be decided in a little time and memory is no violation, and looked at again when more
  * is known.
  *
- * Or it judges by `transactions`, always all of the prefix: an anomaly may span any keys. What it
+ * Or it judges by `transactions`. That checker reads along (struct check_watch): lists of
+ * list-append are taken event by event, at a cost that does not grow with the run, and the prefix
+ * is judged when something was found, and whenever it has grown by a quarter for what only a whole
+ * look finds. Of registers it is always judged whole: an anomaly may span any keys. What it
  * concludes of a prefix stays, too: lists only grow, so an append that no read showed yet comes
  * after all that were read; and an open transaction whose effects were seen counts as committed,
  * which if it fails in the end is an aborted read. (That alone a promise of read uncommitted
@@ -40,9 +43,9 @@ struct live_options {
 extern const char *const live_checkers[];
 
 struct live_costs {
-    uint32_t looks, undecided;
-    uint64_t events;  /* copied */
-    int64_t spent_ns; /* of the thread's processor time */
+    uint32_t looks, judged, undecided; /* judged: looks that judged the whole prefix or its keys */
+    uint64_t events;                   /* copied */
+    int64_t spent_ns;                  /* of the thread's processor time */
 };
 
 enum err_code live_start(const struct live_options *options, struct live **live, struct err *err);

@@ -45,6 +45,7 @@ static void describe_test(const struct running *running, struct json *test)
     if (running->plan->stop_on_violation) {
         struct json *watched = json_set(test, "watched", json_object());
         json_set_int(watched, "looks", running->live_costs.looks);
+        json_set_int(watched, "judged", running->live_costs.judged);
         json_set_int(watched, "undecided", running->live_costs.undecided);
         json_set_real(watched, "processor-s", (double)running->live_costs.spent_ns / 1e9);
         json_set_bool(test, "stopped-on-violation", running->violation != NULL);
