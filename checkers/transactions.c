@@ -5,8 +5,8 @@
  * (list-append: version orders, direct anomalies, edges), graph (components), paths and cycles (the
  * search), explain (words), draw (pictures), found (what was found), register* (read-write
  * registers), weak (sessions' levels of these, by axioms), orders* (an order of commits of these,
- * by SAT), recency (how old reads were), along and online (while a
- * run goes on). */
+ * by SAT), recency (how old reads were), along and online (while a run goes
+ * on). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
