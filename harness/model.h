@@ -116,7 +116,7 @@ struct model {
 enum { MODEL_STATE_MAX = 256 };
 
 /* What a library of a model defines. */
-#define ORDEAL_MODEL ordeal_model_1
+#define ORDEAL_MODEL ordeal_model_2
 extern const struct model ORDEAL_MODEL;
 
 extern const struct model *const models[];

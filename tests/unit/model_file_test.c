@@ -63,7 +63,7 @@ static void what_is_no_model_is_refused(void **unused)
     assert_int_equal(check(TAKE(0, 1), "./absent.so", said, sizeof said), 254);
     assert_contains(said, "absent.so");
     assert_int_equal(check(TAKE(0, 1), "/lib/x86_64-linux-gnu/libm.so.6", said, sizeof said), 254);
-    assert_contains(said, "defines no ordeal_model_1");
+    assert_contains(said, "defines no ordeal_model_2");
     assert_int_equal(check(TAKE(0, 1), "tickts", said, sizeof said), 254);
     assert_contains(said, "there is no model 'tickts'");
 }
