@@ -116,6 +116,25 @@ enum err_code disk_cut(struct test *test, node_set nodes, const char *path,
 enum err_code disk_back(struct test *test, node_set nodes, const char *path, struct buf *evidence,
                         struct err *err);
 
+/* What such a disk does to the operations of whoever uses it (harness/agent/PROTOCOL.md has all).
+ */
+struct disk_fault {
+    const char *io;       /* "eio-fsync", "slow", "full" ... */
+    const char *files;    /* a shell pattern; "*": all */
+    int64_t delay_ms;     /* of slow, else 0 */
+    int64_t bytes;        /* that are left when it is full, else 0 */
+    int64_t chance, seed; /* so many in a thousand are hit, drawn from the seed */
+};
+/* Brings it into force under the name `id`, unique in a run; seen by the agents on a file of their
+ * own. `evidence` tells of each node what was seen. On failure some nodes may be left with it. */
+enum err_code disk_fault_begin(struct test *test, node_set nodes, const char *path, const char *id,
+                               const struct disk_fault *fault, struct buf *evidence,
+                               struct err *err);
+/* Undoes it, and sees it gone; `evidence` tells how many operations it hit. Nodes that do not have
+ * it are no error. */
+enum err_code disk_fault_end(struct test *test, node_set nodes, const char *id,
+                             struct buf *evidence, struct err *err);
+
 /* ---- Limits on processes ----
  *
  * A daemon gets less of something than it wants, or a node is burdened by processes of the agent's.
@@ -137,25 +156,6 @@ enum err_code limit_begin(struct test *test, node_set nodes, const char *daemon,
 /* Undoes it; `evidence` tells what it did meanwhile. Nodes that have no such limit are no error. */
 enum err_code limit_end(struct test *test, node_set nodes, const char *daemon,
                         const struct limit *limit, struct buf *evidence, struct err *err);
-
-/* What such a disk does to the operations of whoever uses it (harness/agent/PROTOCOL.md has all).
- */
-struct disk_fault {
-    const char *io;       /* "eio-fsync", "slow", "full" ... */
-    const char *files;    /* a shell pattern; "*": all */
-    int64_t delay_ms;     /* of slow, else 0 */
-    int64_t bytes;        /* that are left when it is full, else 0 */
-    int64_t chance, seed; /* so many in a thousand are hit, drawn from the seed */
-};
-/* Brings it into force under the name `id`, unique in a run; seen by the agents on a file of their
- * own. `evidence` tells of each node what was seen. On failure some nodes may be left with it. */
-enum err_code disk_fault_begin(struct test *test, node_set nodes, const char *path, const char *id,
-                               const struct disk_fault *fault, struct buf *evidence,
-                               struct err *err);
-/* Undoes it, and sees it gone; `evidence` tells how many operations it hit. Nodes that do not have
- * it are no error. */
-enum err_code disk_fault_end(struct test *test, node_set nodes, const char *id,
-                             struct buf *evidence, struct err *err);
 
 /* ---- Clocks ----
  *

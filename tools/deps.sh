@@ -49,7 +49,7 @@ root() {
     need nftables "tests look from outside at what firewalls are left" command -v nft
     need sudo "tests of users who become root" command -v sudo
     need xfsprogs "disks of nodes with an XFS" command -v mkfs.xfs
-    need redis-server "tests of servers with wrong clocks" command -v redis-server
+    need redis-server "tests of servers with wrong clocks, and of their power cuts" command -v redis-server
     need nats-server "the same; a static Go program" command -v nats-server
     need erlang-base "the same; Erlang" command -v erl
 }
