@@ -40,6 +40,8 @@ struct digest_phase {
 struct digest_fault {
     int64_t id;
     const char *nemesis, *asked, *done, *nodes, *error; /* "" when absent */
+    const char *primaries; /* who led when it began; "" when not known */
+    int64_t in_flight;     /* operations of clients when it began; -1 */
     struct digest_phase begin, end;
     bool failed;            /* it never came about */
     int64_t from_ns, to_ns; /* when it may have been in force; to the run's end when not undone */
@@ -75,6 +77,11 @@ void digest_free(struct digest *digest);
 
 /* Fills faults from the results, else the schedule, else the history's nemesis events. */
 void digest_faults(struct digest *digest);
+
+/* The first nemesis of the coverage (json_next has the others), NULL when there is none; and what
+ * is to be said of one: "kill: in force 3 of 3 times, on n1 (2), n3 (1); ...". */
+const struct json *digest_coverage(const struct digest *digest);
+void digest_coverage_line(const struct json *one, struct buf *out);
 
 /* What was run, by the results or else the plan: NULL when neither knows. */
 const char *digest_test_text(const struct digest *digest, const char *key);

@@ -20,6 +20,7 @@ static struct digest_phase read_phase(const struct json *phase)
 
 static struct digest_fault read_fault(struct digest *digest, const struct json *fault)
 {
+    const struct json *state = json_get(fault, "state");
     const char *done = json_as_text(json_get(fault, "done"), NULL);
     return (struct digest_fault){
         .id = json_as_int(json_get(fault, "id"), json_as_int(json_get(fault, "fault"), 0)),
@@ -28,6 +29,8 @@ static struct digest_fault read_fault(struct digest *digest, const struct json *
         .done = done != NULL ? done : json_as_text(json_get(fault, "value"), ""),
         .nodes = digest_where(digest, json_get(fault, "nodes")),
         .error = json_as_text(json_get(fault, "error"), ""),
+        .primaries = digest_join(&digest->arena, json_get(state, "primaries")),
+        .in_flight = json_as_int(json_get(state, "in-flight"), -1),
         .begin = read_phase(NULL),
         .end = read_phase(NULL),
     };
@@ -145,6 +148,8 @@ static void take_event(struct digest *digest, uint32_t event)
         .asked = describe_value(&digest->arena, history, event),
         .done = describe_value(&digest->arena, history, done),
         .nodes = "",
+        .primaries = "",
+        .in_flight = -1,
         .error = describe_error(&digest->arena, history, done),
         .begin = phase,
         .end = read_phase(NULL),

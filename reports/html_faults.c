@@ -52,6 +52,20 @@ static void phase_cell(struct html *html, const struct digest_fault *fault,
     html_raw(html, "</td>");
 }
 
+/* On whom it was, who led then, and how busy the clients were. */
+static void where_cell(struct html *html, const struct digest_fault *fault)
+{
+    html_raw(html, "<td>");
+    html_text(html, fault->nodes);
+    small(html, "led: ", fault->primaries);
+    if (fault->in_flight >= 0) {
+        html_raw(html, "<small>in flight: ");
+        digest_number(&html->out, (uint64_t)fault->in_flight);
+        html_raw(html, "</small>");
+    }
+    html_raw(html, "</td>");
+}
+
 static void fault_row(struct html *html, const struct digest_fault *fault)
 {
     html_row(html);
@@ -66,7 +80,7 @@ static void fault_row(struct html *html, const struct digest_fault *fault)
         html_raw(html, "</small>");
     }
     html_raw(html, "</td>");
-    html_cell(html, fault->nodes);
+    where_cell(html, fault);
     html_time_cell(html, fault->from_ns);
     html_time_cell(html, fault->failed ? -1 : fault->to_ns);
     phase_cell(html, fault, &fault->begin);
@@ -91,6 +105,12 @@ void html_faults(struct html *html)
     html_table_end(html);
     if (digest->fault_count > ROWS_MAX)
         html_note(html, "%zu more are in results.json.", digest->fault_count - ROWS_MAX);
+    for (const struct json *one = digest_coverage(digest); one != NULL; one = json_next(one)) {
+        struct buf text = BUF_INIT;
+        digest_coverage_line(one, &text);
+        html_note(html, "%s", buf_text(&text));
+        buf_free(&text);
+    }
     if (digest->faults_guessed)
         html_note(html, "Read from the history's own events: whether a fault took effect is not "
                         "known.");

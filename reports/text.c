@@ -281,6 +281,18 @@ static void print_fault_errors(struct page *page)
     }
 }
 
+static void print_coverage(struct page *page)
+{
+    for (const struct json *one = digest_coverage(&page->digest); one != NULL;
+         one = json_next(one)) {
+        struct buf text = BUF_INIT;
+        digest_coverage_line(one, &text);
+        visible_wrap(&page->out, text.data, WIDTH, 2, 0);
+        buf_add_char(&page->out, '\n');
+        buf_free(&text);
+    }
+}
+
 static void print_faults(struct page *page)
 {
     const struct digest *digest = &page->digest;
@@ -300,6 +312,7 @@ static void print_faults(struct page *page)
     if (digest->fault_count > FAULTS_MAX)
         buf_printf(&page->out, "  and %zu more\n", digest->fault_count - FAULTS_MAX);
     print_fault_errors(page);
+    print_coverage(page);
     text_table_free(&table);
 }
 

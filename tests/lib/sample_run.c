@@ -250,7 +250,8 @@ static struct json *parse(const char *text)
     "\"nodes\":[\"n2\"],\"begin\":{\"asked-ns\":30000000000,\"done-ns\":30079000000,"              \
     "\"verified\":true,\"evidence\":\"etcd on n2 (pid 4711) is gone\"},"                           \
     "\"end\":{\"asked-ns\":36000000000,\"done-ns\":36499000000,\"verified\":true,"                 \
-    "\"evidence\":\"etcd on n2 answers\"}},"                                                       \
+    "\"evidence\":\"etcd on n2 answers\"},"                                                        \
+    "\"state\":{\"primaries\":[\"n2\"],\"in-flight\":7}},"                                         \
     "{\"id\":3,\"nemesis\":\"clock\",\"asked\":\"{:shift \\\"+30s\\\"}\",\"done\":\"nil\","        \
     "\"nodes\":[],\"begin\":{\"asked-ns\":45000000000,\"done-ns\":45899000000,"                    \
     "\"verified\":false,\"evidence\":\"\"},\"error\":\"clock: no clock to turn on n3\"}]"

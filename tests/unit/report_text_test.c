@@ -90,6 +90,37 @@ static uint64_t figure(const char *text, const char *row, int column)
 }
 
 /* Counted again here, the slow way. */
+/* On whom faults were, and in what state of the cluster. */
+static void test_coverage(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{\"valid\":true,\"faults\":[{\"id\":1,\"nemesis\":\"kill\",\"nodes\":[\"n1\"],\"begin\":{"
+        "\"asked-ns\":5,\"done-ns\":6,\"verified\":true},\"state\":{\"primaries\":[\"n9\"],"
+        "\"in-flight\":7}}],\"checkers\":{\"faults\":{\"valid\":true,\"by-nemesis\":{\"kill\":{"
+        "\"tried-count\":4,\"in-force-count\":3,\"nodes\":{\"n1\":2,\"n3\":1},"
+        "\"primary-hit-count\":1,\"primary-spared-count\":2,\"in-flight-min\":2,"
+        "\"in-flight-max\":6}}}}}";
+    struct err err = ERR_INIT;
+    struct json *results = NULL;
+    struct history history;
+    history_init(&history);
+    assert_ok(history_pair(&history, &err));
+    assert_ok(json_parse(text, strlen(text), "results.json", &results, &err));
+    struct run run = {.directory = "store/x", .results = results, .history = &history};
+    char *page = sample_render(&run, "text", NULL);
+    assert_contains(page,
+                    "kill: in force 3 of 4 times, on n1 (2), n3 (1); who led was among them 1");
+    assert_contains(page, "2 to 6 operations");
+    free(page);
+    page = sample_render(&run, "html", NULL);
+    assert_contains(page, "kill: in force 3 of 4 times, on n1 (2), n3 (1)");
+    assert_contains(page, "<small>led: n9</small><small>in flight: 7</small>");
+    free(page);
+    json_free(results);
+    history_free(&history);
+}
+
 static void test_counts(void **state)
 {
     struct sample_run sample;
@@ -304,13 +335,14 @@ static void test_wrap(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_valid),   cmocka_unit_test(test_invalid),
-        cmocka_unit_test(test_unknown), cmocka_unit_test(test_faults),
-        cmocka_unit_test(test_counts),  cmocka_unit_test(test_empty),
-        cmocka_unit_test(test_bare),    cmocka_unit_test(test_missing),
-        cmocka_unit_test(test_hostile), cmocka_unit_test(test_width),
-        cmocka_unit_test(test_colours), cmocka_unit_test(test_same_bytes),
-        cmocka_unit_test(test_visible), cmocka_unit_test(test_wrap),
+        cmocka_unit_test(test_valid),      cmocka_unit_test(test_invalid),
+        cmocka_unit_test(test_coverage),   cmocka_unit_test(test_unknown),
+        cmocka_unit_test(test_faults),     cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_empty),      cmocka_unit_test(test_bare),
+        cmocka_unit_test(test_missing),    cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_width),      cmocka_unit_test(test_colours),
+        cmocka_unit_test(test_same_bytes), cmocka_unit_test(test_visible),
+        cmocka_unit_test(test_wrap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
