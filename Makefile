@@ -141,12 +141,19 @@ $(B)/tests/bench/commit_probe: $(B)/tests/bench/commit_probe.o $(B)/queue/crc32c
 $(B)/tests/bench/%: $(B)/tests/bench/%.o $(call obj,$(filter-out tests/lib/test.c,$(TEST_LIB_SRC))) $(B)/libordeal.a
 	$(call say,LINK)$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ -lcmocka $(PKG_LIBS) -lm -ldl
 
-tests: $(TESTS) $(call bin,$(FUZZ_SRC)) $(B)/example-model.so
+tests: $(TESTS) $(call bin,$(FUZZ_SRC)) $(B)/example-model.so $(B)/examples/hiccup.so
 # As a user would: against what is installed, and nothing else.
 MODEL_HEADERS := harness/model.h harness/model_space.h harness/history.h harness/value.h harness/base/arena.h harness/base/buf.h \
 	harness/base/err.h harness/histories/value_table.h
-$(B)/example-model.so: docs/examples/tickets.c $(MODEL_HEADERS)
-	@rm -rf $(B)/include; for header in $(MODEL_HEADERS); do install -Dm644 $$header $(B)/include/$$header; done
+NEMESIS_HEADERS := harness/nemesis.h harness/system.h harness/test.h harness/node.h harness/plan.h harness/checker.h harness/option.h \
+	harness/base/json.h harness/base/prng.h
+PLUGIN_HEADERS := $(MODEL_HEADERS) $(NEMESIS_HEADERS)
+$(B)/include/stamp: $(PLUGIN_HEADERS)
+	@rm -rf $(B)/include; for header in $(PLUGIN_HEADERS); do install -Dm644 $$header $(B)/include/$$header; done; touch $@
+$(B)/example-model.so: docs/examples/tickets.c $(B)/include/stamp
+	$(call say,CC)$(CC) -std=gnu11 -Wall -Wextra $(WERROR) -O2 -shared -fPIC -I$(B)/include -o $@ $<
+$(B)/examples/%.so: docs/examples/%.c $(B)/include/stamp
+	@mkdir -p $(@D)
 	$(call say,CC)$(CC) -std=gnu11 -Wall -Wextra $(WERROR) -O2 -shared -fPIC -I$(B)/include -o $@ $<
 
 deps:                ## install what building, testing and the demo need (Debian packages)
@@ -159,7 +166,7 @@ check: programs tests ## quick tests: no root, no network
 check-san:           ## the quick tests under address, undefined and thread sanitizers
 	+$(MAKE) SAN=address,undefined check
 	+$(MAKE) SAN=thread check
-check-root: programs $(INTEGRATION) $(QUEUE_CLUSTER) ## tests that need root: namespaces, sshd, a real etcd
+check-root: programs $(INTEGRATION) $(QUEUE_CLUSTER) $(B)/examples/hiccup.so ## tests that need root: namespaces, sshd, a real etcd
 	@./tools/deps.sh root
 	@tests/run.sh --build $(B) integration
 check-queue: programs tests ## the quick tests and three real queue servers under kills, pauses and lost disks
@@ -196,7 +203,7 @@ install: all
 	install -Dm755 $(B)/ordeal $(DESTDIR)$(PREFIX)/bin/ordeal
 	install -Dm755 $(B)/ordeal-queue $(DESTDIR)$(PREFIX)/bin/ordeal-queue
 	install -Dm755 $(B)/ordeal-agent $(DESTDIR)$(PREFIX)/libexec/ordeal/ordeal-agent
-	for header in $(MODEL_HEADERS); do install -Dm644 $$header $(DESTDIR)$(PREFIX)/include/ordeal/$$header; done
+	for header in $(PLUGIN_HEADERS); do install -Dm644 $$header $(DESTDIR)$(PREFIX)/include/ordeal/$$header; done
 	for page in docs/man/*.[1-8]; do install -Dm644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$$(basename $$page); done
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/ordeal $(DESTDIR)$(PREFIX)/bin/ordeal-queue $(DESTDIR)$(PREFIX)/libexec/ordeal/ordeal-agent

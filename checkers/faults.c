@@ -160,9 +160,9 @@ static void check(const struct check_input *input, struct check_result *result)
     size_t count = planned(input, &windows, &arena, &names);
     struct json *by_nemesis = json_set(result->details, "by-nemesis", json_object());
     struct json *lines = fault_coverage_read(input);
+    fault_coverage_judge(input, lines, result); /* what it has to say is more precise */
     for (size_t i = 0; i < count; i++)
         judge(history, &windows, names[i], lines, by_nemesis, &summary, result);
-    fault_coverage_judge(input, lines, result);
     json_free(lines);
     judge_ends(history, &windows, result);
     if (count == 0 && input->plan == NULL && windows.foreign != HISTORY_NONE)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "harness/base/clock.h"
+#include "harness/nemesis_file.h"
 #include "harness/scheduler.h"
 
 struct entry {
@@ -127,6 +128,8 @@ static void write_line(struct faults *faults, const struct entry *entry, bool be
     json_set_int(line, "fault", fault->id);
     json_set_text(line, "phase", begin ? "begin" : "end");
     json_set_text(line, "nemesis", fault->nemesis->name);
+    if (nemesis_path(fault->nemesis) != NULL) /* by which it can be repeated */
+        json_set_text(line, "file", nemesis_path(fault->nemesis));
     json_set_text(line, "f", begin ? fault->nemesis->begin_f : fault->nemesis->end_f);
     json_set(line, "asked", value_text_json(fault->asked));
     json_set(line, "value", value_text_json(fault->done));

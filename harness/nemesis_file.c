@@ -148,6 +148,17 @@ const struct nemesis *nemesis_open(const char *path, struct err *err)
     return nemesis;
 }
 
+const char *nemesis_path(const struct nemesis *nemesis)
+{
+    const char *path = NULL;
+    pthread_mutex_lock(&own_lock);
+    for (size_t i = 0; i < own_count; i++)
+        if (own[i].nemesis == nemesis)
+            path = own[i].path;
+    pthread_mutex_unlock(&own_lock);
+    return path;
+}
+
 /* ---- By name ---- */
 
 static void declare(const char *path)

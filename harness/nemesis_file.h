@@ -13,6 +13,9 @@ bool nemesis_is_file(const char *name);
  * the same nemesis. One thread. */
 const struct nemesis *nemesis_open(const char *path, struct err *err);
 
+/* The file that it was loaded from; NULL: it is one of `nemeses`. */
+const char *nemesis_path(const struct nemesis *nemesis);
+
 /* Makes the nemeses of a stored plan known by name without loading any: for those who judge its
  * history. `plan` may be NULL. */
 void nemesis_declare(const struct json *plan);

@@ -1,8 +1,12 @@
 /* ordeal heal: undo every fault on every node, also after a crash. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "harness/cli/by_hand.h"
+#include "harness/cluster/cluster.h"
 #include "harness/reach.h"
 #include "harness/remote/fleet.h"
 #include "harness/run.h"
@@ -14,13 +18,28 @@ static const char heal_command[] =
     "[ -x \"$agent\" ] || continue; found=1; \"$agent\" heal && exit 0; done; "
     "[ -n \"$found\" ] || { echo 'nothing of ordeal was ever here'; exit 0; }; exit 1";
 
+struct request {
+    struct plan plan;
+    bool all;
+};
+
+static const struct cli_option own_options[] = {
+    {"all", NULL, "every local cluster of this machine"},
+    {.name = NULL},
+};
+
 static enum err_code take(void *state, const char *name, const char *value, struct err *err)
 {
     if (name == NULL)
         return err_set(err, ERR_CONFIG, "heal takes no argument '%s'; --nodes says where", value);
+    struct request *request = state;
     char where[80];
+    if (strcmp(name, "all") == 0) {
+        request->all = true;
+        return ERR_NONE;
+    }
     snprintf(where, sizeof where, "--%s", name);
-    return plan_set(state, name, value, where, err);
+    return plan_set(&request->plan, name, value, where, err);
 }
 
 static int print_help(void)
@@ -32,6 +51,7 @@ static int print_help(void)
         "Undoes every fault of ordeal on every node: firewall rules, stopped processes, and\n"
         "whatever else a journal on the node still holds. Ends an agent that still runs there,\n"
         "and with it the run that uses it. Safe to repeat.\n\n");
+    cli_print_options(own_options, &out);
     cli_print_options(by_hand_where, &out);
     int status = cli_output(&out, 0);
     buf_free(&out);
@@ -60,27 +80,85 @@ static enum err_code heal(const struct reach *reach, struct err *err)
     return code;
 }
 
+static enum err_code heal_plan(struct plan *plan, struct err *err)
+{
+    struct reach reach;
+    enum err_code code = by_hand_resolve(plan, NULL, err);
+    if (code != ERR_NONE)
+        return code;
+    struct log *log = log_open(LOG_TALK);
+    code = reach_open(plan, REACH_HEAL, "ordeal heal", log, &reach, err);
+    if (code == ERR_NONE) {
+        code = heal(&reach, err);
+        reach_close(&reach);
+    }
+    log_close(log);
+    return code;
+}
+
+/* One cluster, in a process of its own: each has a network of its own, which is entered. */
+static int heal_one(struct plan *plan, const char *cluster)
+{
+    struct err err = ERR_INIT;
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        enum err_code code = plan_set(plan, "cluster", cluster, "--all", &err);
+        if (code == ERR_NONE)
+            code = heal_plan(plan, &err);
+        fflush(stdout);
+        _exit(code == ERR_NONE ? 0 : cli_fail(&err));
+    }
+    int status = 0;
+    if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status)) {
+        err_set(&err, ERR_IO, "cluster %s: it could not be healed", cluster);
+        return cli_fail(&err);
+    }
+    return WEXITSTATUS(status);
+}
+
+static int heal_all(struct plan *plan)
+{
+    struct cluster_info *infos = NULL;
+    size_t count = 0;
+    int worst = 0;
+    struct err err = ERR_INIT;
+    if (plan_text(plan, "nodes") != NULL || plan_text(plan, "cluster") != NULL)
+        err_set(&err, ERR_CONFIG, "--all is every local cluster; leave --nodes and --cluster out");
+    else
+        (void)!cluster_list(&infos, &count, &err);
+    if (err.code != ERR_NONE)
+        return cli_fail(&err);
+    for (size_t i = 0; i < count; i++) {
+        if (!infos[i].alive)
+            continue;
+        printf("cluster %s\n", infos[i].name);
+        int status = heal_one(plan, infos[i].name);
+        worst = status > worst ? status : worst;
+    }
+    if (count == 0)
+        printf("no local cluster is up\n");
+    free(infos);
+    return worst;
+}
+
 int cmd_heal(int argc, char **argv)
 {
-    struct plan plan;
-    struct reach reach;
+    struct request request = {.all = false};
+    struct arena arena = ARENA_INIT;
     struct err err = ERR_INIT;
     bool help;
-    plan_init(&plan);
-    enum err_code code = cli_parse(argc, argv, by_hand_where, take, &plan, &help, &err);
-    if (code == ERR_NONE && !help)
-        code = by_hand_resolve(&plan, NULL, &err);
-    if (code == ERR_NONE && !help) {
-        struct log *log = log_open(LOG_TALK);
-        code = reach_open(&plan, REACH_HEAL, "ordeal heal", log, &reach, &err);
-        if (code == ERR_NONE) {
-            code = heal(&reach, &err);
-            reach_close(&reach);
-        }
-        log_close(log);
-    }
-    plan_free(&plan);
+    plan_init(&request.plan);
+    int status = 0;
+    enum err_code code =
+        cli_parse(argc, argv, by_hand_options(&arena, own_options), take, &request, &help, &err);
+    if (code == ERR_NONE && !help && request.all)
+        status = heal_all(&request.plan);
+    else if (code == ERR_NONE && !help)
+        code = heal_plan(&request.plan, &err);
+    plan_free(&request.plan);
+    arena_free(&arena);
     if (help)
         return print_help();
-    return code == ERR_NONE ? 0 : cli_fail(&err);
+    return code == ERR_NONE ? status : cli_fail(&err);
 }

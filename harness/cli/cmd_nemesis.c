@@ -9,18 +9,20 @@
 #include "harness/cli/by_hand.h"
 #include "harness/control.h"
 #include "harness/nemesis.h"
-#include "harness/plugin.h"
 #include "harness/reach.h"
 #include "harness/run.h"
+#include "harness/schedules/schedule.h"
 
 struct request {
     struct plan plan;
     const char *nemesis, *argument, *process;
     int64_t for_ns; /* -1: until interrupted */
+    bool list;
 };
 
 static const struct cli_option own_options[] = {
-    {"process", "NAME", "kill, pause, slow, memory, files: the processes of this name"},
+    {"list", NULL, "tell which nemeses work on these nodes, and why the others do not"},
+    {"process", "NAME", "for faults of processes: those of this name"},
     {"for", "TIME", "undo it after this time instead of at Ctrl-C"},
     {"seed", "N", "repeats what was drawn"},
     {"set", "NEMESIS.OPTION=VALUE", "an option of the nemesis (ordeal list nemeses)"},
@@ -44,6 +46,10 @@ static enum err_code take(void *state, const char *name, const char *value, stru
         request->process = value;
         return ERR_NONE;
     }
+    if (strcmp(name, "list") == 0) {
+        request->list = true;
+        return ERR_NONE;
+    }
     if (strcmp(name, "for") == 0)
         return clock_parse_duration(value, &request->for_ns, err);
     char where[80];
@@ -55,13 +61,15 @@ static int print_help(void)
 {
     struct buf out = BUF_INIT;
     buf_add_text(&out,
-                 "usage: ordeal nemesis NAME [ARG] [OPTION..]\n\n"
+                 "usage: ordeal nemesis NAME [ARG] [OPTION..]\n"
+                 "       ordeal nemesis --list [OPTION..]\n\n"
                  "Injects one fault, verifies it, holds it until Ctrl-C (or --for), undoes it and\n"
                  "verifies that. If ordeal dies meanwhile, the nodes undo it by themselves.\n\n"
                  "  ordeal nemesis partition halves\n"
                  "  ordeal nemesis pause minority --process etcd\n"
                  "  ordeal nemesis kill n1 --process etcd      (nothing starts it again)\n\n"
-                 "ARG is the value of the nemesis' first option. The nemeses:\n\n");
+                 "ARG is the value of the nemesis' first option. NAME may be the file of one of\n"
+                 "your own, such as ./mine.so. The nemeses:\n\n");
     for (const struct nemesis *const *nemesis = nemeses; *nemesis != NULL; nemesis++)
         buf_printf(&out, "  %-12s %s\n", (*nemesis)->name, (*nemesis)->summary);
     buf_add_char(&out, '\n');
@@ -149,10 +157,39 @@ static enum err_code inject(struct request *request, struct test *test, struct e
     return code;
 }
 
+/* ---- What works here ---- */
+
+static enum err_code tell(struct request *request, struct test *test, struct buf *out)
+{
+    size_t works = 0, count = 0;
+    for (const struct nemesis *const *one = nemeses; *one != NULL; one++, count++) {
+        struct err why = ERR_INIT;
+        bool fine = (*one)->check(test, &why) == ERR_NONE;
+        bool asks = fine && ((*one)->hits & HITS_PROCESSES) != 0 && request->process == NULL;
+        works += fine;
+        buf_printf(out, "%-13s %s%s%s\n", (*one)->name,
+                   fine ? "works" : "does not work: ", fine ? "" : why.message,
+                   asks ? ", on processes that --process names" : "");
+    }
+    buf_printf(out, "%zu of %zu work on these %u nodes by hand\n", works, count, test->node_count);
+    return ERR_NONE;
+}
+
+static enum err_code list(struct request *request, struct test *test)
+{
+    struct buf out = BUF_INIT;
+    tell(request, test, &out);
+    fputs(buf_text(&out), stdout);
+    fflush(stdout);
+    buf_free(&out);
+    return ERR_NONE;
+}
+
 static enum err_code with_nodes(struct request *request, struct log *log, struct err *err)
 {
     struct reach reach;
-    const char *daemons[] = {request->process, NULL};
+    const char *daemons[] = {
+        request->list && request->process == NULL ? "PROCESS" : request->process, NULL};
     const char *const none[] = {NULL};
     struct system by_name = {.name = "by hand",
                              .summary = "processes found by name",
@@ -185,19 +222,35 @@ static enum err_code with_nodes(struct request *request, struct log *log, struct
     control.test = &test;
     enum err_code code = control_open(&control, &reach.fleet_options, reach.owner, err);
     if (code == ERR_NONE)
-        code = inject(request, &test, err);
+        code = request->list ? list(request, &test) : inject(request, &test, err);
     control_close(&control);
     history_free(&history);
     reach_close(&reach);
     return code;
 }
 
+/* The plan with the options of every nemesis, so that each can be checked. */
+static enum err_code resolve_all(struct request *request, struct err *err)
+{
+    struct buf names = BUF_INIT;
+    for (const struct nemesis *const *one = nemeses; *one != NULL; one++)
+        buf_printf(&names, "%s%s", names.length > 0 ? "," : "", (*one)->name);
+    enum err_code code = by_hand_resolve(&request->plan, buf_text(&names), err);
+    buf_free(&names);
+    return code;
+}
+
 static enum err_code prepare(struct request *request, struct err *err)
 {
+    if (request->list) {
+        if (request->nemesis != NULL)
+            return err_set(err, ERR_CONFIG, "--list tells of all nemeses; leave '%s' out",
+                           request->nemesis);
+        return resolve_all(request, err);
+    }
     if (request->nemesis == NULL)
         return err_set(err, ERR_CONFIG, "nemesis needs a name: ordeal nemesis partition halves");
-    const struct nemesis *nemesis =
-        plugin_resolve(nemeses, "nemesis", "nemeses", request->nemesis, err);
+    const struct nemesis *nemesis = schedule_nemesis(request->nemesis, "", err);
     if (nemesis == NULL)
         return err->code;
     if (request->argument != NULL) {
@@ -208,13 +261,9 @@ static enum err_code prepare(struct request *request, struct err *err)
         if (plan_set(&request->plan, "set", set, "nemesis", err) != ERR_NONE)
             return err->code;
     }
-    static const char *const of_processes[] = {"kill", "pause", "slow", "memory", "files", "clock"};
-    bool by_name = false;
-    for (size_t i = 0; i < sizeof of_processes / sizeof *of_processes; i++)
-        by_name = by_name || strcmp(nemesis->name, of_processes[i]) == 0;
-    if (by_name && request->process == NULL)
+    if ((nemesis->hits & HITS_PROCESSES) != 0 && request->process == NULL)
         return err_set(err, ERR_CONFIG, "%s needs --process NAME: which processes?", nemesis->name);
-    return by_hand_resolve(&request->plan, nemesis->name, err);
+    return by_hand_resolve(&request->plan, request->nemesis, err);
 }
 
 int cmd_nemesis(int argc, char **argv)

@@ -22,6 +22,8 @@ static struct json *step_of(const struct json *line)
     buf_free(&at);
     for (size_t i = 0; i < 3; i++)
         json_set_text(step, texts[i][0], json_as_text(json_get(line, texts[i][1]), ""));
+    if (json_get(line, "file") != NULL)
+        json_set_text(step, "nemesis", json_as_text(json_get(line, "file"), ""));
     json_set(step, "hit", json_copy(json_get(line, "nodes")));
     return step;
 }

@@ -1,0 +1,214 @@
+/* A program that is spoken to by lines: see nemesis_pipe.h. */
+#include "harness/nemesis_pipe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "harness/base/clock.h"
+
+extern char **environ;
+
+enum { LINE_MAX_BYTES = 1 << 20 };
+
+enum err_code pipe_start(struct pipe_program *program, struct err *err)
+{
+    int in[2], out[2];
+    if (pipe2(in, O_CLOEXEC) != 0)
+        return err_errno(err, errno, "start %s", program->path);
+    if (pipe2(out, O_CLOEXEC) != 0) {
+        enum err_code code = err_errno(err, errno, "start %s", program->path);
+        close(in[0]);
+        close(in[1]);
+        return code;
+    }
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t none, defaults;
+    sigemptyset(&none);
+    sigemptyset(&defaults);
+    sigaddset(&defaults, SIGPIPE);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, in[0], STDIN_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &defaults);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
+                                              POSIX_SPAWN_SETSIGDEF);
+    char *argv[] = {(char *)program->path, NULL};
+    pid_t pid = 0;
+    int problem = posix_spawn(&pid, program->path, &actions, &attributes, argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+    close(in[0]);
+    close(out[1]);
+    if (problem != 0) {
+        close(in[1]);
+        close(out[0]);
+        return err_errno(err, problem, "start %s", program->path);
+    }
+    (void)!fcntl(in[1], F_SETFL, O_NONBLOCK);
+    program->pid = pid;
+    program->in = in[1];
+    program->out = out[0];
+    buf_clear(&program->unread);
+    return ERR_NONE;
+}
+
+/* It is gone, or has to be. */
+static void let_go(struct pipe_program *program, int *status)
+{
+    if (program->pid == 0)
+        return;
+    close(program->in);
+    close(program->out);
+    (void)kill(-program->pid, SIGKILL); /* with what it has started */
+    (void)kill(program->pid, SIGKILL);
+    while (waitpid(program->pid, status, 0) < 0 && errno == EINTR)
+        ;
+    program->pid = 0;
+    buf_free(&program->unread);
+    program->unread = BUF_INIT;
+}
+
+/* How it ended is asked before it is killed, or it would always have been the kill. */
+static enum err_code has_ended(struct pipe_program *program, struct err *err)
+{
+    int status = 0;
+    pid_t ended = 0;
+    for (int i = 0; i < 100 && ended == 0; i++) { /* its output closes a moment before it ends */
+        ended = waitpid(program->pid, &status, WNOHANG);
+        if (ended == 0)
+            poll(NULL, 0, 1);
+    }
+    if (ended == program->pid) {
+        close(program->in);
+        close(program->out);
+        (void)kill(-program->pid, SIGKILL);
+        program->pid = 0;
+        buf_free(&program->unread);
+        program->unread = BUF_INIT;
+    } else {
+        let_go(program, &status);
+    }
+    if (ended > 0 && WIFSIGNALED(status))
+        return err_set(err, ERR_IO, "%s was ended by signal %d", program->path, WTERMSIG(status));
+    if (ended > 0)
+        return err_set(err, ERR_IO, "%s ended with status %d", program->path, WEXITSTATUS(status));
+    return err_set(err, ERR_IO, "%s closed its output", program->path);
+}
+
+static bool await(int fd, short events, int64_t deadline_ns)
+{
+    for (;;) {
+        int64_t left_ns = deadline_ns - clock_monotonic_ns();
+        if (left_ns <= 0)
+            return false;
+        struct pollfd wanted = {.fd = fd, .events = events};
+        int ready = poll(&wanted, 1, (int)(left_ns / NS_PER_MS) + 1);
+        if (ready > 0)
+            return true;
+        if (ready < 0 && errno != EINTR)
+            return false;
+    }
+}
+
+static enum err_code too_late(struct pipe_program *program, const char *what, struct err *err)
+{
+    int status;
+    let_go(program, &status);
+    return err_set(err, ERR_TIMEOUT, "%s did not %s in time, and was killed", program->path, what);
+}
+
+enum err_code pipe_say(struct pipe_program *program, const char *line, int64_t deadline_ns,
+                       struct err *err)
+{
+    struct buf text = BUF_INIT;
+    size_t sent = 0;
+    enum err_code code = ERR_NONE;
+    buf_printf(&text, "%s\n", line);
+    while (sent < text.length && code == ERR_NONE) {
+        ssize_t count = write(program->in, text.data + sent, text.length - sent);
+        if (count > 0)
+            sent += (size_t)count;
+        else if (count < 0 && errno == EAGAIN && await(program->in, POLLOUT, deadline_ns))
+            continue;
+        else if (count < 0 && errno == EAGAIN)
+            code = too_late(program, "read", err);
+        else if (count < 0 && errno != EINTR)
+            code = has_ended(program, err);
+    }
+    buf_free(&text);
+    return code;
+}
+
+static enum err_code read_more(struct pipe_program *program, int64_t deadline_ns, struct err *err)
+{
+    char bytes[4096];
+    if (program->unread.length > LINE_MAX_BYTES || !await(program->out, POLLIN, deadline_ns))
+        return too_late(program, "answer", err);
+    ssize_t count = read(program->out, bytes, sizeof bytes);
+    if (count == 0 || (count < 0 && errno != EINTR))
+        return has_ended(program, err);
+    if (count > 0)
+        buf_add(&program->unread, bytes, (size_t)count);
+    return ERR_NONE;
+}
+
+enum err_code pipe_hear(struct pipe_program *program, int64_t deadline_ns, struct json **said,
+                        struct err *err)
+{
+    char *end;
+    while (program->unread.length == 0 ||
+           (end = memchr(program->unread.data, '\n', program->unread.length)) == NULL)
+        if (read_more(program, deadline_ns, err) != ERR_NONE)
+            return err->code;
+    struct buf line = BUF_INIT, rest = BUF_INIT;
+    size_t length = (size_t)(end - program->unread.data);
+    buf_add(&line, program->unread.data, length);
+    buf_add(&rest, end + 1, program->unread.length - length - 1);
+    buf_free(&program->unread);
+    program->unread = rest;
+    struct json *json = NULL;
+    struct err why = ERR_INIT;
+    enum err_code code = json_parse(buf_text(&line), line.length, program->path, &json, &why);
+    if (code != ERR_NONE || json_kind(json) != JSON_OBJECT) {
+        code = err_set(err, ERR_PARSE, "%s said what is no JSON object: '%.80s'", program->path,
+                       buf_text(&line));
+        int status;
+        json_free(json);
+        let_go(program, &status);
+    } else {
+        *said = json;
+    }
+    buf_free(&line);
+    return code;
+}
+
+void pipe_stop(struct pipe_program *program, int64_t patience_ns)
+{
+    int status;
+    if (program->pid == 0)
+        return;
+    int64_t deadline_ns = clock_monotonic_ns() + patience_ns;
+    close(program->in);
+    program->in = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    while (clock_monotonic_ns() < deadline_ns)
+        if (waitpid(program->pid, &status, WNOHANG) == 0) {
+            poll(NULL, 0, 5);
+        } else {
+            close(program->in);
+            close(program->out);
+            program->pid = 0;
+            buf_free(&program->unread);
+            program->unread = BUF_INIT;
+            return;
+        }
+    let_go(program, &status);
+}
