@@ -401,6 +401,8 @@ const struct nemesis *nemesis_program(const char *path, const char *name, struct
     pipe_stop(&program->pipe, STOP_NS);
     if (code != ERR_NONE) {
         (void)err_set(err, ERR_CONFIG, "nemesis %s: %s", path, why.message);
+        free((char *)program->pipe.path);
+        pthread_mutex_destroy(&program->lock);
         return NULL;
     }
     if (program_count++ == 0)
