@@ -177,11 +177,21 @@ bool schedule_clash(const struct nemesis *a, node_set where_a, const struct neme
     return both != 0 && (where_a & where_b) != 0;
 }
 
-static bool must_wait(const struct schedule *schedule, const struct lane *lane)
+/* Nothing in force clashes with it, nor does anything that was due before and still waits: or what
+ * wants to be alone would wait for ever while others take turns. */
+static bool must_wait(const struct schedule *schedule, const struct lane *lane, int64_t now_ns)
 {
     for (size_t i = 0; i < schedule->holding_count; i++) {
         const struct lane *other = schedule->holding[i];
         if (schedule_clash(lane_nemesis(lane), lane->where, lane_nemesis(other), other->where))
+            return true;
+    }
+    for (size_t i = 0; i < schedule->lane_count && lane->next_ns <= now_ns; i++) {
+        const struct lane *other = &schedule->lanes[i];
+        bool sooner =
+            other->next_ns < lane->next_ns || (other->next_ns == lane->next_ns && other < lane);
+        if (other->state == LANE_WAITING && sooner &&
+            schedule_clash(lane_nemesis(lane), lane->where, lane_nemesis(other), other->where))
             return true;
     }
     return false;
@@ -190,13 +200,13 @@ static bool must_wait(const struct schedule *schedule, const struct lane *lane)
 /* ---- The generator ---- */
 
 /* The lane with something to do soonest; of several at the same time one that ends a fault. */
-static struct lane *soonest(struct schedule *schedule)
+static struct lane *soonest(struct schedule *schedule, int64_t now_ns)
 {
     struct lane *best = NULL;
     for (size_t i = 0; i < schedule->lane_count; i++) {
         struct lane *lane = &schedule->lanes[i];
         bool ends = lane->state == LANE_HOLDING;
-        if (!ends && (lane->state != LANE_WAITING || must_wait(schedule, lane)))
+        if (!ends && (lane->state != LANE_WAITING || must_wait(schedule, lane, now_ns)))
             continue;
         if (best == NULL || lane->next_ns < best->next_ns ||
             (lane->next_ns == best->next_ns && ends && best->state != LANE_HOLDING))
@@ -223,7 +233,7 @@ static enum generator_answer next(struct generator *generator,
     if (schedule->given != NULL)
         return GENERATOR_PENDING;
     wake(schedule, context->now_ns);
-    struct lane *lane = soonest(schedule);
+    struct lane *lane = soonest(schedule, context->now_ns);
     if (lane == NULL)
         return is_over(schedule) ? GENERATOR_DONE : GENERATOR_PENDING;
     if (lane->next_ns > context->now_ns) { /* something else may happen sooner */

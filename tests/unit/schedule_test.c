@@ -233,6 +233,26 @@ static void several_are_in_force_at_once_but_not_those_that_clash(void **state)
     assert_true(schedule_clash(&disks, a, &nemesis_power, b)); /* together more than a minority */
 }
 
+/* The disk wants to be alone: it must not wait for ever while others take turns. */
+static void nobody_waits_for_ever(void **state)
+{
+    (void)state;
+    struct play play;
+    struct err err = ERR_INIT;
+    assert_ok(play_plan(&play, 5,
+                        "{\"time-limit\": \"300s\", \"schedule\": ["
+                        "{\"nemesis\": \"disk\", \"interval\": \"9s\", \"duration\": \"1s\"},"
+                        "{\"nemesis\": \"partition,pause,noop\", \"overlap\": \"8\", "
+                        "\"interval\": \"4s\", \"duration\": \"3900ms\"}]}",
+                        &err));
+    fake_set(play.fake, "disk.stage", "plain");
+    play_run(&play, "schedule.jsonl");
+    size_t disks = count_of(&play, " lose-disk"), pauses = count_of(&play, " pause");
+    assert_in_range(disks, 10, 40);
+    assert_in_range(pauses, 10, 100);
+    play_free(&play);
+}
+
 static int64_t gap_before(const struct play *play, double at_s)
 {
     double last = 0, before = 0;
@@ -534,6 +554,7 @@ int main(void)
         cmocka_unit_test(the_same_seed_makes_the_same_timeline),
         cmocka_unit_test(weights_say_how_often),
         cmocka_unit_test(several_are_in_force_at_once_but_not_those_that_clash),
+        cmocka_unit_test(nobody_waits_for_ever),
         cmocka_unit_test(ramps_grow),
         cmocka_unit_test(a_script_is_done_as_written),
         cmocka_unit_test(steps_that_cannot_be_done_are_refused),
