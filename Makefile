@@ -82,7 +82,7 @@ endif
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all prove prove-clean check check-all check-queue check-root check-san deps demo fuzz tidy bench bench-queue bench-transactions bench-check conformance coverage install uninstall dist clean help programs tests format
+.PHONY: all prove prove-clean prove-schedules check check-all check-queue check-root check-san deps demo fuzz tidy bench bench-queue bench-transactions bench-check conformance coverage install uninstall dist clean help programs tests format
 
 all: programs
 
@@ -181,6 +181,9 @@ prove: programs $(B)/tests/queue/simulated_history ## plant every defect of the 
 prove-clean: programs ## short clean runs of the queue with every nemesis on: RUNS=100 (root); reports false convictions
 	@./tools/deps.sh demo
 	@tests/prove_clean.sh $(or $(RUNS),100)
+prove-schedules: programs ## short runs of the queue under random schedules of everything at once: RUNS=100 (root)
+	@./tools/deps.sh demo
+	@tests/prove_schedules.sh $(or $(RUNS),100)
 fuzz:                ## fuzz what parses: FUZZ_SECONDS each (clang, libFuzzer)
 	+tests/fuzz/run.sh $(or $(FUZZ_SECONDS),60)
 bench: programs $(call bin,$(BENCH_SRC)) ## measure what the documents promise, print the figures

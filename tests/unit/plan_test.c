@@ -1,6 +1,7 @@
 /* Plans: defaults, one name for flags and files, and refusals that say what, where and what to do.
  */
 #include <string.h>
+#include <unistd.h>
 
 #include "harness/base/text.h"
 #include "harness/nemesis.h"
@@ -147,6 +148,60 @@ static void stopping_needs_a_checker_that_can_watch(void **state)
     plan_free(&plan);
 }
 
+/* The steps of a file are in the plan, which then needs no file; the latest word counts. */
+static void a_schedule_is_kept_in_the_plan(void **state)
+{
+    (void)state;
+    static const char steps[] = "[{\"at\": \"5s\", \"nemesis\": \"kill\", \"for\": \"1s\"},\n"
+                                "{\"nemesis\": \"pause=2,partition\", \"overlap\": \"1..2\"}]";
+    struct plan plan;
+    struct err err = ERR_INIT;
+    struct buf text = BUF_INIT;
+    assert_ok(file_write("steps.json", steps, strlen(steps), &err));
+    assert_ok(plan_of(&plan, FLAGS("--nemesis", "power", "--schedule", "steps.json"), &err));
+    assert_int_equal(plan.step_count, 2);
+    assert_int_equal(plan.nemesis_count, 3);
+    assert_null(json_get(plan.values, "nemesis"));
+    json_print(plan.values, JSON_PRETTY, &text);
+    plan_free(&plan);
+    assert_ok(file_write("kept.json", text.data, text.length, &err));
+    assert_int_equal(unlink("steps.json"), 0);
+    plan_init(&plan);
+    assert_ok(plan_read_file(&plan, "kept.json", &err));
+    assert_ok(plan_resolve(&plan, &err));
+    assert_int_equal(plan.step_count, 2);
+    struct buf again = BUF_INIT;
+    json_print(plan.values, JSON_PRETTY, &again);
+    assert_string_equal(again.data, text.data);
+    plan_free(&plan);
+    /* A flag replaces the schedule, and the options of what is not used any more are dropped. */
+    plan_init(&plan);
+    assert_ok(plan_read_file(&plan, "kept.json", &err));
+    assert_ok(plan_set(&plan, "schedule", "other.json", "--schedule", &err));
+    static const char other[] = "[{\"at\": \"5s\", \"nemesis\": \"noop\"}]";
+    assert_ok(file_write("other.json", other, strlen(other), &err));
+    assert_ok(plan_resolve(&plan, &err));
+    assert_int_equal(plan.nemesis_count, 1);
+    assert_null(json_get(plan.options.values, "kill.targets"));
+    plan_free(&plan);
+    plan_init(&plan);
+    assert_ok(plan_read_file(&plan, "kept.json", &err));
+    assert_ok(plan_set(&plan, "nemesis", "partition,kill=2", "--nemesis", &err));
+    assert_int_equal(plan_resolve(&plan, &err), ERR_CONFIG); /* pause.targets is nobody's now */
+    assert_contains(err.message, "pause.targets: 'pause' is no system");
+    plan_free(&plan);
+    buf_free(&again);
+    buf_free(&text);
+    /* A bad step of a plan is named by the plan's own lines. */
+    static const char bad[] = "{\n\"schedule\": [\n{\"at\": \"1s\",\n\"nemesis\": \"kil\"}]}";
+    assert_ok(file_write("bad.json", bad, strlen(bad), &err));
+    plan_init(&plan);
+    assert_ok(plan_read_file(&plan, "bad.json", &err));
+    assert_int_equal(plan_resolve(&plan, &err), ERR_CONFIG);
+    assert_contains(err.message, "bad.json:3: step 1: there is no nemesis 'kil'");
+    plan_free(&plan);
+}
+
 static void promises_reach_the_checker_that_judges_them(void **state)
 {
     (void)state;
@@ -201,6 +256,7 @@ int main(void)
         cmocka_unit_test(faults_are_judged_wherever_there_are_any),
         cmocka_unit_test(what_cannot_be_meant_is_refused),
         cmocka_unit_test(stopping_needs_a_checker_that_can_watch),
+        cmocka_unit_test(a_schedule_is_kept_in_the_plan),
         cmocka_unit_test(promises_reach_the_checker_that_judges_them),
         cmocka_unit_test(bad_files_are_refused_with_line_and_field),
     };
