@@ -4,10 +4,10 @@
 # After each run nothing may be left on the nodes (rules, mounts, stopped or strange processes, journals, files, control groups) nor
 # of loop devices, every fault must have been undone, and the verdict must be right: valid, or unknown with a reason; a conviction
 # of the clean queue is a failure.
-# SCHEDULE_SEED=1 is the first seed; SCHEDULE_NEMESES=a,b only these; SCHEDULE_TIME=24s each. What failed is kept below /tmp.
+# SCHEDULE_SEED=1 is the first seed; SCHEDULE_NEMESES=a,b only these; SCHEDULE_TIME=30s each. What failed is kept below /tmp.
 set -u
 cd "$(dirname "$0")/.." || exit 1
-runs=${1:-100} first=${SCHEDULE_SEED:-1} time=${SCHEDULE_TIME:-24s} ordeal=${ORDEAL:-$PWD/ordeal} only=${SCHEDULE_NEMESES:-}
+runs=${1:-100} first=${SCHEDULE_SEED:-1} time=${SCHEDULE_TIME:-30s} ordeal=${ORDEAL:-$PWD/ordeal} only=${SCHEDULE_NEMESES:-}
 [ "$(id -u)" -eq 0 ] || { echo "make prove-schedules needs root: it raises local clusters" >&2; exit 1; }
 work=$(mktemp -d) prefix=schedules-$$
 trap 'for nodes in 3 5; do "$ordeal" local down --force --cluster $prefix-$nodes >/dev/null 2>&1; done; rm -rf "$work"' EXIT
