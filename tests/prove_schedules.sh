@@ -91,6 +91,13 @@ for nodes in 3 5; do
     grep -q 'mount' "$work/before.$nodes" || { echo "the nodes cannot be looked at" >&2; exit 1; }
 done
 cluster=$prefix-3
+# A canary: what is left behind must be seen.
+"$ordeal" local exec --cluster "$cluster" n2 -- sh -c 'touch /var/tmp/canary; sleep 600 & kill -STOP $!; nft add table inet canary'
+left_behind 3 && grep -q 'n2: /var/tmp/canary' <<<"$traces_seen" && grep -q 'n2: stopped process' <<<"$traces_seen" &&
+    grep -q 'n2: table inet canary' <<<"$traces_seen" || { echo "what is left behind is not seen: $traces_seen" >&2; exit 1; }
+"$ordeal" local exec --cluster "$cluster" n2 -- sh -c 'rm /var/tmp/canary; nft delete table inet canary
+    for status in /proc/[0-9]*/status; do grep -q "^State:.T" $status && kill -KILL $(sed -n "s/^Pid:.//p" $status); done'
+! left_behind 3 || { echo "the canary stays: $traces_seen" >&2; exit 1; }
 find_usable
 [ ${#usable[@]} -gt 0 ] || { echo "no nemesis works here" >&2; exit 1; }
 echo "nemeses: ${usable[*]}"
