@@ -82,7 +82,7 @@ static enum err_code has_ended(struct pipe_program *program, struct err *err)
 {
     int status = 0;
     pid_t ended = 0;
-    for (int i = 0; i < 100 && ended == 0; i++) { /* its output closes a moment before it ends */
+    for (int i = 0; i < 1000 && ended == 0; i++) { /* its output closes a moment before it ends */
         ended = waitpid(program->pid, &status, WNOHANG);
         if (ended == 0)
             poll(NULL, 0, 1);
@@ -126,6 +126,25 @@ static enum err_code too_late(struct pipe_program *program, const char *what, st
     return err_set(err, ERR_TIMEOUT, "%s did not %s in time, and was killed", program->path, what);
 }
 
+/* write(), but that a reader which has gone is an error and no signal, whatever the process does
+ * about signals. */
+static ssize_t write_quietly(int fd, const void *data, size_t length)
+{
+    sigset_t pipe_signal, before, pending;
+    sigemptyset(&pipe_signal);
+    sigaddset(&pipe_signal, SIGPIPE);
+    sigpending(&pending);
+    pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
+    ssize_t count = write(fd, data, length);
+    int problem = errno;
+    const struct timespec at_once = {0};
+    if (count < 0 && problem == EPIPE && !sigismember(&pending, SIGPIPE))
+        sigtimedwait(&pipe_signal, NULL, &at_once); /* ours: taken off again */
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = problem;
+    return count;
+}
+
 enum err_code pipe_say(struct pipe_program *program, const char *line, int64_t deadline_ns,
                        struct err *err)
 {
@@ -134,7 +153,7 @@ enum err_code pipe_say(struct pipe_program *program, const char *line, int64_t d
     enum err_code code = ERR_NONE;
     buf_printf(&text, "%s\n", line);
     while (sent < text.length && code == ERR_NONE) {
-        ssize_t count = write(program->in, text.data + sent, text.length - sent);
+        ssize_t count = write_quietly(program->in, text.data + sent, text.length - sent);
         if (count > 0)
             sent += (size_t)count;
         else if (count < 0 && errno == EAGAIN && await(program->in, POLLOUT, deadline_ns))

@@ -7,6 +7,7 @@
 
 #include "harness/base/text.h"
 #include "harness/nemesis_file.h"
+#include "harness/nemesis_pipe.h"
 #include "tests/lib/fake_control.h"
 #include "tests/lib/test.h"
 
@@ -193,6 +194,16 @@ static void what_is_no_nemesis_is_refused(void **state)
     expect_refusal("./kill", "#!/bin/sh\n", "there is a nemesis kill already");
     expect_refusal("./Loud", "#!/bin/sh\n", "small letters");
     expect_refusal("./mute", "#!/bin/sh\nexit 1\n", "./mute ended with status 1");
+    /* It may be gone before anything is said to it, or after. */
+    expect_refusal("./gone", "#!/bin/sh\nexec <&-\nsleep 0.1\nexit 2\n",
+                   "./gone ended with status 2");
+    struct pipe_program program = {.path = "./gone", .unread = BUF_INIT};
+    struct err err = ERR_INIT;
+    assert_ok(pipe_start(&program, &err));
+    usleep(300 * 1000);
+    assert_int_equal(pipe_say(&program, "{}", INT64_MAX, &err), ERR_IO); /* and no signal */
+    assert_contains(err.message, "./gone ended with status 2");
+    assert_int_equal(program.pid, 0);
     expect_refusal("./future", "#!/bin/sh\nread l\necho '{\"protocol\": 2}'\nread l\n",
                    "does not say {\"protocol\": 1}");
     expect_refusal("./odd", "#!/bin/sh\nread l\necho '{\"protocol\": 1, \"hits\": [\"moon\"]}'\n",
