@@ -349,14 +349,15 @@ enum err_code daemon_signal(struct test *test, node_set nodes, const char *name,
 
 /* ---- Network faults ---- */
 
-static void add_addresses(struct test *test, struct agent_call *call, node_set peers)
+void control_add_addresses(struct test *test, struct agent_call *call, const char *key,
+                           node_set peers)
 {
     for (uint32_t i = 0; i < test->node_count; i++) {
         if (!node_in(peers, i))
             continue;
-        line_key(&call->request, "from", node_peer_address(&test->nodes[i]));
+        line_key(&call->request, key, node_peer_address(&test->nodes[i]));
         if (test->nodes[i].peer_address6 != NULL)
-            line_key(&call->request, "from", test->nodes[i].peer_address6);
+            line_key(&call->request, key, test->nodes[i].peer_address6);
     }
 }
 
@@ -369,7 +370,7 @@ enum err_code network_block(struct test *test, const char *id, const node_set *d
             continue;
         struct agent_call *call = control_calls_add(&calls, i, "fault-block");
         line_key(&call->request, "id", id);
-        add_addresses(test, call, drops[i]);
+        control_add_addresses(test, call, "from", drops[i]);
         if (packets == PACKETS_DATA)
             line_key(&call->request, "packets", "data");
     }

@@ -43,7 +43,7 @@ struct control {
         node_set nodes;
     } disks[4]; /* given so far: a nemesis that is checked twice asks twice */
     uint16_t probe_ports[PLAN_NODES_MAX]; /* 0: this node does not listen for probes yet */
-    atomic_uint next_probe;
+    atomic_uint next_probe, next_run;
 };
 
 /* Calls to the agents, made one after the other and sent together; an agent does its own in their
@@ -55,6 +55,9 @@ struct control_calls {
 struct agent_call *control_calls_add(struct control_calls *calls, uint32_t node, const char *verb);
 enum err_code control_calls_make(struct test *test, struct control_calls *calls, struct err *err);
 void control_calls_free(struct control_calls *calls);
+/* Adds key=ADDRESS for each address of each of the nodes to a request. */
+void control_add_addresses(struct test *test, struct agent_call *call, const char *key,
+                           node_set peers);
 /* Undoes the agents' fault of this id; a node that never had it is no error. */
 enum err_code control_undo(struct test *test, node_set nodes, const char *id, struct err *err);
 

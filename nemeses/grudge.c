@@ -367,9 +367,10 @@ static enum err_code read_parts(const struct test *test, struct value parts, str
     return ERR_NONE;
 }
 
-static enum err_code read_drops(const struct test *test, struct value drops, struct grudge *grudge,
+enum err_code grudge_read_drops(const struct test *test, struct value drops, struct grudge *grudge,
                                 struct err *err)
 {
+    *grudge = (struct grudge){.shape = SHAPE_MAP};
     if (value_kind(drops) != VALUE_MAP || value_count(drops) == 0)
         return err_set(err, ERR_CONFIG, "the fault does not say who drops whose packets");
     for (size_t i = 0; i < value_count(drops); i += 2) {
@@ -399,11 +400,13 @@ enum err_code grudge_read(const struct test *test, struct value value, struct gr
         return err_set(err, ERR_CONFIG, "the fault has no shape that is known: '%s'", name);
     struct value parts = value_get(value, "parts"), bridge = value_get(value, "bridge");
     enum err_code code = ERR_NONE;
+    enum shape shape = read.shape;
     uint32_t node = 0;
     if (value_is_pair(parts))
         code = read_parts(test, parts, &read, err);
     else if (!shape_is_of_primaries(read.shape))
-        code = read_drops(test, value_get(value, "drops"), &read, err);
+        code = grudge_read_drops(test, value_get(value, "drops"), &read, err);
+    read.shape = shape;
     if (code == ERR_NONE && !value_is_nil(bridge))
         code = targets_find_node(test, "the fault's bridge", value_as_text(bridge), &node, err);
     const char *packets = value_as_text(value_get(value, "packets"));

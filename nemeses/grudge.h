@@ -65,8 +65,10 @@ struct value grudge_value(const struct test *test, const struct grudge *grudge,
                           struct arena *arena);
 enum err_code grudge_read(const struct test *test, struct value value, struct grudge *grudge,
                           struct err *err);
-/* {"n1" #{"n2" "n3"}, ...}: each node that drops anything. */
+/* {"n1" #{"n2" "n3"}, ...}: each node that drops anything; and back, as a map. */
 struct value grudge_drops_value(const struct test *test, const struct grudge *grudge,
                                 struct arena *arena);
+enum err_code grudge_read_drops(const struct test *test, struct value drops, struct grudge *grudge,
+                                struct err *err);
 
 #endif

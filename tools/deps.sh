@@ -47,6 +47,7 @@ demo() {
 }
 root() {
     need nftables "tests look from outside at what firewalls are left" command -v nft
+    need iputils-ping "tests look from outside at how late packets are" command -v ping
     need sudo "tests of users who become root" command -v sudo
     need xfsprogs "disks of nodes with an XFS" command -v mkfs.xfs
     need redis-server "tests of servers with wrong clocks, and of their power cuts" command -v redis-server

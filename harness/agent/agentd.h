@@ -8,6 +8,7 @@
 #include "harness/agent/clocks.h"
 #include "harness/agent/daemons.h"
 #include "harness/agent/faults.h"
+#include "harness/agent/gauge.h"
 #include "harness/agent/machine.h"
 #include "harness/agent/probe.h"
 #include "harness/base/line.h"
@@ -81,6 +82,7 @@ struct agentd {
     struct agentd_clocks clocks;
     struct agentd_machine machine;
     struct agentd_probe probe;
+    struct agentd_gauge gauge;
     struct agentd_wait waits[AGENTD_WAITS_MAX];
 };
 
@@ -122,6 +124,8 @@ agentd_verb agentd_daemon_start, agentd_daemon_stop, agentd_daemon_signal, agent
     agentd_clock_view, agentd_clock_set, agentd_clock_means, agentd_limit_begin, agentd_limit_check,
     agentd_limit_look, agentd_heal, agentd_clock, agentd_read_file, agentd_ping, agentd_shutdown;
 agentd_verb agentd_disk_fault, agentd_disk_counters;
+agentd_verb agentd_fault_shape, agentd_shape_means, agentd_gauge_listen, agentd_gauge_send,
+    agentd_gauge_read;
 
 /* Stops the selected processes, journaled as fault `id`; replies once all their threads stand. */
 void agentd_pause(struct agentd *agent, const struct agentd_request *request, const char *id,

@@ -12,9 +12,10 @@
 #include "harness/agent/agentd.h"
 #include "harness/base/clock.h"
 
-enum { FIELDS_MAX = 10, GRACE_MS_MAX = 600000 };
+enum { FIELDS_MAX = 16, GRACE_MS_MAX = 600000 };
 
 #define CLOCK_OFFSET_NS_MAX (INT64_C(20) * 365 * 86400 * NS_PER_SECOND)
+#define DELAY_US_MAX (60 * INT64_C(1000000))
 
 enum field_flags {
     REQUIRED = 1,
@@ -64,6 +65,17 @@ static const struct verb {
      agentd_fault_block,
      {TEXT("id", REQUIRED | NAME), TEXT("from", REPEATED), TEXT("to", REPEATED),
       BETWEEN("port", NUMBER, 1, 65535), TEXT("proto", 0), TEXT("packets", 0)}},
+    {"shape-means", agentd_shape_means, {{.key = NULL}}},
+    {"fault-shape",
+     agentd_fault_shape,
+     {TEXT("id", REQUIRED | NAME), TEXT("from", REQUIRED | REPEATED),
+      BETWEEN("port", NUMBER, 1, 65535), TEXT("proto", 0),
+      BETWEEN("delay_us", NUMBER, 0, DELAY_US_MAX), BETWEEN("jitter_us", NUMBER, 0, DELAY_US_MAX),
+      TEXT("distribution", 0), BETWEEN("loss_ppm", NUMBER, 0, AGENTD_PPM),
+      BETWEEN("duplicate_ppm", NUMBER, 0, AGENTD_PPM),
+      BETWEEN("reorder_ppm", NUMBER, 0, AGENTD_PPM), BETWEEN("reorder_us", NUMBER, 0, DELAY_US_MAX),
+      BETWEEN("corrupt_ppm", NUMBER, 0, AGENTD_PPM),
+      BETWEEN("rate_bps", NUMBER, 0, INT64_C(1000000000000))}},
     {"fault-undo", agentd_fault_undo, {TEXT("id", REQUIRED)}},
     {"fault-list", agentd_fault_list, {{.key = NULL}}},
     {"fault-counters", agentd_fault_counters, {TEXT("id", REQUIRED)}},
@@ -112,6 +124,14 @@ static const struct verb {
      agentd_probe_wait,
      {TEXT("nonce", REQUIRED | NAME), TEXT("from", 0),
       BETWEEN("timeout_ms", NUMBER, 0, GRACE_MS_MAX)}},
+    {"gauge-listen", agentd_gauge_listen, {{.key = NULL}}},
+    {"gauge-send",
+     agentd_gauge_send,
+     {TEXT("to", REQUIRED), BETWEEN("port", REQUIRED | NUMBER, 1, 65535),
+      BETWEEN("run", REQUIRED | NUMBER, 1, INT64_MAX),
+      BETWEEN("count", REQUIRED | NUMBER, 1, AGENTD_GAUGE_COUNT_MAX),
+      BETWEEN("size", NUMBER, 0, AGENTD_GAUGE_SIZE_MAX), BETWEEN("echo", NUMBER, 0, 1)}},
+    {"gauge-read", agentd_gauge_read, {BETWEEN("run", REQUIRED | NUMBER, 1, INT64_MAX)}},
     {"heal", agentd_heal, {{.key = NULL}}},
     {"read-file",
      agentd_read_file,

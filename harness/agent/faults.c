@@ -16,7 +16,7 @@
 
 #define RESUME_NS_MAX (2 * NS_PER_SECOND)
 
-static const char kind_block[] = "block", kind_pause[] = "pause";
+static const char kind_block[] = "block", kind_shape[] = "shape", kind_pause[] = "pause";
 
 void agentd_healed_free(struct agentd_healed *healed)
 {
@@ -35,6 +35,7 @@ struct agentd_fault *agentd_faults_find(struct agentd_faults *faults, const char
 static void drop(struct agentd_faults *faults, struct agentd_fault *fault)
 {
     size_t after = (size_t)(&faults->items[faults->count] - (fault + 1));
+    agentd_shaper_close(fault->shaper);
     memmove(fault, fault + 1, after * sizeof *fault);
     faults->count--;
 }
@@ -55,10 +56,10 @@ static void add(struct agentd_faults *faults, const char *id, const char *kind, 
 
 /* ---- Blocks ---- */
 
-static void add_block_keys(struct buf *text, const struct agentd_faults *faults,
+static void add_block_keys(struct buf *text, const struct agentd_faults *faults, const char *kind,
                            const struct agentd_block *block)
 {
-    agentd_journal_begin(&faults->journal, text, kind_block);
+    agentd_journal_begin(&faults->journal, text, kind);
     line_key(text, "id", block->id);
     line_key(text, "firewall", faults->firewall.kind->name);
     if (block->protocol != 0)
@@ -71,8 +72,8 @@ static void add_block_keys(struct buf *text, const struct agentd_faults *faults,
         line_key(text, block->targets[i].out ? "to" : "from", block->targets[i].address.text);
 }
 
-enum err_code agentd_faults_block(struct agentd_faults *faults, const struct agentd_block *block,
-                                  struct err *err)
+static enum err_code add_rules(struct agentd_faults *faults, const char *kind,
+                               const struct agentd_block *block, struct err *err)
 {
     if (agentd_faults_find(faults, block->id) != NULL)
         return err_set(err, ERR_CONFIG, "id: fault %s is in force already", block->id);
@@ -84,17 +85,64 @@ enum err_code agentd_faults_block(struct agentd_faults *faults, const struct age
         return code;
     uint64_t sequence = 0;
     struct buf text = BUF_INIT;
-    add_block_keys(&text, faults, block);
+    add_block_keys(&text, faults, kind, block);
     code = agentd_journal_write(&faults->journal, &sequence, &text, err);
     buf_free(&text);
     if (code != ERR_NONE)
         return code;
     code = faults->firewall.kind->block(&faults->firewall, block, err);
     if (code == ERR_NONE)
-        add(faults, block->id, kind_block, sequence);
+        add(faults, block->id, kind, sequence);
     else
         agentd_journal_remove(&faults->journal, sequence, NULL);
     return code;
+}
+
+enum err_code agentd_faults_block(struct agentd_faults *faults, const struct agentd_block *block,
+                                  struct err *err)
+{
+    return add_rules(faults, kind_block, block, err);
+}
+
+enum err_code agentd_faults_can_shape(struct agentd_faults *faults, struct err *err)
+{
+    struct agentd_firewall *firewall = &faults->firewall;
+    if (faults->can_shape)
+        return ERR_NONE;
+    if (firewall->kind == NULL)
+        return err_set(err, ERR_UNSUPPORTED, "no packet filter works here: %s", firewall->reason);
+    if (firewall->kind->try_queue == NULL)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "shaping packets needs nf_tables; only %s works here: %s",
+                       firewall->kind->name, firewall->reason);
+    enum err_code code = firewall->kind->try_queue(firewall, err);
+    if (code == ERR_NONE)
+        code = agentd_shaper_try(err);
+    faults->can_shape = code == ERR_NONE;
+    return code;
+}
+
+enum err_code agentd_faults_shape(struct agentd_faults *faults, struct agentd_block *block,
+                                  const struct agentd_shape *shape, struct err *err)
+{
+    struct agentd_shaper *shaper;
+    enum err_code code = agentd_faults_can_shape(faults, err);
+    if (code == ERR_NONE)
+        code =
+            agentd_shaper_open(shape, (uint64_t)clock_monotonic_ns(), &block->queue, &shaper, err);
+    if (code != ERR_NONE)
+        return code;
+    code = add_rules(faults, kind_shape, block, err);
+    if (code == ERR_NONE)
+        agentd_faults_find(faults, block->id)->shaper = shaper;
+    else
+        agentd_shaper_close(shaper);
+    return code;
+}
+
+static bool has_rules(const struct agentd_fault *fault)
+{
+    return fault->kind == kind_block || fault->kind == kind_shape;
 }
 
 static enum err_code read_block(struct agentd_faults *faults, const struct agentd_fault *fault,
@@ -109,7 +157,7 @@ enum err_code agentd_faults_count(struct agentd_faults *faults, const char *id, 
                                   struct agentd_block *block, uint64_t *counters, struct err *err)
 {
     const struct agentd_fault *fault = agentd_faults_find(faults, id);
-    if (fault == NULL || fault->kind != kind_block)
+    if (fault == NULL || !has_rules(fault))
         return err_set(err, ERR_CONFIG, "id: there is no block %s in force", id);
     enum err_code code = read_block(faults, fault, arena, block, err);
     memset(counters, 0, AGENTD_TARGETS_MAX * sizeof *counters);
@@ -120,7 +168,7 @@ enum err_code agentd_faults_count(struct agentd_faults *faults, const char *id, 
 static bool blocks_remain(const struct agentd_faults *faults)
 {
     for (uint32_t i = 0; i < faults->count; i++)
-        if (faults->items[i].kind == kind_block)
+        if (has_rules(&faults->items[i]))
             return true;
     return false;
 }
@@ -294,7 +342,7 @@ enum err_code agentd_faults_undo(struct agentd_faults *faults, const char *id, s
     if (fault == NULL)
         return err_set(err, ERR_CONFIG, "id: there is no fault %s in force", id);
     enum err_code code;
-    if (fault->kind == kind_block) {
+    if (has_rules(fault)) {
         code = undo_block(faults, fault, err);
     } else {
         struct arena arena = ARENA_INIT;
@@ -348,7 +396,7 @@ static enum err_code replay_entry(const struct agentd_entry *entry,
                                   struct agentd_firewall *firewall, struct clearing *clearings,
                                   struct err *err)
 {
-    if (strcmp(entry->kind, kind_block) == 0)
+    if (strcmp(entry->kind, kind_block) == 0 || strcmp(entry->kind, kind_shape) == 0)
         return replay_block(entry, firewall, clearings, err);
     return undo_other(entry, err);
 }

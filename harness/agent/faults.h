@@ -1,28 +1,31 @@
 /* The faults in force, and undoing them: by id, or all from the journal, in whichever process.
  *
- * Kinds: `block` (packets are dropped), `pause` (processes are stopped), those of disks
- * (disks.h) and of clocks (clocks.h). A fault is in the journal before it is in force, and leaves
- * the journal once its undoing was verified. */
+ * Kinds: `block` (packets are dropped), `shape` (they are held, lost, ...), `pause` (processes are
+ * stopped), those of disks (disks.h) and of clocks (clocks.h). A fault is in the journal before it
+ * is in force, and leaves the journal once its undoing was verified. */
 #ifndef ORDEAL_AGENT_FAULTS_H
 #define ORDEAL_AGENT_FAULTS_H
 
 #include "harness/agent/firewall.h"
 #include "harness/agent/journal.h"
 #include "harness/agent/process.h"
+#include "harness/agent/shaper.h"
 
 enum { AGENTD_FAULTS_MAX = 256, AGENTD_FAULT_ID_SIZE = 96 };
 
 struct agentd_fault {
     char id[AGENTD_FAULT_ID_SIZE];
-    const char *kind; /* a constant: "block", "pause", "disk", "stall", "group" ... */
+    const char *kind; /* a constant: "block", "shape", "pause", "disk", "stall", "group" ... */
     uint64_t sequence;
-    pid_t session; /* of the daemon that a limit is on; 0: of none */
-    bool marked;   /* a disk's: a file was written just before its power went */
+    pid_t session;                /* of the daemon that a limit is on; 0: of none */
+    bool marked;                  /* a disk's: a file was written just before its power went */
+    struct agentd_shaper *shaper; /* a shape's */
 };
 
 struct agentd_faults {
     struct agentd_journal journal;
     struct agentd_firewall firewall;
+    bool can_shape;                               /* seen to work */
     struct agentd_fault items[AGENTD_FAULTS_MAX]; /* oldest first */
     uint32_t count;
     int64_t io_ended_ns; /* when the last fault of a disk's operations was undone; 0: never */
@@ -41,6 +44,11 @@ struct agentd_fault *agentd_faults_find(struct agentd_faults *faults, const char
 /* ERR_CONFIG when the id is in use, ERR_NOMEM when there are too many faults. */
 enum err_code agentd_faults_block(struct agentd_faults *faults, const struct agentd_block *block,
                                   struct err *err);
+/* Whether shapes work here. */
+enum err_code agentd_faults_can_shape(struct agentd_faults *faults, struct err *err);
+/* Journals, and shapes what comes from the block's targets. As agentd_faults_block. */
+enum err_code agentd_faults_shape(struct agentd_faults *faults, struct agentd_block *block,
+                                  const struct agentd_shape *shape, struct err *err);
 enum err_code agentd_faults_count(struct agentd_faults *faults, const char *id, struct arena *arena,
                                   struct agentd_block *block, uint64_t *counters, struct err *err);
 

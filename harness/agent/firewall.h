@@ -37,6 +37,7 @@ struct agentd_block {
     uint8_t protocol; /* 0: any; IPPROTO_TCP or IPPROTO_UDP */
     uint16_t port;    /* 0: any; matches either end of the packet */
     bool data_only;   /* TCP packets that carry nothing pass: connections live, messages do not */
+    uint16_t queue; /* not dropped, but handed to who reads this queue of netfilter's; 0: dropped */
     uint32_t count;
     struct agentd_target *targets;
 };
@@ -71,6 +72,8 @@ struct agentd_firewall_kind {
     const char *name;
     /* Finds out whether it works here; changes nothing. */
     enum err_code (*open)(struct agentd_firewall *firewall, struct err *err);
+    /* Whether blocks may have a queue here; NULL: never. Changes nothing. */
+    enum err_code (*try_queue)(struct agentd_firewall *firewall, struct err *err);
     /* All of the block's rules are in force on return, or none is. */
     enum err_code (*block)(struct agentd_firewall *firewall, const struct agentd_block *block,
                            struct err *err);
@@ -102,7 +105,9 @@ struct agentd_firewall {
     /* nftables */
     int netlink_fd;
     uint32_t sequence;
-    bool owned; /* the kernel deletes the table when netlink_fd closes */
+    bool owned;       /* the kernel deletes the table when netlink_fd closes */
+    bool shape_chain; /* our table has the chain of what is queued */
+    bool xt_queue;    /* queues through the target of iptables */
     /* iptables */
     bool has_ipv6;
     char tools[6][64]; /* paths of the six commands; "" when missing */

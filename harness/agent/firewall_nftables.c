@@ -23,9 +23,13 @@
 
 #include "harness/agent/firewall.h"
 #include "harness/agent/netlink.h"
+#include "harness/agent/nftables_rule.h"
 
 enum {
     PRIORITY = -300, /* before connection tracking and everybody's filters */
+    /* A packet that comes out of a queue goes on behind the chain that queued it: drops come
+     * first, or they would be passed by. */
+    SHAPE_PRIORITY = PRIORITY + 10,
     SEND_BYTES_MAX = 4 << 20,
     RECEIVE_BYTES_MAX = 4 << 20,
     REPLY_BYTES = 64 << 10,
@@ -141,23 +145,18 @@ static int batch_send(struct agentd_firewall *firewall, struct batch *batch, enu
 
 /* ---- Expressions ---- */
 
-struct rule {
-    struct buf *out;
-    size_t expressions;
-};
-
-static struct rule rule_begin(struct agentd_firewall *firewall, struct batch *batch,
-                              const char *chain)
+static struct agentd_rule rule_begin(struct agentd_firewall *firewall, struct batch *batch,
+                                     const char *chain)
 {
     message_begin(firewall, batch, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
-    struct rule rule = {.out = &batch->messages};
+    struct agentd_rule rule = {.out = &batch->messages};
     agentd_netlink_put_text(rule.out, NFTA_RULE_TABLE, table_name);
     agentd_netlink_put_text(rule.out, NFTA_RULE_CHAIN, chain);
     rule.expressions = agentd_netlink_nest(rule.out, NFTA_RULE_EXPRESSIONS);
     return rule;
 }
 
-static void rule_end(struct rule *rule, struct batch *batch, const char *comment)
+static void rule_end(struct agentd_rule *rule, struct batch *batch, const char *comment)
 {
     agentd_netlink_nest_end(rule->out, rule->expressions);
     uint8_t data[2 + AGENTD_COMMENT_SIZE] = {COMMENT_TYPE, (uint8_t)(strlen(comment) + 1)};
@@ -166,141 +165,10 @@ static void rule_end(struct rule *rule, struct batch *batch, const char *comment
     message_end(batch);
 }
 
-struct expression {
-    size_t element, data;
-};
-
-static struct expression expression_begin(struct rule *rule, const char *name)
-{
-    struct expression expression = {.element = agentd_netlink_nest(rule->out, NFTA_LIST_ELEM)};
-    agentd_netlink_put_text(rule->out, NFTA_EXPR_NAME, name);
-    expression.data = agentd_netlink_nest(rule->out, NFTA_EXPR_DATA);
-    return expression;
-}
-
-static void expression_end(struct rule *rule, struct expression expression)
-{
-    agentd_netlink_nest_end(rule->out, expression.data);
-    agentd_netlink_nest_end(rule->out, expression.element);
-}
-
-static void compare_as(struct rule *rule, uint32_t op, const void *value, size_t length)
-{
-    struct expression expression = expression_begin(rule, "cmp");
-    agentd_netlink_put_u32(rule->out, NFTA_CMP_SREG, NFT_REG_1);
-    agentd_netlink_put_u32(rule->out, NFTA_CMP_OP, op);
-    size_t data = agentd_netlink_nest(rule->out, NFTA_CMP_DATA);
-    agentd_netlink_put(rule->out, NFTA_DATA_VALUE, value, length);
-    agentd_netlink_nest_end(rule->out, data);
-    expression_end(rule, expression);
-}
-
-static void compare(struct rule *rule, const void *value, size_t length)
-{
-    compare_as(rule, NFT_CMP_EQ, value, length);
-}
-
-static void load_meta(struct rule *rule, uint32_t key)
-{
-    struct expression expression = expression_begin(rule, "meta");
-    agentd_netlink_put_u32(rule->out, NFTA_META_DREG, NFT_REG_1);
-    agentd_netlink_put_u32(rule->out, NFTA_META_KEY, key);
-    expression_end(rule, expression);
-}
-
-static void match_meta(struct rule *rule, uint32_t key, uint8_t value)
-{
-    load_meta(rule, key);
-    compare(rule, &value, 1);
-}
-
-static void match_other_protocol(struct rule *rule, uint8_t protocol)
-{
-    load_meta(rule, NFT_META_L4PROTO);
-    compare_as(rule, NFT_CMP_NEQ, &protocol, 1);
-}
-
-static void load_payload(struct rule *rule, uint32_t base, uint32_t offset, uint32_t length)
-{
-    struct expression expression = expression_begin(rule, "payload");
-    agentd_netlink_put_u32(rule->out, NFTA_PAYLOAD_DREG, NFT_REG_1);
-    agentd_netlink_put_u32(rule->out, NFTA_PAYLOAD_BASE, base);
-    agentd_netlink_put_u32(rule->out, NFTA_PAYLOAD_OFFSET, offset);
-    agentd_netlink_put_u32(rule->out, NFTA_PAYLOAD_LEN, length);
-    expression_end(rule, expression);
-}
-
-static void match_payload(struct rule *rule, uint32_t base, uint32_t offset, const void *value,
-                          uint32_t length)
-{
-    load_payload(rule, base, offset, length);
-    compare(rule, value, length);
-}
-
-static void put_data(struct rule *rule, uint16_t type, const void *value, size_t length)
-{
-    size_t data = agentd_netlink_nest(rule->out, type);
-    agentd_netlink_put(rule->out, NFTA_DATA_VALUE, value, length);
-    agentd_netlink_nest_end(rule->out, data);
-}
-
-/* Keeps the upper four bits of the byte that was loaded. */
-static void mask_upper_half(struct rule *rule)
-{
-    static const uint8_t mask = 0xf0, nothing = 0;
-    struct expression expression = expression_begin(rule, "bitwise");
-    agentd_netlink_put_u32(rule->out, NFTA_BITWISE_SREG, NFT_REG_1);
-    agentd_netlink_put_u32(rule->out, NFTA_BITWISE_DREG, NFT_REG_1);
-    agentd_netlink_put_u32(rule->out, NFTA_BITWISE_LEN, 1);
-    put_data(rule, NFTA_BITWISE_MASK, &mask, 1);
-    put_data(rule, NFTA_BITWISE_XOR, &nothing, 1);
-    expression_end(rule, expression);
-}
-
-enum side { SOURCE, DESTINATION };
-
-static void match_family(struct rule *rule, int family)
-{
-    match_meta(rule, NFT_META_NFPROTO, family == AF_INET ? NFPROTO_IPV4 : NFPROTO_IPV6);
-}
-
-static void match_address(struct rule *rule, enum side side, const struct agentd_address *address)
-{
-    if (address->family == AF_INET)
-        match_payload(rule, NFT_PAYLOAD_NETWORK_HEADER, side == SOURCE ? 12 : 16, address->bytes,
-                      4);
-    else
-        match_payload(rule, NFT_PAYLOAD_NETWORK_HEADER, side == SOURCE ? 8 : 24, address->bytes,
-                      16);
-}
-
-static void match_port(struct rule *rule, enum side side, uint16_t port)
-{
-    uint16_t big = htons(port);
-    match_payload(rule, NFT_PAYLOAD_TRANSPORT_HEADER, side == SOURCE ? 0 : 2, &big, 2);
-}
-
-static void count_packets(struct rule *rule)
-{
-    expression_end(rule, expression_begin(rule, "counter"));
-}
-
-static void verdict(struct rule *rule, uint32_t code)
-{
-    struct expression expression = expression_begin(rule, "immediate");
-    agentd_netlink_put_u32(rule->out, NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
-    size_t data = agentd_netlink_nest(rule->out, NFTA_IMMEDIATE_DATA);
-    size_t inner = agentd_netlink_nest(rule->out, NFTA_DATA_VERDICT);
-    agentd_netlink_put_u32(rule->out, NFTA_VERDICT_CODE, code);
-    agentd_netlink_nest_end(rule->out, inner);
-    agentd_netlink_nest_end(rule->out, data);
-    expression_end(rule, expression);
-}
-
 /* ---- The table ---- */
 
 static void add_chain(struct agentd_firewall *firewall, struct batch *batch, const char *name,
-                      uint32_t hook)
+                      uint32_t hook, int priority)
 {
     message_begin(firewall, batch, NFT_MSG_NEWCHAIN, NLM_F_CREATE);
     struct buf *out = &batch->messages;
@@ -308,7 +176,7 @@ static void add_chain(struct agentd_firewall *firewall, struct batch *batch, con
     agentd_netlink_put_text(out, NFTA_CHAIN_NAME, name);
     size_t nest = agentd_netlink_nest(out, NFTA_CHAIN_HOOK);
     agentd_netlink_put_u32(out, NFTA_HOOK_HOOKNUM, hook);
-    agentd_netlink_put_u32(out, NFTA_HOOK_PRIORITY, (uint32_t)PRIORITY);
+    agentd_netlink_put_u32(out, NFTA_HOOK_PRIORITY, (uint32_t)priority);
     agentd_netlink_nest_end(out, nest);
     agentd_netlink_put_u32(out, NFTA_CHAIN_POLICY, NF_ACCEPT);
     agentd_netlink_put_text(out, NFTA_CHAIN_TYPE, "filter");
@@ -319,14 +187,18 @@ static void add_chain(struct agentd_firewall *firewall, struct batch *batch, con
 static void accept_control(struct agentd_firewall *firewall, struct batch *batch, const char *chain,
                            const struct agentd_connection *control, bool to_server)
 {
-    struct rule rule = rule_begin(firewall, batch, chain);
-    match_family(&rule, control->client.family);
-    match_address(&rule, to_server ? SOURCE : DESTINATION, &control->client);
-    match_address(&rule, to_server ? DESTINATION : SOURCE, &control->server);
-    match_meta(&rule, NFT_META_L4PROTO, IPPROTO_TCP);
-    match_port(&rule, to_server ? SOURCE : DESTINATION, control->client_port);
-    match_port(&rule, to_server ? DESTINATION : SOURCE, control->server_port);
-    verdict(&rule, NF_ACCEPT);
+    struct agentd_rule rule = rule_begin(firewall, batch, chain);
+    agentd_rule_match_family(&rule, control->client.family);
+    agentd_rule_match_address(&rule, to_server ? AGENTD_SOURCE : AGENTD_DESTINATION,
+                              &control->client);
+    agentd_rule_match_address(&rule, to_server ? AGENTD_DESTINATION : AGENTD_SOURCE,
+                              &control->server);
+    agentd_rule_match_meta(&rule, NFT_META_L4PROTO, IPPROTO_TCP);
+    agentd_rule_match_port(&rule, to_server ? AGENTD_SOURCE : AGENTD_DESTINATION,
+                           control->client_port);
+    agentd_rule_match_port(&rule, to_server ? AGENTD_DESTINATION : AGENTD_SOURCE,
+                           control->server_port);
+    agentd_rule_verdict(&rule, NF_ACCEPT);
     rule_end(&rule, batch, "control connection");
 }
 
@@ -337,12 +209,26 @@ static void accept_neighbour_discovery(struct agentd_firewall *firewall, struct 
 {
     static const uint8_t types[] = {ND_NEIGHBOR_SOLICIT, ND_NEIGHBOR_ADVERT};
     for (size_t i = 0; i < sizeof types; i++) {
-        struct rule rule = rule_begin(firewall, batch, chain);
-        match_family(&rule, AF_INET6);
-        match_meta(&rule, NFT_META_L4PROTO, IPPROTO_ICMPV6);
-        match_payload(&rule, NFT_PAYLOAD_TRANSPORT_HEADER, 0, &types[i], 1);
-        verdict(&rule, NF_ACCEPT);
+        struct agentd_rule rule = rule_begin(firewall, batch, chain);
+        agentd_rule_match_family(&rule, AF_INET6);
+        agentd_rule_match_meta(&rule, NFT_META_L4PROTO, IPPROTO_ICMPV6);
+        agentd_rule_match_payload(&rule, NFT_PAYLOAD_TRANSPORT_HEADER, 0, &types[i], 1);
+        agentd_rule_verdict(&rule, NF_ACCEPT);
         rule_end(&rule, batch, "neighbour discovery");
+    }
+}
+
+/* What no fault touches. */
+static void add_passes(struct agentd_firewall *firewall, struct batch *batch, const char *chain,
+                       bool out)
+{
+    accept_neighbour_discovery(firewall, batch, chain);
+    for (uint32_t i = 0; i < firewall->control_count; i++) {
+        const struct agentd_connection *control = &firewall->control[i];
+        accept_control(firewall, batch, chain, control, !out);
+        /* The controller is on this very node: both ends pass both chains. */
+        if (agentd_address_equal(&control->client, &control->server))
+            accept_control(firewall, batch, chain, control, out);
     }
 }
 
@@ -353,58 +239,63 @@ static void add_table(struct agentd_firewall *firewall, struct batch *batch)
     if (firewall->owned)
         agentd_netlink_put_u32(&batch->messages, NFTA_TABLE_FLAGS, NFT_TABLE_F_OWNER);
     message_end(batch);
-    add_chain(firewall, batch, "input", NF_INET_LOCAL_IN);
-    add_chain(firewall, batch, "output", NF_INET_LOCAL_OUT);
-    accept_neighbour_discovery(firewall, batch, "input");
-    accept_neighbour_discovery(firewall, batch, "output");
-    for (uint32_t i = 0; i < firewall->control_count; i++) {
-        const struct agentd_connection *control = &firewall->control[i];
-        accept_control(firewall, batch, "input", control, true);
-        accept_control(firewall, batch, "output", control, false);
-        if (!agentd_address_equal(&control->client, &control->server))
-            continue;
-        /* The controller is on this very node: both ends pass both chains. */
-        accept_control(firewall, batch, "input", control, false);
-        accept_control(firewall, batch, "output", control, true);
-    }
+    add_chain(firewall, batch, "input", NF_INET_LOCAL_IN, PRIORITY);
+    add_chain(firewall, batch, "output", NF_INET_LOCAL_OUT, PRIORITY);
+    add_passes(firewall, batch, "input", false);
+    add_passes(firewall, batch, "output", true);
+}
+
+static void add_shape_chain(struct agentd_firewall *firewall, struct batch *batch)
+{
+    add_chain(firewall, batch, "shape", NF_INET_LOCAL_IN, SHAPE_PRIORITY);
+    add_passes(firewall, batch, "shape", false);
 }
 
 /* TCP packets with a header of so many words, and something behind it. IPv4 tells its whole
  * length, IPv6 what follows its header. */
-static void match_tcp_data(struct rule *rule, int family, uint32_t words)
+static void match_tcp_data(struct agentd_rule *rule, int family, uint32_t words)
 {
     uint8_t upper = (uint8_t)(words << 4);
     bool is_v4 = family == AF_INET;
     uint16_t headers = htons((uint16_t)((is_v4 ? AGENTD_IPV4_HEADER : 0) + 4 * words));
-    match_meta(rule, NFT_META_L4PROTO, IPPROTO_TCP);
-    load_payload(rule, NFT_PAYLOAD_TRANSPORT_HEADER, 12, 1);
-    mask_upper_half(rule);
-    compare(rule, &upper, 1);
-    load_payload(rule, NFT_PAYLOAD_NETWORK_HEADER, is_v4 ? 2 : 4, 2);
-    compare_as(rule, NFT_CMP_GT, &headers, 2);
+    agentd_rule_match_meta(rule, NFT_META_L4PROTO, IPPROTO_TCP);
+    agentd_rule_load_payload(rule, NFT_PAYLOAD_TRANSPORT_HEADER, 12, 1);
+    agentd_rule_mask_upper_half(rule);
+    agentd_rule_compare(rule, NFT_CMP_EQ, &upper, 1);
+    agentd_rule_load_payload(rule, NFT_PAYLOAD_NETWORK_HEADER, is_v4 ? 2 : 4, 2);
+    agentd_rule_compare(rule, NFT_CMP_GT, &headers, 2);
 }
 
 /* The packets of one rule: those of the block, of them those that are not TCP, or of them those of
  * TCP with data behind a header of so many words. */
 enum { ALL_PACKETS = 0, NO_TCP = 1 };
 
-static void add_drop(struct agentd_firewall *firewall, struct batch *batch,
+static void add_rule(struct agentd_firewall *firewall, struct batch *batch,
                      const struct agentd_block *block, const struct agentd_target *target,
-                     uint32_t packets, enum side port_side)
+                     uint32_t packets, enum agentd_side port_side)
 {
-    struct rule rule = rule_begin(firewall, batch, target->out ? "output" : "input");
-    match_family(&rule, target->address.family);
-    match_address(&rule, target->out ? DESTINATION : SOURCE, &target->address);
+    struct agentd_rule rule = rule_begin(firewall, batch,
+                                         block->queue != 0 ? "shape"
+                                         : target->out     ? "output"
+                                                           : "input");
+    agentd_rule_match_family(&rule, target->address.family);
+    agentd_rule_match_address(&rule, target->out ? AGENTD_DESTINATION : AGENTD_SOURCE,
+                              &target->address);
     if (packets == NO_TCP)
-        match_other_protocol(&rule, IPPROTO_TCP);
+        agentd_rule_match_other_protocol(&rule, IPPROTO_TCP);
     else if (packets != ALL_PACKETS)
         match_tcp_data(&rule, target->address.family, packets);
     else if (block->protocol != 0)
-        match_meta(&rule, NFT_META_L4PROTO, block->protocol);
+        agentd_rule_match_meta(&rule, NFT_META_L4PROTO, block->protocol);
     if (block->port != 0)
-        match_port(&rule, port_side, block->port);
-    count_packets(&rule);
-    verdict(&rule, NF_DROP);
+        agentd_rule_match_port(&rule, port_side, block->port);
+    if (block->queue != 0)
+        agentd_rule_match_not_ours(&rule);
+    agentd_rule_count(&rule);
+    if (block->queue != 0)
+        agentd_rule_queue(&rule, firewall->xt_queue, block->queue);
+    else
+        agentd_rule_verdict(&rule, NF_DROP);
     char comment[AGENTD_COMMENT_SIZE];
     agentd_block_comment(block, target, comment);
     rule_end(&rule, batch, comment);
@@ -414,9 +305,9 @@ static void add_both_sides(struct agentd_firewall *firewall, struct batch *batch
                            const struct agentd_block *block, const struct agentd_target *target,
                            uint32_t packets)
 {
-    add_drop(firewall, batch, block, target, packets, DESTINATION);
+    add_rule(firewall, batch, block, target, packets, AGENTD_DESTINATION);
     if (block->port != 0)
-        add_drop(firewall, batch, block, target, packets, SOURCE);
+        add_rule(firewall, batch, block, target, packets, AGENTD_SOURCE);
 }
 
 static void add_block(struct agentd_firewall *firewall, struct batch *batch,
@@ -571,7 +462,7 @@ static void nftables_close(struct agentd_firewall *firewall)
     if (firewall->netlink_fd >= 0)
         close(firewall->netlink_fd);
     firewall->netlink_fd = -1;
-    firewall->prepared = false;
+    firewall->prepared = firewall->shape_chain = false;
 }
 
 static enum err_code delete_table(struct agentd_firewall *firewall, struct err *err)
@@ -585,7 +476,7 @@ static enum err_code delete_table(struct agentd_firewall *firewall, struct err *
     if (failure != 0 && failure != ENOENT)
         return err_errno(err, failure, "nftables: cannot delete table inet %s%s", table_name,
                          failure == EPERM ? " (another process owns it)" : "");
-    firewall->prepared = false;
+    firewall->prepared = firewall->shape_chain = false;
     return ERR_NONE;
 }
 
@@ -634,13 +525,43 @@ static enum err_code nftables_block(struct agentd_firewall *firewall,
     batch_begin(firewall, &batch);
     if (!firewall->prepared)
         add_table(firewall, &batch);
+    if (block->queue != 0 && !firewall->shape_chain)
+        add_shape_chain(firewall, &batch);
     add_block(firewall, &batch, block);
     int failure = batch_send(firewall, &batch, BATCH_COMMIT);
     if (failure != 0)
         return err_errno(err, failure, "nftables: cannot add %u rules%s", block->count,
                          failure == ENOENT ? " (something flushed table inet ordeal)" : "");
     firewall->prepared = true;
+    firewall->shape_chain |= block->queue != 0;
     return ERR_NONE;
+}
+
+static int try_queue(struct agentd_firewall *firewall, bool xt)
+{
+    struct agentd_target target = {.address = {.family = AF_INET, .bytes = {127, 0, 0, 1}}};
+    struct agentd_block block = {.id = "try", .queue = 1, .count = 1, .targets = &target};
+    struct batch batch;
+    firewall->xt_queue = xt;
+    batch_begin(firewall, &batch);
+    if (!firewall->prepared)
+        add_table(firewall, &batch);
+    if (!firewall->shape_chain)
+        add_shape_chain(firewall, &batch);
+    add_block(firewall, &batch, &block);
+    return batch_send(firewall, &batch, BATCH_TRY);
+}
+
+static enum err_code nftables_try_queue(struct agentd_firewall *firewall, struct err *err)
+{
+    int failure = try_queue(firewall, false);
+    if (failure != 0)
+        failure = try_queue(firewall, true);
+    return failure == 0 ? ERR_NONE
+                        : err_set(err, ERR_UNSUPPORTED,
+                                  "nftables: the kernel can neither queue packets (nft_queue) nor "
+                                  "use the target NFQUEUE (nft_compat, xt_NFQUEUE): %s",
+                                  strerror(failure));
 }
 
 static enum err_code look(struct agentd_firewall *firewall, struct rule_visit *visit,
@@ -712,6 +633,7 @@ static enum err_code nftables_clear(struct agentd_firewall *firewall, struct err
 const struct agentd_firewall_kind agentd_firewall_nftables = {
     .name = "nftables",
     .open = nftables_open,
+    .try_queue = nftables_try_queue,
     .block = nftables_block,
     .undo = nftables_undo,
     .count = nftables_count,

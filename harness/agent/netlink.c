@@ -13,8 +13,9 @@ size_t agentd_netlink_begin(struct buf *out, uint16_t type, uint16_t flags, uint
 {
     size_t at = out->length;
     bool is_mark = type == NFNL_MSG_BATCH_BEGIN || type == NFNL_MSG_BATCH_END;
+    bool is_whole = is_mark || type >> 8 != 0;
     struct nlmsghdr header = {.nlmsg_type =
-                                  is_mark ? type : (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type),
+                                  is_whole ? type : (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type),
                               .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags),
                               .nlmsg_seq = sequence};
     struct nfgenmsg general = {.nfgen_family = family,
@@ -42,6 +43,12 @@ void agentd_netlink_put(struct buf *out, uint16_t type, const void *value, size_
 void agentd_netlink_put_text(struct buf *out, uint16_t type, const char *text)
 {
     agentd_netlink_put(out, type, text, strlen(text) + 1);
+}
+
+void agentd_netlink_put_u16(struct buf *out, uint16_t type, uint16_t value)
+{
+    uint16_t big = htobe16(value);
+    agentd_netlink_put(out, type, &big, sizeof big);
 }
 
 void agentd_netlink_put_u32(struct buf *out, uint16_t type, uint32_t value)

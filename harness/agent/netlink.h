@@ -1,4 +1,4 @@
-/* Just enough netlink to speak to nf_tables: messages built into a buffer, attributes nested by
+/* Just enough netlink to speak to netfilter: messages built into a buffer, attributes nested by
  * offset, replies walked one by one. */
 #ifndef ORDEAL_AGENT_NETLINK_H
 #define ORDEAL_AGENT_NETLINK_H
@@ -8,14 +8,15 @@
 
 #include "harness/base/buf.h"
 
-/* Begins a message of the nf_tables subsystem (or of nfnetlink itself when `type` is a batch mark)
- * and returns its place, for netlink_end. */
+/* Begins a message of the nf_tables subsystem (of nfnetlink itself when `type` is a batch mark, of
+ * another subsystem when `type` has one) and returns its place, for netlink_end. */
 size_t agentd_netlink_begin(struct buf *out, uint16_t type, uint16_t flags, uint8_t family,
                             uint32_t sequence);
 void agentd_netlink_end(struct buf *out, size_t message);
 
 void agentd_netlink_put(struct buf *out, uint16_t type, const void *value, size_t length);
 void agentd_netlink_put_text(struct buf *out, uint16_t type, const char *text); /* with its NUL */
+void agentd_netlink_put_u16(struct buf *out, uint16_t type, uint16_t value);    /* big endian */
 void agentd_netlink_put_u32(struct buf *out, uint16_t type, uint32_t value);    /* big endian */
 void agentd_netlink_put_u64(struct buf *out, uint16_t type, uint64_t value);
 size_t agentd_netlink_nest(struct buf *out, uint16_t type);

@@ -10,17 +10,11 @@
 
 static const char prefix[] = "ordeal-probe ";
 
-union socket_address {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-};
-
 static int open_family(int family, uint16_t port, int *failure)
 {
     int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     int off = 0;
-    union socket_address own = {.any = {.sa_family = (sa_family_t)family}};
+    union agentd_socket_address own = {.any = {.sa_family = (sa_family_t)family}};
     socklen_t length = sizeof own.v4;
     if (family == AF_INET6) {
         own.v6.sin6_port = htons(port);
@@ -38,23 +32,33 @@ static int open_family(int family, uint16_t port, int *failure)
     return -1;
 }
 
+int agentd_udp_open(uint16_t *port, int *family, struct err *err)
+{
+    int failure = 0, fd = open_family(*family = AF_INET6, *port, &failure);
+    if (fd < 0 && failure != EADDRINUSE && failure != EACCES)
+        fd = open_family(*family = AF_INET, *port, &failure);
+    if (fd < 0) {
+        err_errno(err, failure, "cannot listen for probes on UDP port %u", *port);
+        return -1;
+    }
+    union agentd_socket_address own = {.any = {.sa_family = AF_UNSPEC}};
+    socklen_t length = sizeof own;
+    getsockname(fd, &own.any, &length);
+    *port = ntohs(*family == AF_INET6 ? own.v6.sin6_port : own.v4.sin_port);
+    return fd;
+}
+
 enum err_code agentd_probe_open(struct agentd_probe *probe, uint16_t port, struct err *err)
 {
     if (probe->fd >= 0 && (port == 0 || port == probe->port))
         return ERR_NONE;
-    int failure = 0, family = AF_INET6;
-    int fd = open_family(family, port, &failure);
-    if (fd < 0 && failure != EADDRINUSE && failure != EACCES)
-        fd = open_family(family = AF_INET, port, &failure);
+    int family, fd = agentd_udp_open(&port, &family, err);
     if (fd < 0)
-        return err_errno(err, failure, "cannot listen for probes on UDP port %u", port);
+        return err->code;
     agentd_probe_close(probe);
-    union socket_address own = {.any = {.sa_family = AF_UNSPEC}};
-    socklen_t length = sizeof own;
-    getsockname(fd, &own.any, &length);
     probe->fd = fd;
     probe->family = family;
-    probe->port = ntohs(family == AF_INET6 ? own.v6.sin6_port : own.v4.sin_port);
+    probe->port = port;
     return ERR_NONE;
 }
 
@@ -66,7 +70,7 @@ void agentd_probe_close(struct agentd_probe *probe)
 }
 
 static void remember(struct agentd_probe *probe, const char *nonce,
-                     const union socket_address *source, int64_t now_ns)
+                     const union agentd_socket_address *source, int64_t now_ns)
 {
     char text[INET6_ADDRSTRLEN];
     struct agentd_probe_seen *seen = &probe->seen[probe->next];
@@ -89,7 +93,7 @@ void agentd_probe_receive(struct agentd_probe *probe, int64_t now_ns)
      */
     for (int i = 0; i < AGENTD_PROBE_RING; i++) {
         char bytes[256];
-        union socket_address source;
+        union agentd_socket_address source;
         socklen_t length = sizeof source;
         ssize_t size = recvfrom(probe->fd, bytes, sizeof bytes - 1, 0, &source.any, &length);
         if (size < 0 && (errno == EAGAIN || errno == EBADF))
@@ -116,8 +120,8 @@ const struct agentd_probe_seen *agentd_probe_find(const struct agentd_probe *pro
     return NULL;
 }
 
-static socklen_t fill_target(union socket_address *to, const struct agentd_address *target,
-                             uint16_t port, int socket_family)
+socklen_t agentd_udp_target(union agentd_socket_address *to, const struct agentd_address *target,
+                            uint16_t port, int socket_family)
 {
     memset(to, 0, sizeof *to);
     if (socket_family == AF_INET) {
@@ -157,8 +161,8 @@ enum err_code agentd_probe_transmit(struct agentd_probe *probe, const struct age
     } else {
         char bytes[sizeof prefix + AGENTD_NONCE_MAX];
         int length = snprintf(bytes, sizeof bytes, "%s%s", prefix, nonce);
-        union socket_address to;
-        socklen_t to_length = fill_target(&to, target, port, family);
+        union agentd_socket_address to;
+        socklen_t to_length = agentd_udp_target(&to, target, port, family);
         *refused = 0;
         for (uint32_t i = 0; i < count; i++) {
             ssize_t sent = sendto(fd, bytes, (size_t)length, 0, &to.any, to_length);

@@ -2,6 +2,7 @@
 #ifndef ORDEAL_AGENT_PROBE_H
 #define ORDEAL_AGENT_PROBE_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -22,6 +23,18 @@ struct agentd_probe {
     uint32_t next; /* in the ring */
     struct agentd_probe_seen seen[AGENTD_PROBE_RING];
 };
+
+union agentd_socket_address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+/* A UDP socket, not blocking, of both families, or of IPv4 where there is no IPv6; port 0 picks
+ * one. -1 on failure. */
+int agentd_udp_open(uint16_t *port, int *family, struct err *err);
+/* The address to send to from a socket of that family; its length. */
+socklen_t agentd_udp_target(union agentd_socket_address *to, const struct agentd_address *target,
+                            uint16_t port, int socket_family);
 
 /* Binds both families, or IPv4 alone where there is no IPv6; again on the same port is fine. */
 enum err_code agentd_probe_open(struct agentd_probe *probe, uint16_t port, struct err *err);

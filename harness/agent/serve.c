@@ -225,6 +225,7 @@ static int finish(struct agentd *agent)
 static void free_everything(struct agentd *agent)
 {
     agentd_probe_close(&agent->probe);
+    agentd_gauge_close(&agent->gauge);
     agentd_firewall_close(&agent->faults.firewall);
     agentd_journal_close(&agent->faults.journal);
     agentd_journal_close(&agent->daemons.journal);

@@ -428,6 +428,10 @@ enum err_code network_undo(struct test *test, const char *id, struct err *err)
             fake->cuts[i].id[0] = '\0';
             return ERR_NONE;
         }
+    if (strcmp(fake->shape.id, id) == 0) {
+        fake->shape.id[0] = '\0';
+        return ERR_NONE;
+    }
     return err_set(err, ERR_REMOTE, "there is no fault %s to undo", id);
 }
 
@@ -448,6 +452,91 @@ enum err_code network_verify(struct test *test, const node_set *drops, struct bu
         buf_printf(evidence, "%u pairs probed: %u cut, %u open",
                    test->node_count * (test->node_count - 1), cut,
                    test->node_count * (test->node_count - 1) - cut);
+    return code;
+}
+
+/* ---- harness/packets.h ---- */
+
+const char *const spread_names[] = {"uniform", "normal", "pareto", NULL};
+
+enum err_code network_can_shape(struct test *test, const char **means, struct err *err)
+{
+    struct fake_control *fake = fake_of(test);
+    *means = "by decree";
+    enum err_code code = called(fake, "network_can_shape", 0, "", err);
+    return code == ERR_NONE && fake->cannot_shape
+               ? err_set(err, ERR_UNSUPPORTED, "n2 cannot: it has no queues")
+               : code;
+}
+
+enum err_code network_shape(struct test *test, const char *id, const node_set *paths,
+                            const struct network_shape *shape, int64_t *in_force_ns,
+                            struct err *err)
+{
+    struct fake_control *fake = fake_of(test);
+    enum err_code code = called(fake, "network_shape", 0, id, err);
+    if (code != ERR_NONE)
+        return code;
+    snprintf(fake->shape.id, sizeof fake->shape.id, "%s", id);
+    memset(fake->shape.paths, 0, sizeof fake->shape.paths);
+    if (!fake->cuts_do_nothing)
+        memcpy(fake->shape.paths, paths, test->node_count * sizeof *paths);
+    fake->shape.shape = *shape;
+    *in_force_ns = 7 * NS_PER_MS;
+    return ERR_NONE;
+}
+
+/* What is shaped now, from `source` to `target`. */
+static struct network_shape shape_between(const struct fake_control *fake, uint32_t source,
+                                          uint32_t target)
+{
+    static const struct network_shape none;
+    bool shaped = fake->shape.id[0] != '\0' && node_in(fake->shape.paths[target], source);
+    return shaped ? fake->shape.shape : none;
+}
+
+static void measure_path(const struct fake_control *fake, const struct network_burst *burst,
+                         struct network_path *path)
+{
+    struct network_shape there = shape_between(fake, path->source, path->target),
+                         back = shape_between(fake, path->target, path->source);
+    double passes = (1 - there.loss) * (1 - there.corrupt * (1 - there.duplicate));
+    int ways = (there.jitter_ns != 0) + (back.jitter_ns != 0);
+    int64_t trip_ns = NS_PER_MS / 4 + there.delay_ns + back.delay_ns;
+    int64_t jitter_ns = there.jitter_ns + back.jitter_ns;
+    double half_width = ways == 2 ? 1.81 / 2 : 1.28; /* of a normal spread */
+    path->sent = burst->count;
+    path->unique = (uint32_t)(burst->count * passes + 0.5);
+    path->duplicates =
+        (uint32_t)(burst->count * (1 - there.loss) * there.duplicate * (1 - there.corrupt) + 0.5);
+    path->overtaken = (uint32_t)(path->unique * there.reorder + 0.5);
+    path->echoes = burst->echo ? path->unique : 0;
+    path->trip_min_ns = trip_ns - 2 * jitter_ns;
+    path->trip_p10_ns = trip_ns - (int64_t)(half_width * (double)jitter_ns);
+    path->trip_median_ns = trip_ns;
+    path->trip_p90_ns = trip_ns + (int64_t)(half_width * (double)jitter_ns);
+    path->bytes = (uint64_t)(path->unique - 1) * (burst->size + 28);
+    path->span_ns = there.rate_bps == 0
+                        ? NS_PER_MS
+                        : (int64_t)((double)path->bytes * 8e9 / (double)there.rate_bps);
+    path->bytes -= (uint64_t)(path->unique - 1) * 28;
+    path->bad_check_sums = there.corrupt > 0 ? 1000 : 0;
+}
+
+enum err_code network_measure(struct test *test, const struct network_burst *burst,
+                              struct network_path *paths, size_t *count, struct err *err)
+{
+    struct fake_control *fake = fake_of(test);
+    enum err_code code =
+        called(fake, "network_measure", 0, burst->size == 0 ? "trips" : "rates", err);
+    *count = 0;
+    for (uint32_t source = 0; source < test->node_count; source++)
+        for (uint32_t target = 0; target < test->node_count; target++) {
+            if (source == target || (burst->only != NULL && !node_in(burst->only[target], source)))
+                continue;
+            paths[*count] = (struct network_path){.source = source, .target = target};
+            measure_path(fake, burst, &paths[(*count)++]);
+        }
     return code;
 }
 
@@ -557,6 +646,8 @@ bool fake_is_whole(const struct fake_control *fake)
     for (uint32_t i = 0; i < FAKE_CUTS; i++)
         if (fake->cuts[i].id[0] != '\0')
             return false;
+    if (fake->shape.id[0] != '\0')
+        return false;
     for (uint32_t d = 0; d < FAKE_DAEMONS; d++)
         if (fake_running(fake, d) != test_all_nodes(&fake->test))
             return false;

@@ -6,12 +6,19 @@
 #define ORDEAL_TESTS_FAKE_CONTROL_H
 
 #include "harness/nemesis.h"
+#include "harness/packets.h"
 
 enum { FAKE_DAEMONS = 2, FAKE_CUTS = 4 };
 
 struct fake_cut {
     char id[32]; /* empty: none */
     node_set drops[PLAN_NODES_MAX];
+};
+
+struct fake_shape {
+    char id[32]; /* empty: none */
+    node_set paths[PLAN_NODES_MAX];
+    struct network_shape shape;
 };
 
 struct fake_control {
@@ -25,6 +32,7 @@ struct fake_control {
     /* The cluster. */
     enum daemon_state daemons[PLAN_NODES_MAX][FAKE_DAEMONS];
     struct fake_cut cuts[FAKE_CUTS];
+    struct fake_shape shape; /* one at a time */
     node_set primaries;
     int64_t elected_ns;                 /* nobody leads before */
     node_set limited[FAKE_DAEMONS + 1]; /* under a limit; the last: whole nodes are burdened */
@@ -40,13 +48,14 @@ struct fake_control {
     uint32_t call_count;
 
     /* The script. */
-    uint32_t fail_at;         /* this call fails, counting from 1; 0: none */
-    const char *fail_always;  /* every call of this function fails; NULL: none */
-    bool fail_halfway;        /* a call over nodes that fails has acted on the first of them */
-    bool by_process_name;     /* daemon_status knows none: faults by hand */
-    const char *output;       /* of every script on a node; "done" */
-    enum packets packets;     /* of the last cut */
-    bool cuts_do_nothing;     /* network_block says that all went well */
+    uint32_t fail_at;        /* this call fails, counting from 1; 0: none */
+    const char *fail_always; /* every call of this function fails; NULL: none */
+    bool fail_halfway;       /* a call over nodes that fails has acted on the first of them */
+    bool by_process_name;    /* daemon_status knows none: faults by hand */
+    const char *output;      /* of every script on a node; "done" */
+    enum packets packets;    /* of the last cut */
+    bool cuts_do_nothing;    /* network_block and network_shape say that all went well */
+    bool cannot_shape;
     bool no_vdso, own_clocks; /* what clock_possible says */
     uint32_t exit_after;      /* a daemon exits at this look after its start; 0: never */
     uint32_t looks;

@@ -1,0 +1,228 @@
+/* Shaping packets and measuring paths through the nodes' agents: see packets.h. */
+#include "harness/packets.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/base/clock.h"
+#include "harness/control.h"
+
+#define LOOK_NS (20 * NS_PER_MS)
+#define WAVE_NS                                                                                    \
+    (4 * NS_PER_MS) /* for a burst to be heard and answered: beside others it is late              \
+                     */
+
+const char *const spread_names[] = {"uniform", "normal", "pareto", NULL};
+
+/* ---- Shaping ---- */
+
+enum err_code network_can_shape(struct test *test, const char **means, struct err *err)
+{
+    struct control_calls calls = {.items = NULL};
+    for (uint32_t i = 0; i < test->node_count; i++)
+        control_calls_add(&calls, i, "shape-means");
+    enum err_code code = control_calls_make(test, &calls, err);
+    for (size_t i = 0; i < calls.count && code == ERR_NONE; i++) {
+        const struct line *reply = &calls.items[i].reply.line;
+        const char *can = line_get(reply, "means"), *reason = line_get(reply, "reason");
+        if (can == NULL || strcmp(can, "queue") != 0)
+            code = err_set(err, ERR_UNSUPPORTED, "%s cannot: %s",
+                           test->nodes[calls.items[i].node].name,
+                           reason != NULL ? reason : "it does not say why");
+    }
+    control_calls_free(&calls);
+    *means = "packets queued for the agents (NFQUEUE)";
+    return code;
+}
+
+static void add_share(struct buf *request, const char *key, double share)
+{
+    if (share > 0)
+        line_key_int(request, key, (int64_t)(share * 1e6 + 0.5));
+}
+
+static void add_shape(struct buf *request, const struct network_shape *shape)
+{
+    line_key_int(request, "delay_us", shape->delay_ns / NS_PER_US);
+    line_key_int(request, "jitter_us", shape->jitter_ns / NS_PER_US);
+    line_key(request, "distribution", spread_names[shape->spread]);
+    add_share(request, "loss_ppm", shape->loss);
+    add_share(request, "duplicate_ppm", shape->duplicate);
+    add_share(request, "corrupt_ppm", shape->corrupt);
+    add_share(request, "reorder_ppm", shape->reorder);
+    line_key_int(request, "reorder_us", shape->reorder_ns / NS_PER_US);
+    line_key_int(request, "rate_bps", shape->rate_bps);
+}
+
+enum err_code network_shape(struct test *test, const char *id, const node_set *paths,
+                            const struct network_shape *shape, int64_t *in_force_ns,
+                            struct err *err)
+{
+    struct control_calls calls = {.items = NULL};
+    for (uint32_t i = 0; i < test->node_count; i++) {
+        if (paths[i] == 0)
+            continue;
+        struct agent_call *call = control_calls_add(&calls, i, "fault-shape");
+        line_key(&call->request, "id", id);
+        control_add_addresses(test, call, "from", paths[i]);
+        add_shape(&call->request, shape);
+    }
+    int64_t began_ns = clock_monotonic_ns();
+    enum err_code code = control_calls_make(test, &calls, err);
+    *in_force_ns = clock_monotonic_ns() - began_ns;
+    control_calls_free(&calls);
+    if (code != ERR_NONE && network_undo(test, id, NULL) != ERR_NONE)
+        log_problem(test->control->log, "fault %s could not be undone on every node", id);
+    return code;
+}
+
+/* ---- Measuring ---- */
+
+/* The bursts of one measuring: that of path i has the number first + i. */
+struct runs {
+    struct network_path *paths;
+    size_t count;
+    uint64_t first;
+    uint16_t ports[PLAN_NODES_MAX];
+};
+
+static size_t list_paths(const struct test *test, const struct network_burst *burst,
+                         struct network_path *paths)
+{
+    size_t count = 0;
+    for (uint32_t source = 0; source < test->node_count; source++)
+        for (uint32_t target = 0; target < test->node_count; target++)
+            for (int six = 0; six < 2; six++) {
+                if (source == target ||
+                    (burst->only != NULL && !node_in(burst->only[target], source)))
+                    continue;
+                if (six && (test->nodes[source].peer_address6 == NULL ||
+                            test->nodes[target].peer_address6 == NULL))
+                    continue;
+                paths[count++] =
+                    (struct network_path){.source = source, .target = target, .six = six != 0};
+            }
+    if (burst->paths_max == 0 || count <= burst->paths_max)
+        return count;
+    for (size_t i = 0; i < burst->paths_max; i++)
+        paths[i] = paths[i * count / burst->paths_max];
+    return burst->paths_max;
+}
+
+static enum err_code listen(struct test *test, uint16_t *ports, struct err *err)
+{
+    struct control_calls calls = {.items = NULL};
+    for (uint32_t i = 0; i < test->node_count; i++)
+        control_calls_add(&calls, i, "gauge-listen");
+    enum err_code code = control_calls_make(test, &calls, err);
+    for (size_t i = 0; i < calls.count && code == ERR_NONE; i++)
+        ports[i] = (uint16_t)line_get_int(&calls.items[i].reply.line, "port", 0);
+    control_calls_free(&calls);
+    return code;
+}
+
+/* In which wave a path's burst is sent: each node sends to one other at a time. */
+static uint32_t wave_of(const struct test *test, const struct network_path *path)
+{
+    uint32_t n = test->node_count;
+    return 2 * ((path->target + n - path->source) % n) + path->six;
+}
+
+static enum err_code send_wave(struct test *test, const struct network_burst *burst, uint32_t wave,
+                               struct runs *runs, struct err *err)
+{
+    struct control_calls calls = {.items = NULL};
+    for (size_t i = 0; i < runs->count; i++) {
+        const struct network_path *path = &runs->paths[i];
+        const struct node *target = &test->nodes[path->target];
+        if (wave_of(test, path) != wave)
+            continue;
+        struct buf *request = &control_calls_add(&calls, path->source, "gauge-send")->request;
+        line_key(request, "to", path->six ? target->peer_address6 : node_peer_address(target));
+        line_key_int(request, "port", runs->ports[path->target]);
+        line_key_int(request, "run", (int64_t)(runs->first + i));
+        line_key_int(request, "count", burst->count);
+        line_key_int(request, "size", burst->size);
+        line_key_int(request, "echo", burst->echo);
+    }
+    bool any = calls.count > 0;
+    enum err_code code = control_calls_make(test, &calls, err);
+    for (size_t i = 0, call = 0; i < runs->count && code == ERR_NONE; i++)
+        if (wave_of(test, &runs->paths[i]) == wave)
+            runs->paths[i].sent =
+                (uint32_t)line_get_int(&calls.items[call++].reply.line, "sent", 0);
+    control_calls_free(&calls);
+    if (any)
+        clock_sleep_ns(WAVE_NS);
+    return code;
+}
+
+static void read_arrivals(const struct line *reply, struct network_path *path)
+{
+    path->unique = (uint32_t)line_get_int(reply, "unique", 0);
+    path->duplicates = (uint32_t)line_get_int(reply, "duplicates", 0);
+    path->overtaken = (uint32_t)line_get_int(reply, "overtaken", 0);
+    path->bytes = (uint64_t)line_get_int(reply, "bytes", 0);
+    path->span_ns = line_get_int(reply, "span_ns", 0);
+    path->bad_check_sums = line_get_int(reply, "checksum_errors", 0);
+}
+
+static void read_echoes(const struct line *reply, struct network_path *path)
+{
+    path->echoes = (uint32_t)line_get_int(reply, "echoes", 0);
+    path->trip_min_ns = line_get_int(reply, "trip_min_ns", -1);
+    path->trip_p10_ns = line_get_int(reply, "trip_p10_ns", -1);
+    path->trip_median_ns = line_get_int(reply, "trip_median_ns", -1);
+    path->trip_p90_ns = line_get_int(reply, "trip_p90_ns", -1);
+}
+
+static enum err_code read_runs(struct test *test, struct runs *runs, struct err *err)
+{
+    struct network_path *paths = runs->paths;
+    size_t count = runs->count;
+    struct control_calls calls = {.items = NULL};
+    for (size_t i = 0; i < count; i++) {
+        line_key_int(&control_calls_add(&calls, paths[i].target, "gauge-read")->request, "run",
+                     (int64_t)(runs->first + i));
+        line_key_int(&control_calls_add(&calls, paths[i].source, "gauge-read")->request, "run",
+                     (int64_t)(runs->first + i));
+    }
+    enum err_code code = control_calls_make(test, &calls, err);
+    for (size_t i = 0; i < count && code == ERR_NONE; i++) {
+        read_arrivals(&calls.items[2 * i].reply.line, &paths[i]);
+        read_echoes(&calls.items[2 * i + 1].reply.line, &paths[i]);
+    }
+    control_calls_free(&calls);
+    return code;
+}
+
+static bool all_are_back(const struct network_burst *burst, const struct runs *runs)
+{
+    for (size_t i = 0; i < runs->count; i++)
+        if (runs->paths[i].unique < runs->paths[i].sent ||
+            (burst->echo && runs->paths[i].echoes < runs->paths[i].sent))
+            return false;
+    return true;
+}
+
+enum err_code network_measure(struct test *test, const struct network_burst *burst,
+                              struct network_path *paths, size_t *count, struct err *err)
+{
+    struct runs runs = {.paths = paths, .count = list_paths(test, burst, paths)};
+    runs.first = 1 + atomic_fetch_add(&test->control->next_run, (unsigned)runs.count);
+    enum err_code code = listen(test, runs.ports, err);
+    for (uint32_t wave = 0; wave < 2 * test->node_count && code == ERR_NONE; wave++)
+        code = send_wave(test, burst, wave, &runs, err);
+    int64_t deadline_ns = clock_monotonic_ns() + burst->patience_ns;
+    bool late = false;
+    while (code == ERR_NONE) {
+        code = read_runs(test, &runs, err);
+        if (late || code != ERR_NONE || (!burst->to_the_end && all_are_back(burst, &runs)))
+            break;
+        clock_sleep_ns(LOOK_NS);
+        late = clock_monotonic_ns() >= deadline_ns; /* and one look more */
+    }
+    *count = runs.count;
+    return code;
+}

@@ -1,0 +1,65 @@
+/* What may be done to packets on their way between nodes, and measuring what comes of it. See also
+ * test.h; everything here may be called from any thread. */
+#ifndef ORDEAL_PACKETS_H
+#define ORDEAL_PACKETS_H
+
+#include "harness/test.h"
+
+enum spread { SPREAD_UNIFORM, SPREAD_NORMAL, SPREAD_PARETO };
+extern const char *const spread_names[]; /* NULL at the end */
+
+/* Zero is nothing of the kind. */
+struct network_shape {
+    /* Of each packet. The jitter is half the width of a uniform spread, and the standard deviation
+     * of the others. */
+    int64_t delay_ns, jitter_ns;
+    enum spread spread;
+    double loss, duplicate, corrupt; /* shares of the packets, 0 to 1; a corrupt one has one bit of
+                                        its payload flipped */
+    double reorder;                  /* those that are held back ... */
+    int64_t reorder_ns;              /* ... so much longer */
+    int64_t rate_bps;                /* bits a second from each node */
+};
+
+/* By which means the nodes can shape: a constant, for evidence. ERR_UNSUPPORTED names the first
+ * node that cannot, and why. */
+enum err_code network_can_shape(struct test *test, const char **means, struct err *err);
+/* paths[i]: the nodes whose packets to node i are shaped, whatever their protocol. In force on all
+ * nodes when it returns, or undone again if it fails; as network_block, and network_undo undoes it.
+ */
+enum err_code network_shape(struct test *test, const char *id, const node_set *paths,
+                            const struct network_shape *shape, int64_t *in_force_ns,
+                            struct err *err);
+
+/* One way from one node to another, as a burst of datagrams saw it. */
+struct network_path {
+    uint32_t source, target;
+    bool six; /* over IPv6 */
+    uint32_t sent, unique, duplicates;
+    uint32_t overtaken; /* that came after one that was sent later */
+    uint32_t echoes;    /* answers to the first copies that came back */
+    /* Round trips by the sender's clock, -1 when none came back. */
+    int64_t trip_min_ns, trip_p10_ns, trip_median_ns, trip_p90_ns;
+    /* By the receiver's clock, from the first arrival to the last, and the bytes that came within:
+     * UDP's payload. */
+    int64_t span_ns;
+    uint64_t bytes;
+    int64_t bad_check_sums; /* of all datagrams at the target, since it was booted */
+};
+
+struct network_burst {
+    uint32_t count;       /* datagrams, at most 512 */
+    uint32_t size;        /* bytes, at most 1400; 0: the smallest */
+    bool echo;            /* have round trips measured */
+    int64_t patience_ns;  /* for what is slow; what is complete earlier is not waited for, */
+    bool to_the_end;      /* unless twins may yet come */
+    const node_set *only; /* as paths of network_shape: these; NULL: all */
+    uint32_t paths_max;   /* of so many paths, evenly chosen; 0: all */
+};
+
+/* Measures ordered pairs of nodes, over IPv4 and where there is one IPv6. `paths` has room for
+ * 2 * node_count * node_count; `count` gets how many were filled. */
+enum err_code network_measure(struct test *test, const struct network_burst *burst,
+                              struct network_path *paths, size_t *count, struct err *err);
+
+#endif

@@ -1,0 +1,561 @@
+/* Packets: a network that is bad rather than cut. Packets come late, get lost, come twice, out of
+ * order, damaged, or slowly.
+ *
+ * Every fault is measured, on every path and before it too, by bursts of datagrams between the
+ * nodes' agents; what was not measured as asked, within the tolerances of packets_judge.h, did not
+ * happen. */
+#include "harness/packets.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/base/clock.h"
+#include "harness/base/text.h"
+#include "nemeses/grudge.h"
+#include "nemeses/nemeses.h"
+#include "nemeses/packets_judge.h"
+#include "nemeses/targets.h"
+
+enum {
+    PATHS_MAX = 400,      /* that are measured */
+    DATAGRAMS_MAX = 4000, /* of one burst over all paths */
+    PER_PATH_MAX = 60,
+    PER_PATH_MIN = 20,
+    RATE_BURST_BYTES = 1000,
+};
+static const int64_t verify_timeout_ns = 6 * NS_PER_SECOND; /* for measures to agree */
+static const int64_t undo_timeout_ns = 2 * NS_PER_SECOND;
+static const int64_t retry_ns = 50 * NS_PER_MS;
+static const int64_t patience_ns = 150 * NS_PER_MS; /* for a path that nothing is wrong with */
+static const int64_t rate_burst_ns = 200 * NS_PER_MS;
+
+static const char *const kind_names[] = {
+    "delay", "loss", "duplicate", "reorder", "corrupt", "rate", "delay+loss+duplicate+reorder"};
+enum { KINDS = sizeof kind_names / sizeof *kind_names, SINGLE_KINDS = KINDS - 1 };
+
+struct state {
+    struct network_shape shape;
+    node_set paths[PLAN_NODES_MAX];
+    struct network_path *before, *rates_before;
+    size_t count;
+};
+
+/* ---- What is asked for ---- */
+
+static double share_option(const struct test *test, const char *name)
+{
+    char full_name[64];
+    snprintf(full_name, sizeof full_name, "packets.%s", name);
+    return option_real(&test->plan->options, full_name);
+}
+
+static enum spread spread_option(const struct test *test)
+{
+    const char *name = option_text(&test->plan->options, "packets.distribution");
+    enum spread spread = SPREAD_UNIFORM;
+    while (spread < SPREAD_PARETO && strcmp(spread_names[spread], name) != 0)
+        spread++;
+    return spread;
+}
+
+/* Adds one kind with what the options say of it; false when there is none of that name. */
+static bool add_kind(const struct test *test, const char *kind, struct network_shape *shape)
+{
+    const struct options *options = &test->plan->options;
+    if (strcmp(kind, "delay") == 0) {
+        shape->delay_ns = option_duration_ns(options, "packets.delay");
+        shape->jitter_ns = option_duration_ns(options, "packets.jitter");
+        shape->spread = spread_option(test);
+    } else if (strcmp(kind, "loss") == 0) {
+        shape->loss = share_option(test, kind);
+    } else if (strcmp(kind, "duplicate") == 0) {
+        shape->duplicate = share_option(test, kind);
+    } else if (strcmp(kind, "corrupt") == 0) {
+        shape->corrupt = share_option(test, kind);
+    } else if (strcmp(kind, "rate") == 0) {
+        shape->rate_bps = option_int(options, "packets.rate");
+    } else if (strcmp(kind, "reorder") == 0) {
+        shape->reorder = share_option(test, kind);
+        shape->reorder_ns = option_duration_ns(options, "packets.reorder-by");
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static enum err_code shape_of_kinds(const struct test *test, const char *text,
+                                    struct network_shape *shape, struct err *err)
+{
+    struct arena scratch = ARENA_INIT;
+    const char **kinds;
+    size_t count = text_split(&scratch, text, '+', &kinds);
+    enum err_code code = ERR_NONE;
+    *shape = (struct network_shape){.delay_ns = 0};
+    if (count == 0)
+        code = err_set(err, ERR_CONFIG, "packets.kind: it is empty; write e.g. delay+loss");
+    for (size_t i = 0; i < count && code == ERR_NONE; i++)
+        if (!add_kind(test, kinds[i], shape)) {
+            const char *nearest = text_nearest(kinds[i], kind_names, SINGLE_KINDS);
+            code = err_set(err, ERR_CONFIG,
+                           "packets.kind: '%s' is not random or some of delay, loss, duplicate, "
+                           "reorder, corrupt and rate joined by +%s%s%s",
+                           kinds[i], nearest != NULL ? "; did you mean " : "",
+                           nearest != NULL ? nearest : "", nearest != NULL ? "?" : "");
+        }
+    arena_free(&scratch);
+    return code;
+}
+
+static enum err_code check_amounts(const struct test *test, struct err *err)
+{
+    static const struct {
+        const char *name;
+        double most;
+    } shares[] = {{"loss", 1}, {"duplicate", 1}, {"corrupt", 1}, {"reorder", 0.4}};
+    static const char *const durations[] = {"packets.delay", "packets.reorder-by"};
+    const struct options *options = &test->plan->options;
+    for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) {
+        double share = share_option(test, shares[i].name);
+        if (!(share > 0) || share > shares[i].most)
+            return err_set(err, ERR_CONFIG, "packets.%s: %g is not a share above 0 and up to %g",
+                           shares[i].name, share, shares[i].most);
+    }
+    for (size_t i = 0; i < sizeof durations / sizeof *durations; i++) {
+        int64_t ns = option_duration_ns(options, durations[i]);
+        if (ns < 10 * NS_PER_MS || ns > 2 * NS_PER_SECOND)
+            return err_set(err, ERR_CONFIG, "%s: %s is not a time from 10ms to 2s", durations[i],
+                           option_text(options, durations[i]));
+    }
+    if (option_duration_ns(options, "packets.jitter") >
+        option_duration_ns(options, "packets.delay"))
+        return err_set(err, ERR_CONFIG, "packets.jitter: it is more than packets.delay");
+    int64_t rate = option_int(options, "packets.rate");
+    if (rate < 100000 || rate > 1000000000)
+        return err_set(err, ERR_CONFIG,
+                       "packets.rate: %lld is not from 100000 to 1000000000 bits a second",
+                       (long long)rate);
+    return ERR_NONE;
+}
+
+/* ---- Who ---- */
+
+static bool is_by_map(const struct test *test)
+{
+    return *option_text(&test->plan->options, "packets.map") != '\0';
+}
+
+static enum err_code check_who(const struct test *test, struct err *err)
+{
+    struct grudge grudge;
+    if (!is_by_map(test))
+        return targets_check(test, "packets.targets", err);
+    if (strcmp(option_text(&test->plan->options, "packets.targets"), "random") != 0)
+        return err_set(err, ERR_CONFIG, "packets.map: give it or packets.targets, not both");
+    return grudge_parse_map(test, "packets.map", option_text(&test->plan->options, "packets.map"),
+                            &grudge, err);
+}
+
+static enum err_code check(struct test *test, struct err *err)
+{
+    struct network_shape shape;
+    const char *kind = option_text(&test->plan->options, "packets.kind"), *means;
+    enum err_code code = ERR_NONE;
+    if (test->node_count < 2)
+        return err_set(err, ERR_CONFIG, "it needs 2 nodes or more; there is only %u",
+                       test->node_count);
+    if (strcmp(kind, "random") != 0)
+        code = shape_of_kinds(test, kind, &shape, err);
+    if (code == ERR_NONE)
+        code = check_amounts(test, err);
+    if (code == ERR_NONE)
+        code = check_who(test, err);
+    return code == ERR_NONE ? network_can_shape(test, &means, err) : code;
+}
+
+/* Both ways is drawn as often as one of them. */
+static const char *draw_direction(const struct test *test, struct prng *prng)
+{
+    static const char *const directions[] = {"both", "both", "to", "from"};
+    const char *asked = option_text(&test->plan->options, "packets.direction");
+    return strcmp(asked, "random") == 0 ? directions[prng_below(prng, 4)] : asked;
+}
+
+/* The paths between the nodes and all others. */
+static void paths_of(const struct test *test, node_set nodes, const char *direction,
+                     node_set *paths)
+{
+    bool to = strcmp(direction, "from") != 0, from = strcmp(direction, "to") != 0;
+    for (uint32_t i = 0; i < test->node_count; i++) {
+        if (to && node_in(nodes, i))
+            paths[i] |= test_all_nodes(test);
+        if (from)
+            paths[i] |= nodes;
+        paths[i] &= ~NODE_SET(i);
+    }
+}
+
+/* ---- As values ---- */
+
+static struct value shape_value(const struct network_shape *shape, struct arena *arena)
+{
+    struct value items[20];
+    size_t count = 0;
+    const struct {
+        const char *name;
+        struct value value;
+        bool given;
+    } fields[] = {
+        {"delay-us", value_int(arena, shape->delay_ns / NS_PER_US), shape->delay_ns != 0},
+        {"jitter-us", value_int(arena, shape->jitter_ns / NS_PER_US), shape->jitter_ns != 0},
+        {"distribution", value_keyword(arena, spread_names[shape->spread]), shape->jitter_ns != 0},
+        {"loss", value_double(arena, shape->loss), shape->loss != 0},
+        {"duplicate", value_double(arena, shape->duplicate), shape->duplicate != 0},
+        {"reorder", value_double(arena, shape->reorder), shape->reorder != 0},
+        {"reorder-us", value_int(arena, shape->reorder_ns / NS_PER_US), shape->reorder != 0},
+        {"corrupt", value_double(arena, shape->corrupt), shape->corrupt != 0},
+        {"rate-bps", value_int(arena, shape->rate_bps), shape->rate_bps != 0},
+    };
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        if (!fields[i].given)
+            continue;
+        items[count++] = value_keyword(arena, fields[i].name);
+        items[count++] = fields[i].value;
+    }
+    return value_items(arena, VALUE_MAP, items, count);
+}
+
+static double share_at(struct value value, const char *key)
+{
+    return value_as_double(value_get(value, key));
+}
+
+static enum err_code read_shape(struct value value, struct network_shape *shape, struct err *err)
+{
+    const char *spread = value_as_text(value_get(value, "distribution"));
+    *shape = (struct network_shape){
+        .delay_ns = value_as_int(value_get(value, "delay-us")) * NS_PER_US,
+        .jitter_ns = value_as_int(value_get(value, "jitter-us")) * NS_PER_US,
+        .loss = share_at(value, "loss"),
+        .duplicate = share_at(value, "duplicate"),
+        .reorder = share_at(value, "reorder"),
+        .reorder_ns = value_as_int(value_get(value, "reorder-us")) * NS_PER_US,
+        .corrupt = share_at(value, "corrupt"),
+        .rate_bps = value_as_int(value_get(value, "rate-bps")),
+    };
+    while (*spread != '\0' && strcmp(spread_names[shape->spread], spread) != 0)
+        if (spread_names[++shape->spread] == NULL)
+            return err_set(err, ERR_CONFIG, "the fault has no distribution that is known: '%s'",
+                           spread);
+    if (value_count(value) == 0)
+        return err_set(err, ERR_CONFIG, "the fault does not say what is done to packets");
+    return ERR_NONE;
+}
+
+/* {:kind :delay, :shape {:delay-us 50000 ...}, :who {:targets :one, :nodes ["n2"]}, :direction
+ * :both}, or in place of the last two :paths {"n1" #{"n2"}}. */
+static struct value choose(struct test *test, struct prng *prng, struct arena *arena)
+{
+    const char *kind = option_text(&test->plan->options, "packets.kind");
+    struct network_shape shape;
+    struct grudge grudge;
+    if (strcmp(kind, "random") == 0)
+        kind = kind_names[prng_below(prng, KINDS)];
+    if (shape_of_kinds(test, kind, &shape, NULL) != ERR_NONE)
+        shape = (struct network_shape){.delay_ns = 0}; /* not checked: begin refuses it */
+    struct value items[8] = {value_keyword(arena, "kind"), value_keyword(arena, kind),
+                             value_keyword(arena, "shape"), shape_value(&shape, arena)};
+    if (is_by_map(test) &&
+        grudge_parse_map(test, "packets.map", option_text(&test->plan->options, "packets.map"),
+                         &grudge, NULL) == ERR_NONE) {
+        items[4] = value_keyword(arena, "paths");
+        items[5] = grudge_drops_value(test, &grudge, arena);
+        return value_items(arena, VALUE_MAP, items, 6);
+    }
+    items[4] = value_keyword(arena, "who");
+    items[5] = targets_choose(test, "packets.targets", prng, arena);
+    items[6] = value_keyword(arena, "direction");
+    items[7] = value_keyword(arena, draw_direction(test, prng));
+    return value_items(arena, VALUE_MAP, items, 8);
+}
+
+static enum err_code resolve(struct test *test, struct value asked, struct state *state,
+                             struct err *err)
+{
+    struct value paths = value_get(asked, "paths");
+    struct grudge grudge;
+    node_set nodes = 0;
+    enum err_code code = read_shape(value_get(asked, "shape"), &state->shape, err);
+    if (code != ERR_NONE)
+        return code;
+    if (!value_is_nil(paths)) {
+        code = grudge_read_drops(test, paths, &grudge, err);
+        if (code == ERR_NONE)
+            memcpy(state->paths, grudge.drops, sizeof state->paths);
+        return code;
+    }
+    code = targets_resolve(test, value_get(asked, "who"), &nodes, err);
+    if (code == ERR_NONE)
+        paths_of(test, nodes, value_as_text(value_get(asked, "direction")), state->paths);
+    return code;
+}
+
+/* ---- Measuring ---- */
+
+static size_t paths_max(const struct test *test)
+{
+    return 2 * (size_t)test->node_count * test->node_count;
+}
+
+static struct network_burst burst_for(const struct test *test, const struct network_shape *shape)
+{
+    uint32_t paths = (uint32_t)paths_max(test);
+    uint32_t count = DATAGRAMS_MAX / (paths < PATHS_MAX ? paths : PATHS_MAX);
+    int64_t slowest_ns = shape->delay_ns + 5 * shape->jitter_ns + shape->reorder_ns;
+    count = count > PER_PATH_MAX ? PER_PATH_MAX : count < PER_PATH_MIN ? PER_PATH_MIN : count;
+    return (struct network_burst){.count = count,
+                                  .echo = true,
+                                  .patience_ns = patience_ns + 2 * slowest_ns,
+                                  .to_the_end = shape->duplicate != 0,
+                                  .paths_max = PATHS_MAX};
+}
+
+/* Large datagrams over the shaped paths alone, as much as takes a while at that rate. */
+static struct network_burst rate_burst(const struct state *state)
+{
+    int64_t count = state->shape.rate_bps / 8 * rate_burst_ns / NS_PER_SECOND / RATE_BURST_BYTES;
+    return (struct network_burst){.count = count < 10    ? 10
+                                           : count > 400 ? 400
+                                                         : (uint32_t)count,
+                                  .size = RATE_BURST_BYTES,
+                                  .only = state->paths,
+                                  .patience_ns = patience_ns + 3 * rate_burst_ns +
+                                                 state->shape.delay_ns + 5 * state->shape.jitter_ns,
+                                  .paths_max = PATHS_MAX};
+}
+
+static int64_t lower(int64_t left, int64_t right)
+{
+    return left < right ? left : right;
+}
+
+/* The first measuring after a while is late, as caches and sleeping machines have it: the quicker
+ * of two counts. */
+static void keep_quicker(struct network_path *kept, const struct network_path *path)
+{
+    if (path->echoes == 0)
+        return;
+    kept->trip_min_ns = lower(kept->trip_min_ns, path->trip_min_ns);
+    kept->trip_p10_ns = lower(kept->trip_p10_ns, path->trip_p10_ns);
+    kept->trip_median_ns = lower(kept->trip_median_ns, path->trip_median_ns);
+    kept->trip_p90_ns = lower(kept->trip_p90_ns, path->trip_p90_ns);
+    kept->bad_check_sums = path->bad_check_sums; /* the last count */
+}
+
+/* Twice, and nothing may be wrong with any path. */
+static enum err_code measure_trips(struct test *test, struct state *state,
+                                   struct network_path *room, struct err *err)
+{
+    static const struct network_shape none;
+    struct network_burst burst = burst_for(test, &none);
+    enum err_code code = ERR_NONE;
+    for (int i = 0; i < 2 && code == ERR_NONE; i++) {
+        struct buf line = BUF_INIT;
+        struct network_path *paths = i == 0 ? state->before : room;
+        code = network_measure(test, &burst, paths, &state->count, err);
+        if (code == ERR_NONE)
+            code = packets_judge(test, NULL, NULL, NULL, paths, state->count, &line, err);
+        buf_free(&line);
+    }
+    for (size_t i = 0; i < state->count && code == ERR_NONE; i++)
+        keep_quicker(&state->before[i], &room[i]);
+    return code;
+}
+
+static enum err_code measure_before(struct test *test, struct fault *fault, struct err *err)
+{
+    struct state *state = fault->state;
+    size_t bytes = paths_max(test) * sizeof *state->before, count;
+    state->before = arena_zalloc(fault->arena, bytes);
+    state->rates_before = arena_zalloc(fault->arena, bytes);
+    int64_t deadline_ns = test_now_ns(test) + verify_timeout_ns;
+    for (;;) {
+        enum err_code code = measure_trips(test, state, state->rates_before, err);
+        if (code == ERR_NONE && state->shape.rate_bps != 0) {
+            struct network_burst burst = rate_burst(state);
+            code = network_measure(test, &burst, state->rates_before, &count, err);
+        }
+        if (code == ERR_NONE || test_now_ns(test) >= deadline_ns || test_cancelled(test))
+            return code != ERR_NONE ? err_wrap(err, "packets: before the fault") : code;
+        clock_sleep_ns(retry_ns);
+    }
+}
+
+static enum err_code look(struct test *test, struct state *state, const struct network_shape *shape,
+                          struct network_path *paths, struct buf *line, struct err *err)
+{
+    static const struct network_shape none;
+    size_t count = 0;
+    struct network_burst burst = burst_for(test, shape != NULL ? shape : &none);
+    enum err_code code = network_measure(test, &burst, paths, &count, err);
+    if (code == ERR_NONE)
+        code = packets_judge(test, shape, state->paths, state->before, paths, count, line, err);
+    if (code != ERR_NONE || shape == NULL || shape->rate_bps == 0)
+        return code;
+    burst = rate_burst(state);
+    code = network_measure(test, &burst, paths, &count, err);
+    return code == ERR_NONE ? packets_judge_rate(test, shape->rate_bps, state->rates_before, paths,
+                                                 count, line, err)
+                            : code;
+}
+
+/* Looks until what is measured is what `shape` (NULL: nothing) asks for. Beside a busy system it
+ * may take several looks; how many is told. */
+static enum err_code verify(struct test *test, struct state *state,
+                            const struct network_shape *shape, struct buf *evidence,
+                            struct err *err)
+{
+    int64_t deadline_ns = test_now_ns(test) + verify_timeout_ns;
+    struct network_path *paths = malloc(paths_max(test) * sizeof *paths);
+    if (paths == NULL)
+        return err_set(err, ERR_NOMEM, "no memory for %zu paths", paths_max(test));
+    enum err_code code;
+    for (int looks = 1;; looks++) {
+        struct buf line = BUF_INIT;
+        code = look(test, state, shape, paths, &line, err);
+        if (code == ERR_NONE)
+            buf_add_text(evidence, buf_text(&line));
+        if (code == ERR_NONE && looks > 1)
+            buf_printf(evidence, "; at look %d", looks);
+        buf_free(&line);
+        if (code == ERR_NONE || test_now_ns(test) >= deadline_ns || test_cancelled(test))
+            break;
+        clock_sleep_ns(retry_ns);
+    }
+    free(paths);
+    return code;
+}
+
+/* ---- Injecting ---- */
+
+static void fault_name(const struct fault *fault, char *name, size_t size)
+{
+    snprintf(name, size, "packets-%u", fault->id);
+}
+
+static enum err_code undo(struct test *test, const struct fault *fault, struct err *err)
+{
+    char name[32];
+    fault_name(fault, name, sizeof name);
+    int64_t deadline_ns = test_now_ns(test) + undo_timeout_ns;
+    for (;;) {
+        enum err_code code = network_undo(test, name, err);
+        if (code == ERR_NONE || test_now_ns(test) >= deadline_ns)
+            return code;
+        clock_sleep_ns(retry_ns);
+    }
+}
+
+static node_set nodes_hit(const struct test *test, const struct state *state)
+{
+    node_set nodes = 0;
+    for (uint32_t i = 0; i < test->node_count; i++)
+        nodes |= state->paths[i] | (state->paths[i] != 0 ? NODE_SET(i) : 0);
+    return nodes;
+}
+
+static void tell(struct test *test, struct fault *fault, int64_t in_force_ns, const char *means,
+                 const struct buf *measured)
+{
+    struct state *state = fault->state;
+    struct grudge grudge = {.shape = SHAPE_MAP};
+    char took[32];
+    memcpy(grudge.drops, state->paths, sizeof grudge.drops);
+    clock_format_human(in_force_ns, took, sizeof took);
+    buf_printf(&fault->begun_evidence, "in force in %s, %s; %s", took, means, buf_text(measured));
+    fault->begun_verified = VERIFIED_YES;
+    fault->nodes = nodes_hit(test, state);
+    fault->done = value_pair(fault->arena, value_keyword(fault->arena, "shaped"),
+                             grudge_drops_value(test, &grudge, fault->arena));
+}
+
+static enum err_code begin(struct test *test, struct fault *fault, struct err *err)
+{
+    struct state *state = fault->state;
+    char name[32];
+    const char *means = "";
+    int64_t in_force_ns = 0;
+    fault_name(fault, name, sizeof name);
+    enum err_code code = resolve(test, fault->asked, state, err);
+    if (code == ERR_NONE)
+        code = network_can_shape(test, &means, err);
+    if (code != ERR_NONE)
+        return err_wrap(err, "packets");
+    code = measure_before(test, fault, err);
+    if (code != ERR_NONE)
+        return code;
+    code = network_shape(test, name, state->paths, &state->shape, &in_force_ns, err);
+    if (code != ERR_NONE)
+        return err_wrap(err, "packets");
+    struct err cause = ERR_INIT, back = ERR_INIT;
+    struct buf measured = BUF_INIT;
+    code = verify(test, state, &state->shape, &measured, &cause);
+    if (code == ERR_NONE)
+        tell(test, fault, in_force_ns, means, &measured);
+    else if (undo(test, fault, &back) != ERR_NONE)
+        err_set(err, code, "packets: made but not measured: %s; and it could not be undone: %s",
+                cause.message, back.message);
+    else
+        err_set(err, code, "packets: made but not measured, and undone: %s", cause.message);
+    buf_free(&measured);
+    return code;
+}
+
+static enum err_code end(struct test *test, struct fault *fault, struct err *err)
+{
+    enum err_code code = undo(test, fault, err);
+    if (code != ERR_NONE)
+        return err_wrap(err, "letting packets pass");
+    code = verify(test, fault->state, NULL, &fault->ended_evidence, err);
+    if (code != ERR_NONE)
+        return err_wrap(err, "packets are no longer shaped, but the network is not as it was");
+    fault->ended_verified = VERIFIED_YES;
+    return ERR_NONE;
+}
+
+static const struct option options[] = {
+    {"kind", OPTION_TEXT, "random", NULL,
+     "delay, loss, duplicate, reorder, corrupt, rate, some of them joined by +, or random: each "
+     "time another."},
+    {"targets", OPTION_TEXT, "random", NULL, TARGETS_HELP},
+    {"direction", OPTION_CHOICE, "random", "random|both|to|from",
+     "Packets between the targets and all others: both ways, or only those to or from the "
+     "targets."},
+    {"map", OPTION_TEXT, "", NULL,
+     "In place of targets: n1:n2+n3,n4:n5 is what comes to n1 from n2 and n3, and to n4 from n5."},
+    {"delay", OPTION_DURATION, "50ms", NULL, "How late packets come."},
+    {"jitter", OPTION_DURATION, "10ms", NULL, "How much that varies: see packets.distribution."},
+    {"distribution", OPTION_CHOICE, "normal", "uniform|normal|pareto",
+     "Of the delay: within jitter to both sides, or with jitter as the standard deviation."},
+    {"loss", OPTION_REAL, "0.2", NULL, "The share of packets that is lost."},
+    {"duplicate", OPTION_REAL, "0.2", NULL, "The share of packets that comes twice."},
+    {"reorder", OPTION_REAL, "0.2", NULL, "The share of packets that is held back and overtaken."},
+    {"reorder-by", OPTION_DURATION, "30ms", NULL, "How long those are held back."},
+    {"corrupt", OPTION_REAL, "0.1", NULL,
+     "The share of packets of which a bit is flipped, as the receiver's check sums notice."},
+    {"rate", OPTION_INT, "1000000", NULL, "The bandwidth from each node, in bits a second."},
+    {.name = NULL},
+};
+
+const struct nemesis nemesis_packets = {
+    .name = "packets",
+    .summary = "delays, loses, doubles, reorders, damages packets, or narrows the bandwidth",
+    .options = options,
+    .begin_f = "start-packets",
+    .end_f = "stop-packets",
+    .fault_state_size = sizeof(struct state),
+    .check = check,
+    .choose = choose,
+    .begin = begin,
+    .end = end,
+};
