@@ -31,6 +31,28 @@ enum err_code network_shape(struct test *test, const char *id, const node_set *p
                             const struct network_shape *shape, int64_t *in_force_ns,
                             struct err *err);
 
+/* TCP connections between `nodes` and their peers, as the nodes have them. */
+enum network_peers { PEERS_NODES /* all other nodes */, PEERS_CLIENTS /* this machine */ };
+struct network_reset {
+    uint32_t found, gone;   /* established ones at the nodes; of them those that are no more */
+    uint32_t left_at_peers; /* half-open: those that the other nodes still take for established */
+};
+enum reset_means { RESET_TOLD /* peers get a RST */, RESET_SILENT /* half-open: they do not */ };
+/* Resets them. What is silent is done behind a block of what leaves (`id`), which is undone again;
+ * only for PEERS_NODES. The agents' own connections are left alone. */
+enum err_code network_reset(struct test *test, const char *id, node_set nodes,
+                            enum network_peers peers, enum reset_means means,
+                            struct network_reset *reset, struct err *err);
+
+/* Drops what passes between this machine, where the clients are, and the nodes, but for the agents'
+ * own connections. network_undo undoes it. */
+enum err_code network_block_clients(struct test *test, const char *id, node_set nodes,
+                                    int64_t *in_force_ns, struct err *err);
+/* Whether new connections from here to every node are as they should be: nodes of `cut` do not
+ * answer, all others do. ERR_NONE with evidence, or ERR_REMOTE names the first that is not so. */
+enum err_code network_verify_clients(struct test *test, node_set cut, struct buf *evidence,
+                                     struct err *err);
+
 /* One way from one node to another, as a burst of datagrams saw it. */
 struct network_path {
     uint32_t source, target;

@@ -475,8 +475,10 @@ static void tell(struct test *test, struct fault *fault, int64_t in_force_ns, co
     buf_printf(&fault->begun_evidence, "in force in %s, %s; %s", took, means, buf_text(measured));
     fault->begun_verified = VERIFIED_YES;
     fault->nodes = nodes_hit(test, state);
-    fault->done = value_pair(fault->arena, value_keyword(fault->arena, "shaped"),
-                             grudge_drops_value(test, &grudge, fault->arena));
+    /* A map, and not the pair that tells of a cut: who is shaped may still be in a majority. */
+    struct value items[] = {value_keyword(fault->arena, "shaped"),
+                            grudge_drops_value(test, &grudge, fault->arena)};
+    fault->done = value_items(fault->arena, VALUE_MAP, items, 2);
 }
 
 static enum err_code begin(struct test *test, struct fault *fault, struct err *err)

@@ -3,15 +3,13 @@
 #include <string.h>
 
 #include "harness/base/clock.h"
+#include "nemeses/cutting.h"
 #include "nemeses/grudge.h"
 #include "nemeses/nemeses.h"
 #include "nemeses/targets.h"
 
 static const char option_shape[] = "partition.shape", option_map[] = "partition.map",
                   option_packets[] = "partition.packets";
-static const int64_t begin_timeout_ns = NS_PER_SECOND;   /* for the probes to agree */
-static const int64_t end_timeout_ns = 2 * NS_PER_SECOND; /* also for the undoing itself */
-static const int64_t retry_ns = 50 * NS_PER_MS;
 
 /* SHAPE_COUNT: random. */
 static enum shape wanted_shape(const struct test *test)
@@ -90,37 +88,11 @@ static void fault_name(const struct fault *fault, char *name, size_t size)
     snprintf(name, size, "partition-%u", fault->id);
 }
 
-/* Probes until they agree with `drops`: packets that were on their way when the rules changed, and
- * a busy node's late answers, can make the first probes disagree. */
-static enum err_code verify(struct test *test, const node_set *drops, int64_t timeout_ns,
-                            struct buf *evidence, struct err *err)
-{
-    int64_t deadline_ns = test_now_ns(test) + timeout_ns;
-    for (;;) {
-        struct buf line = BUF_INIT;
-        enum err_code code = network_verify(test, drops, &line, err);
-        if (code == ERR_NONE)
-            buf_add_text(evidence, buf_text(&line));
-        buf_free(&line);
-        if (code == ERR_NONE || test_now_ns(test) >= deadline_ns || test_cancelled(test))
-            return code;
-        clock_sleep_ns(retry_ns);
-    }
-}
-
-/* Tried again and again, also after an interruption: a network that stays cut spoils more than this
- * fault. */
 static enum err_code undo(struct test *test, const struct fault *fault, struct err *err)
 {
     char name[32];
     fault_name(fault, name, sizeof name);
-    int64_t deadline_ns = test_now_ns(test) + end_timeout_ns;
-    for (;;) {
-        enum err_code code = network_undo(test, name, err);
-        if (code == ERR_NONE || test_now_ns(test) >= deadline_ns)
-            return code;
-        clock_sleep_ns(retry_ns);
-    }
+    return cutting_undo(test, name, err);
 }
 
 static enum err_code resolve(struct test *test, const struct fault *fault, struct grudge *grudge,
@@ -132,15 +104,6 @@ static enum err_code resolve(struct test *test, const struct fault *fault, struc
     node_set primaries;
     code = targets_primaries(test, &primaries, err);
     return code != ERR_NONE ? code : grudge_isolate(test, primaries, grudge, err);
-}
-
-/* All who are cut from anyone, whichever way. */
-static node_set nodes_hit(const struct test *test, const struct grudge *grudge)
-{
-    node_set nodes = 0;
-    for (uint32_t i = 0; i < test->node_count; i++)
-        nodes |= grudge->drops[i] | (grudge->drops[i] != 0 ? NODE_SET(i) : 0);
-    return nodes;
 }
 
 static enum err_code begin(struct test *test, struct fault *fault, struct err *err)
@@ -156,12 +119,12 @@ static enum err_code begin(struct test *test, struct fault *fault, struct err *e
         return err_wrap(err, "partition");
     struct err cause = ERR_INIT, back = ERR_INIT;
     struct buf probes = BUF_INIT;
-    code = verify(test, grudge.drops, begin_timeout_ns, &probes, &cause);
+    code = cutting_verify(test, grudge.drops, CUTTING_BEGIN_NS, &probes, &cause);
     if (code == ERR_NONE) {
         clock_format_human(in_force_ns, took, sizeof took);
         buf_printf(&fault->begun_evidence, "in force in %s; %s", took, buf_text(&probes));
         fault->begun_verified = VERIFIED_YES;
-        fault->nodes = nodes_hit(test, &grudge);
+        fault->nodes = cutting_nodes_hit(test, grudge.drops);
         fault->done = value_pair(fault->arena, value_keyword(fault->arena, "isolated"),
                                  grudge_drops_value(test, &grudge, fault->arena));
     } else if (undo(test, fault, &back) != ERR_NONE) {
@@ -179,7 +142,7 @@ static enum err_code end(struct test *test, struct fault *fault, struct err *err
     enum err_code code = undo(test, fault, err);
     if (code != ERR_NONE)
         return err_wrap(err, "healing the network");
-    code = verify(test, NULL, end_timeout_ns, &fault->ended_evidence, err);
+    code = cutting_verify(test, NULL, CUTTING_END_NS, &fault->ended_evidence, err);
     if (code != ERR_NONE)
         return err_wrap(err, "the partition was undone, but the network is not whole");
     fault->ended_verified = VERIFIED_YES;

@@ -65,6 +65,8 @@ static const struct verb {
      agentd_fault_block,
      {TEXT("id", REQUIRED | NAME), TEXT("from", REPEATED), TEXT("to", REPEATED),
       BETWEEN("port", NUMBER, 1, 65535), TEXT("proto", 0), TEXT("packets", 0)}},
+    {"connections", agentd_connections_verb, {TEXT("peer", REQUIRED | REPEATED)}},
+    {"connections-reset", agentd_connections_verb, {TEXT("peer", REQUIRED | REPEATED)}},
     {"shape-means", agentd_shape_means, {{.key = NULL}}},
     {"fault-shape",
      agentd_fault_shape,

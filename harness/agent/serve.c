@@ -147,6 +147,8 @@ static void say_hello(struct agentd *agent, const struct agentd_healed *healed, 
     line_key_int(out, "failed", healed->failed);
     line_key_int(out, "killed", killed);
     line_key_int(out, "uid", geteuid());
+    if (agent->options->control_count > 0)
+        line_key(out, "controller", agent->options->control[0].client.text);
     char *problems = healed->problems.length > 0 ? strdup(healed->problems.data) : NULL;
     char *rest = problems;
     for (char *problem = strsep(&rest, "\n"); problem != NULL; problem = strsep(&rest, "\n"))

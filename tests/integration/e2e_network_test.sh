@@ -45,7 +45,49 @@ packets_in_a_run() {
     expect_gone "$(cluster_name five)" 1
 }
 
+# Whether somebody on the machine of the clients gets an answer of a node's sshd.
+answers() { on_control timeout 1 bash -c "</dev/tcp/$1/22" >/dev/null 2>&1; }
+reaches() { on_node "$1" "timeout 1 bash -c '</dev/tcp/$2/22'" >/dev/null 2>&1; }
+address_of() { on_node "$1" "sed -n 's/^\\([0-9.]*\\)[[:space:]]*$1\$/\\1/p' /etc/hosts" | head -n 1; }
+clients_by_hand() {
+    local address
+    address=$(address_of n2)
+    answers "$address" || fail "n2 ($address) does not answer to begin with"
+    start_fault clients n2
+    expect_match err '^clients of n2: .*3 nodes tried: 1 do not answer, 2 do; 12 paths probed: 0 cut, 12 open'
+    ! answers "$address" || fail "n2 still answers"
+    reaches n1 n2 || fail "n1 does not reach n2"
+    kill -INT "$pid"
+    await_end 10
+    expect_status 0
+    answers "$address" || fail "n2 does not answer any more"
+    expect_clean_nodes 3 1
+}
+clog_killed() {
+    start ordeal nemesis clog all --set clog.step=2s --cluster "$cluster"
+    wait_until 10 "some node is cut off" some_is_cut
+    kill_hard
+    expect_clean_nodes 3 5
+    reaches n1 n2 && reaches n2 n3 && reaches n3 n1 || fail "a path is still cut"
+}
+some_is_cut() { ! { reaches n1 n2 && reaches n2 n3; }; }
+flap_by_hand() {
+    start_fault flap n3 --set flap.times=2
+    expect_match err '^flap of n3: gone and back 2 times in .*; then gone: 12 paths probed: 8 cut, 4 open'
+    ! reaches n1 n3 || fail "n1 reaches n3"
+    kill -INT "$pid"
+    await_end 10
+    expect_status 0
+    reaches n1 n3 || fail "n1 does not reach n3"
+    run ordeal nemesis reset n1 --set reset.of=nodes --cluster "$cluster"
+    expect_problem 255 'there is no connection to reset'
+    expect_clean_nodes 3 1
+}
+
 raise net 3
+it "clients are cut from a node by hand" clients_by_hand
+it "links flap by hand, and no connection is reset where there is none" flap_by_hand
+it "clogging whose ordeal is killed ends" clog_killed
 it "packets are delayed by hand, and are not any more" packets_by_hand
 it "packets whose ordeal is killed flow again" packets_killed
 it "packets in a run are verified, and the queue is valid" packets_in_a_run

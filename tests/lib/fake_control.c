@@ -411,7 +411,8 @@ enum err_code network_block(struct test *test, const char *id, const node_set *d
         memset(cut->drops, 0, sizeof cut->drops);
         if (!fake->cuts_do_nothing)
             memcpy(cut->drops, drops, test->node_count * sizeof *drops);
-        *in_force_ns = 3 * NS_PER_MS;
+        if (in_force_ns != NULL)
+            *in_force_ns = 3 * NS_PER_MS;
         return ERR_NONE;
     }
     return err_set(err, ERR_REMOTE, "more than %d cuts at once", FAKE_CUTS);
@@ -428,6 +429,10 @@ enum err_code network_undo(struct test *test, const char *id, struct err *err)
             fake->cuts[i].id[0] = '\0';
             return ERR_NONE;
         }
+    if (strncmp(id, "clients", 7) == 0) {
+        fake->no_clients = 0;
+        return ERR_NONE;
+    }
     if (strcmp(fake->shape.id, id) == 0) {
         fake->shape.id[0] = '\0';
         return ERR_NONE;
@@ -540,6 +545,43 @@ enum err_code network_measure(struct test *test, const struct network_burst *bur
     return code;
 }
 
+enum err_code network_reset(struct test *test, const char *id, node_set nodes,
+                            enum network_peers peers, enum reset_means means,
+                            struct network_reset *reset, struct err *err)
+{
+    struct fake_control *fake = fake_of(test);
+    (void)id;
+    *reset = fake->reset;
+    return called(fake, "network_reset", nodes,
+                  peers == PEERS_CLIENTS  ? "clients"
+                  : means == RESET_SILENT ? "silent"
+                                          : "told",
+                  err);
+}
+
+enum err_code network_block_clients(struct test *test, const char *id, node_set nodes,
+                                    int64_t *in_force_ns, struct err *err)
+{
+    struct fake_control *fake = fake_of(test);
+    enum err_code code = called(fake, "network_block_clients", nodes, id, err);
+    *in_force_ns = 3 * NS_PER_MS;
+    if (code == ERR_NONE && !fake->cuts_do_nothing)
+        fake->no_clients = nodes;
+    return code;
+}
+
+enum err_code network_verify_clients(struct test *test, node_set cut, struct buf *evidence,
+                                     struct err *err)
+{
+    struct fake_control *fake = fake_of(test);
+    enum err_code code = called(fake, "network_verify_clients", cut, "", err);
+    if (code == ERR_NONE && cut != fake->no_clients)
+        code = err_set(err, ERR_REMOTE, "a node answers that should not, or does not");
+    if (code == ERR_NONE && evidence != NULL)
+        buf_printf(evidence, "%u nodes do not answer", node_set_count(cut));
+    return code;
+}
+
 /* ---- The system that runs on it ---- */
 
 static enum err_code start(struct test *test, node_set nodes, struct err *err)
@@ -646,7 +688,7 @@ bool fake_is_whole(const struct fake_control *fake)
     for (uint32_t i = 0; i < FAKE_CUTS; i++)
         if (fake->cuts[i].id[0] != '\0')
             return false;
-    if (fake->shape.id[0] != '\0')
+    if (fake->shape.id[0] != '\0' || fake->no_clients != 0)
         return false;
     for (uint32_t d = 0; d < FAKE_DAEMONS; d++)
         if (fake_running(fake, d) != test_all_nodes(&fake->test))

@@ -8,7 +8,7 @@
 #include "harness/nemesis.h"
 #include "harness/packets.h"
 
-enum { FAKE_DAEMONS = 2, FAKE_CUTS = 4 };
+enum { FAKE_DAEMONS = 2, FAKE_CUTS = 8 };
 
 struct fake_cut {
     char id[32]; /* empty: none */
@@ -33,6 +33,7 @@ struct fake_control {
     enum daemon_state daemons[PLAN_NODES_MAX][FAKE_DAEMONS];
     struct fake_cut cuts[FAKE_CUTS];
     struct fake_shape shape; /* one at a time */
+    node_set no_clients;     /* nodes that clients do not reach */
     node_set primaries;
     int64_t elected_ns;                 /* nobody leads before */
     node_set limited[FAKE_DAEMONS + 1]; /* under a limit; the last: whole nodes are burdened */
@@ -56,8 +57,9 @@ struct fake_control {
     enum packets packets;    /* of the last cut */
     bool cuts_do_nothing;    /* network_block and network_shape say that all went well */
     bool cannot_shape;
-    bool no_vdso, own_clocks; /* what clock_possible says */
-    uint32_t exit_after;      /* a daemon exits at this look after its start; 0: never */
+    struct network_reset reset; /* what network_reset finds */
+    bool no_vdso, own_clocks;   /* what clock_possible says */
+    uint32_t exit_after;        /* a daemon exits at this look after its start; 0: never */
     uint32_t looks;
 };
 

@@ -58,8 +58,8 @@ static void evidence_says_what_was_asked_and_measured(void **state)
         assert_ok(nemesis_packets.begin(&fake->test, &fault, &err));
         assert_contains(buf_text(&fault.begun_evidence), "in force in 7 ms, by decree; 6 paths");
         assert_contains(buf_text(&fault.begun_evidence), kinds[i].evidence);
-        assert_value(fault.done, "[:shaped {\"n1\" #{\"n2\"}, \"n2\" #{\"n1\" \"n3\"}, \"n3\" "
-                                 "#{\"n2\"}}]");
+        assert_value(fault.done, "{:shaped {\"n1\" #{\"n2\"}, \"n2\" #{\"n1\" \"n3\"}, \"n3\" "
+                                 "#{\"n2\"}}}");
         assert_ok(nemesis_packets.end(&fake->test, &fault, &err));
         assert_contains(buf_text(&fault.ended_evidence), "6 paths measured: 0 shaped, 6 as before");
         fault_free(&fault);

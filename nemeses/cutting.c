@@ -1,0 +1,47 @@
+/* Cutting nodes off: see cutting.h. */
+#include "nemeses/cutting.h"
+
+#include "harness/base/clock.h"
+
+static const int64_t retry_ns = 50 * NS_PER_MS;
+
+void cutting_alone(const struct test *test, node_set nodes, node_set *drops)
+{
+    for (uint32_t i = 0; i < test->node_count; i++)
+        drops[i] |= (node_in(nodes, i) ? test_all_nodes(test) : nodes) & ~NODE_SET(i);
+}
+
+node_set cutting_nodes_hit(const struct test *test, const node_set *drops)
+{
+    node_set nodes = 0;
+    for (uint32_t i = 0; i < test->node_count; i++)
+        nodes |= drops[i] | (drops[i] != 0 ? NODE_SET(i) : 0);
+    return nodes;
+}
+
+enum err_code cutting_verify(struct test *test, const node_set *drops, int64_t timeout_ns,
+                             struct buf *evidence, struct err *err)
+{
+    int64_t deadline_ns = test_now_ns(test) + timeout_ns;
+    for (;;) {
+        struct buf line = BUF_INIT;
+        enum err_code code = network_verify(test, drops, &line, err);
+        if (code == ERR_NONE && evidence != NULL)
+            buf_printf(evidence, "%s%s", evidence->length > 0 ? "; " : "", buf_text(&line));
+        buf_free(&line);
+        if (code == ERR_NONE || test_now_ns(test) >= deadline_ns || test_cancelled(test))
+            return code;
+        clock_sleep_ns(retry_ns);
+    }
+}
+
+enum err_code cutting_undo(struct test *test, const char *id, struct err *err)
+{
+    int64_t deadline_ns = test_now_ns(test) + CUTTING_END_NS;
+    for (;;) {
+        enum err_code code = network_undo(test, id, err);
+        if (code == ERR_NONE || test_now_ns(test) >= deadline_ns)
+            return code;
+        clock_sleep_ns(retry_ns);
+    }
+}

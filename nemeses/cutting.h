@@ -1,0 +1,23 @@
+/* What the faults that cut nodes off share: cutting, and looking until it is so. */
+#ifndef ORDEAL_NEMESES_CUTTING_H
+#define ORDEAL_NEMESES_CUTTING_H
+
+#include "harness/test.h"
+
+#define CUTTING_BEGIN_NS (INT64_C(1000000000)) /* for probes to agree with a cut */
+#define CUTTING_END_NS (INT64_C(2000000000))   /* ... and that it is gone, also for undoing it */
+
+/* Adds to `drops` that each of the nodes is cut from every other node, both ways. */
+void cutting_alone(const struct test *test, node_set nodes, node_set *drops);
+/* All who are cut from anyone, whichever way. */
+node_set cutting_nodes_hit(const struct test *test, const node_set *drops);
+
+/* Probes until they agree with `drops` (NULL: nothing is cut): packets that were on their way when
+ * the rules changed, and a busy node's late answers, can make the first probes disagree. */
+enum err_code cutting_verify(struct test *test, const node_set *drops, int64_t timeout_ns,
+                             struct buf *evidence, struct err *err);
+/* Tried again and again, also after an interruption: a network that stays cut spoils more than this
+ * fault. */
+enum err_code cutting_undo(struct test *test, const char *id, struct err *err);
+
+#endif
