@@ -7,8 +7,11 @@
 #define NEMESES(X)                                                                                 \
     X(partition)                                                                                   \
     X(packets)                                                                                     \
-    X(clog) X(flap) X(clients) X(reset) X(kill) X(pause) X(power) X(io) X(disk) X(clock) X(slow)   \
-        X(memory) X(files) X(hog) X(noop)
+    X(clog)                                                                                        \
+    X(flap)                                                                                        \
+    X(clients)                                                                                     \
+    X(reset)                                                                                       \
+    X(kill) X(pause) X(power) X(io) X(disk) X(clock) X(slow) X(memory) X(files) X(hog) X(noop)
 
 #define DECLARE(name) extern const struct nemesis nemesis_##name;
 NEMESES(DECLARE)
