@@ -14,6 +14,7 @@
 
 #include "checkers/checkers.h"
 #include "checkers/transactions/along.h"
+#include "checkers/transactions/aside.h"
 #include "checkers/transactions/cycles.h"
 #include "checkers/transactions/orders.h"
 #include "checkers/transactions/recency.h"
@@ -32,6 +33,7 @@ struct session {
     struct found found;
     struct inference inference;
     struct cycle_search search;
+    struct recency recency;
     level_set levels;
     anomaly_set prohibited; /* what makes the verdict invalid */
     bool proven;            /* nothing of it can be there, not even unseen */
@@ -129,18 +131,22 @@ static void add_counts(struct session *session)
     json_set_int(details, "largest-component", session->search.largest);
 }
 
-static void add_recency(struct session *session)
+static void find_recency(struct inference *inference, void *state)
 {
-    const struct inference *inference = &session->inference;
-    struct recency recency = {.reads = 0};
-    if (session->txns.history->unordered)
+    struct session *session = state;
+    if (inference->txns->history->unordered)
         return;
     if (inference->why == register_why)
-        recency_of_registers(inference, &recency);
+        recency_of_registers(inference, &session->recency);
     else
-        recency_of_lists(inference, &recency);
-    if (recency.reads > 0)
-        json_set(session->result->details, "recency", recency_json(&recency, &session->txns));
+        recency_of_lists(inference, &session->recency);
+}
+
+static void add_recency(struct session *session)
+{
+    if (session->recency.reads > 0)
+        json_set(session->result->details, "recency",
+                 recency_json(&session->recency, &session->txns));
 }
 
 static void add_found(struct session *session)
@@ -393,6 +399,7 @@ static void judge(struct session *session)
     session->found.draw = option_bool(&input->options, "transactions.dot");
     session->inference.txns = &session->txns;
     session->inference.found = &session->found;
+    session->inference.threads = input->limits.threads;
     session->search = (struct cycle_search){
         .inference = &session->inference,
         .wanted = session->prohibited,
@@ -406,7 +413,10 @@ static void judge(struct session *session)
         code = infer(session, &err);
     }
     if (code == ERR_NONE) {
+        struct aside aside;
+        aside_begin(&aside, &session->inference, find_recency, session);
         cycles_find(&session->search);
+        aside_end(&aside, &session->found);
         if (session->inference.why == register_why) {
             session->search.given_up |=
                 weak_find(&session->inference, session->prohibited, input->limits.memory_bytes);

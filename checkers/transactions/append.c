@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include "checkers/transactions/aside.h"
+
 enum { DIRECT_MAX = 2 }; /* with more unseen writers a key gets auxiliary nodes */
 
 static enum err_code check_kinds(const struct txns *txns, struct err *err)
@@ -298,6 +300,31 @@ static void add_edges(struct graph_builder *builder, const struct append *append
     add_aux(builder, append);
 }
 
+/* What needs no graph but the version orders. */
+static void find_in_transactions(struct inference *inference, void *state)
+{
+    (void)state;
+    append_check_internal(inference);
+    append_find_dirty_updates(inference);
+    append_find_lost_updates(inference);
+}
+
+static enum err_code make_graph(struct inference *inference, struct append *append, struct err *err)
+{
+    struct txns *txns = inference->txns;
+    find_unseen(append);
+    uint32_t *appended = arena_alloc(txns->arena, ((size_t)txns->key_count + 1) * sizeof *appended);
+    struct graph_builder builder;
+    graph_begin(&builder, txns->arena, txns->count + append->aux_count);
+    add_edges(&builder, append, appended);
+    if (!graph_allocate(&builder, txns->arena))
+        return err_set(err, ERR_NOMEM, "%llu edges between transactions are too many",
+                       (unsigned long long)builder.total);
+    add_edges(&builder, append, appended);
+    inference->graph = graph_end(&builder);
+    return ERR_NONE;
+}
+
 enum err_code append_infer(struct inference *inference, struct err *err)
 {
     struct txns *txns = inference->txns;
@@ -314,18 +341,9 @@ enum err_code append_infer(struct inference *inference, struct err *err)
     order_versions(append);
     append_find_reads(inference);
     find_committed(append);
-    append_check_internal(inference);
-    append_find_dirty_updates(inference);
-    append_find_lost_updates(inference);
-    find_unseen(append);
-    uint32_t *appended = arena_alloc(txns->arena, ((size_t)txns->key_count + 1) * sizeof *appended);
-    struct graph_builder builder;
-    graph_begin(&builder, txns->arena, txns->count + append->aux_count);
-    add_edges(&builder, append, appended);
-    if (!graph_allocate(&builder, txns->arena))
-        return err_set(err, ERR_NOMEM, "%llu edges between transactions are too many",
-                       (unsigned long long)builder.total);
-    add_edges(&builder, append, appended);
-    inference->graph = graph_end(&builder);
-    return ERR_NONE;
+    struct aside aside;
+    aside_begin(&aside, inference, find_in_transactions, NULL);
+    code = make_graph(inference, append, err);
+    aside_end(&aside, inference->found);
+    return code;
 }

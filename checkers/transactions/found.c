@@ -13,15 +13,19 @@ void found_init(struct found *found, const struct txns *txns)
     *found = (struct found){.txns = txns};
 }
 
+static void free_finding(struct finding *finding)
+{
+    free(finding->title);
+    free(finding->text);
+    free(finding->dot);
+    free(finding->txns);
+    json_free(finding->fields);
+}
+
 void found_free(struct found *found)
 {
-    for (uint32_t i = 0; i < found->count; i++) {
-        free(found->list[i].title);
-        free(found->list[i].text);
-        free(found->list[i].dot);
-        free(found->list[i].txns);
-        json_free(found->list[i].fields);
-    }
+    for (uint32_t i = 0; i < found->count; i++)
+        free_finding(&found->list[i]);
     free(found->list);
 }
 
@@ -39,14 +43,19 @@ static void *or_end(void *memory)
     return memory;
 }
 
-struct finding *found_tell(struct found *found, enum anomaly anomaly, const char *title,
-                           struct buf *text, const uint32_t *txns, uint32_t txn_count)
+static struct finding *add_one(struct found *found)
 {
     if (found->count == found->capacity) {
         found->capacity = found->capacity == 0 ? 16 : found->capacity * 2;
         found->list = or_end(realloc(found->list, found->capacity * sizeof *found->list));
     }
-    struct finding *finding = &found->list[found->count++];
+    return &found->list[found->count++];
+}
+
+struct finding *found_tell(struct found *found, enum anomaly anomaly, const char *title,
+                           struct buf *text, const uint32_t *txns, uint32_t txn_count)
+{
+    struct finding *finding = add_one(found);
     *finding = (struct finding){.anomaly = anomaly, .txn_count = txn_count};
     finding->title = or_end(strdup(title));
     finding->text = or_end(strdup(buf_text(text)));
@@ -89,4 +98,21 @@ void found_print_mop(const struct txns *txns, const struct mop *mop, struct buf 
     buf_add_char(out, ' ');
     value_print(mop->value, out);
     buf_add_char(out, ']');
+}
+
+void found_merge(struct found *found, struct found *from)
+{
+    uint64_t kept[ANOMALY_COUNT];
+    memcpy(kept, found->counts, sizeof kept);
+    for (uint32_t i = 0; i < from->count; i++) {
+        if (kept[from->list[i].anomaly]++ < FOUND_KEPT_MAX)
+            *add_one(found) = from->list[i];
+        else
+            free_finding(&from->list[i]);
+    }
+    for (int i = 0; i < ANOMALY_COUNT; i++)
+        found->counts[i] += from->counts[i];
+    found->unshown += from->unshown;
+    free(from->list);
+    *from = (struct found){.txns = from->txns};
 }

@@ -33,6 +33,8 @@ bool found_count(struct found *found, enum anomaly anomaly);
 struct finding *found_tell(struct found *found, enum anomaly anomaly, const char *title,
                            struct buf *text, const uint32_t *txns, uint32_t txn_count);
 anomaly_set found_set(const struct found *found);
+/* Moves all that `from` has behind what `found` has, as if it had been found there. */
+void found_merge(struct found *found, struct found *from);
 
 /* "T1 = {...}" with the whole operation, for the texts; longer ones are cut. */
 void found_print_txn(const struct txns *txns, uint32_t t, struct buf *out);

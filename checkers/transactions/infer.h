@@ -13,6 +13,7 @@ struct inference {
     struct found *found;
     struct graph graph;
     void *state; /* the inference's own, in the arena of txns */
+    int threads; /* it may use so many at once */
     /* Adds why `from` comes before `to` by an edge of this type, `from_name` and `to_name` being
      * how the text calls them ("T2 observed T1's append of 3 to key 9"), and to `fields` the same
      * as data. False when there is no such edge: the searches check all they report. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "harness/histories/edn_escape.h"
+#include "harness/histories/value_lists.h"
 #include "harness/histories/value_recent.h"
 
 /* ---- Characters ---- */
@@ -78,6 +79,7 @@ struct edn_names {
     } slots[NAMES_SLOTS];
     unsigned count;
     struct value_recent vectors;
+    struct value_lists lists;
 };
 
 static struct value make_text(struct edn_reader *reader, enum value_kind kind, const char *text,
@@ -509,6 +511,13 @@ static bool read_items(struct edn_reader *reader, enum value_kind kind, char clo
     return true;
 }
 
+/* Whether what begins at `base` of the stack stands behind a micro-operation's name and key. */
+static bool is_list_read(const struct edn_reader *reader, size_t base)
+{
+    return base >= 2 && value_micro_named(reader->stack[base - 2]) == VALUE_MICRO_R &&
+           value_is_small(reader->stack[base - 1]);
+}
+
 /* `open` bytes begin it. */
 static bool read_collection(struct edn_reader *reader, enum value_kind kind, size_t open,
                             char close, struct value *value)
@@ -525,10 +534,12 @@ static bool read_collection(struct edn_reader *reader, enum value_kind kind, siz
     if (!good || reader->skipping > 0)
         return good;
     const struct value *items = reader->stack == NULL ? NULL : reader->stack + base;
-    if (kind == VALUE_VECTOR && reader->names != NULL)
-        *value = value_recent_vector(&reader->names->vectors, reader->arena, items, count);
-    else
+    if (kind != VALUE_VECTOR || reader->names == NULL)
         *value = value_items(reader->arena, kind, items, count);
+    else if (is_list_read(reader, base) && count > 0 && value_lists_take(items[count - 1], count))
+        *value = value_lists_vector(&reader->names->lists, reader->arena, items[-1], items, count);
+    else
+        *value = value_recent_vector(&reader->names->vectors, reader->arena, items, count);
     return true;
 }
 

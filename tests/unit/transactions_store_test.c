@@ -229,13 +229,51 @@ static void test_long(void **state)
     }
 }
 
+static char *judged_by(const struct history *history, int threads)
+{
+    const struct checker *checker = checker_find("transactions");
+    struct check_input input = {.history = history, .limits = {.threads = threads}};
+    struct buf text = BUF_INIT;
+    input.options.values = json_object();
+    option_defaults(&input.options, checker->name, checker->options);
+    struct check_result result = {.details = json_object(), .anomalies = json_array()};
+    checker->check(&input, &result);
+    json_set(result.details, "anomalies", result.anomalies);
+    json_set_text(result.details, "reason", buf_text(&result.reason));
+    json_print(result.details, JSON_PRETTY, &text);
+    json_free(result.details);
+    json_free(input.options.values);
+    buf_free(&result.reason);
+    return text.data;
+}
+
+/* Two threads find what one finds, and tell the same of it. */
+static void test_threads(void **state)
+{
+    (void)state;
+    static const enum store_defect defects[] = {STORE_RIGHT, STORE_LOST_UPDATE, STORE_DIRTY_READ,
+                                                STORE_REORDERED};
+    for (size_t i = 0; i < sizeof defects / sizeof defects[0]; i++) {
+        struct store_options options = options_for(defects[i], 11);
+        struct history history;
+        struct err err = ERR_INIT;
+        options.txns = 12000; /* fewer are not worth a thread */
+        store_run(&options, &history);
+        assert_ok(history_pair(&history, &err));
+        char *one = judged_by(&history, 1), *two = judged_by(&history, 2);
+        assert_string_equal(one, two);
+        free(one);
+        free(two);
+        history_free(&history);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_right),
-        cmocka_unit_test(test_defects),
-        cmocka_unit_test(test_all_seen),
-        cmocka_unit_test(test_long),
+        cmocka_unit_test(test_right),    cmocka_unit_test(test_defects),
+        cmocka_unit_test(test_all_seen), cmocka_unit_test(test_long),
+        cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
