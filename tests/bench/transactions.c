@@ -22,11 +22,17 @@ struct sample {
     const char *option; /* one more --set, or NULL */
 };
 
+#define LINEARIZABLE_KEYS "transactions.linearizable-keys=true"
+
 static const struct sample samples[] = {
     {"list-append, valid", 10000, 4, false, false, NULL},
     {"list-append, valid", 100000, 4, false, false, NULL},
     {"list-append, a G2-item planted", 100000, 4, true, false, NULL},
     {"list-append, valid", 1000000, 4, false, false, NULL},
+    {"list-append, valid", 10000000, 4, false, false, NULL},
+    {"registers, linearizable keys", 10000, 4, false, true, LINEARIZABLE_KEYS},
+    {"registers, linearizable keys", 100000, 4, false, true, LINEARIZABLE_KEYS},
+    {"registers, linearizable keys", 1000000, 4, false, true, LINEARIZABLE_KEYS},
 };
 
 static void add(struct history *history, int32_t process, enum op_type type, int64_t key,
@@ -73,7 +79,7 @@ static void judge(const char *ordeal, const char *path, const struct sample *sam
         dup2(null, 1);
         dup2(null, 2);
         execl(ordeal, "ordeal", "check", path, "--checker", "transactions", "--set", option,
-              "--memory", "8192", (char *)NULL);
+              "--memory", "16384", "--pieces", "no", (char *)NULL);
         _exit(127);
     }
     int status;
