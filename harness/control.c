@@ -151,6 +151,8 @@ static void on_event(void *context, uint32_t node, const char *name, const struc
             .under = line_get(event, "under"),
         };
         control->hooks.on_daemon_exit(control->hooks.state, &ended);
+    } else if (strcmp(name, "lost") == 0 && node_in(atomic_load(&control->away), node)) {
+        return; /* which node_down waits for */
     } else if (strcmp(name, "lost") == 0 && control->hooks.on_agent_lost != NULL) {
         const char *reason = line_get(event, "reason");
         control->hooks.on_agent_lost(control->hooks.state, node,

@@ -28,8 +28,13 @@ struct control_hooks {
     void (*on_agent_lost)(void *state, uint32_t node, const char *why);
 };
 
+struct cluster;
+
 struct control {
     struct test *test;
+    struct cluster *cluster;   /* the local cluster; NULL for machines */
+    _Atomic(node_set) away;    /* nodes that a fault has taken down: their agents may be lost */
+    int holds[PLAN_NODES_MAX]; /* what keeps a local node off, + 1; 0: nothing */
     struct log *log;
     atomic_bool cancelled;
     struct control_hooks hooks;

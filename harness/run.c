@@ -207,7 +207,8 @@ static void on_agent_lost(void *state, uint32_t node, const char *why)
 
 static enum err_code connect_nodes(struct running *running, struct err *err)
 {
-    struct control control = {.test = &running->test, .log = running->log};
+    struct control control = {
+        .test = &running->test, .log = running->log, .cluster = running->reach.cluster};
     control.hooks = (struct control_hooks){running, on_daemon_exit, on_agent_lost};
     pthread_mutex_lock(&running->stop_lock);
     atomic_init(&control.cancelled, running->stop_wanted);
@@ -505,7 +506,8 @@ static void stop_system(struct running *running)
     const struct system *system = running->plan->system;
     struct test *test = &running->test;
     struct err err = ERR_INIT;
-    node_set there = test_all_nodes(test) & ~atomic_load(&running->lost);
+    node_set there = test_all_nodes(test) & ~atomic_load(&running->lost) &
+                     ~atomic_load(&running->control.away); /* terminated, or not back */
     enum err_code code = ERR_NONE;
     if (there == 0)
         return;

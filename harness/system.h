@@ -41,6 +41,16 @@ struct system {
      * with what is there; the others serve. Called until it succeeds. NULL: faults that lose disks
      * are refused. */
     enum err_code (*replace)(struct test *test, node_set nodes, struct err *err);
+    /* Optional, all three or none. NULL: changes of membership are refused. `members`: who belongs
+     * to the cluster as this node sees it; ERR_REMOTE and the like when it does not say. `remove`
+     * asks `via`, a member, to make do without a node, which does not run. `add` takes a node whose
+     * data was wiped into the cluster of `members`, by way of `via`, and starts it; a second call
+     * goes on where the first one failed. Both may be called until they succeed, and have taken
+     * effect once the members' views say so. */
+    enum err_code (*members)(struct test *test, uint32_t node, node_set *members, struct err *err);
+    enum err_code (*remove)(struct test *test, uint32_t node, uint32_t via, struct err *err);
+    enum err_code (*add)(struct test *test, uint32_t node, uint32_t via, node_set members,
+                         struct err *err);
     /* Optional. "etcd 3.4.23", for the report. */
     enum err_code (*version)(struct test *test, struct buf *version, struct err *err);
 

@@ -196,6 +196,36 @@ enum err_code clock_skew_end(struct test *test, const char *id, const struct clo
 enum err_code clock_offsets(struct test *test, const char *const *daemons, int64_t *offset_ns,
                             node_set *seen, struct err *err);
 
+/* ---- Whole nodes ---- */
+
+enum node_down_how {
+    NODE_REBOOT, /* as `reboot -f`: no service is stopped, what was written is on the disks */
+    NODE_COLD,   /* the same, and it is not */
+    NODE_OFF,    /* off until it is switched on again */
+};
+struct node_power {
+    enum node_down_how how;
+    /* NODE_OFF of machines: run here, with {node} and {address} in them. NULL: none. On a local
+     * cluster its keeper does it, and switches on by itself when ordeal dies. */
+    const char *off_command, *on_command;
+    /* Or what a nemesis does by itself, to all the nodes: `off` ends when they are down (whatever
+     * `how` says), `on` when they are told to come up; NULL: they come by themselves. */
+    enum err_code (*off)(void *context, struct err *err);
+    enum err_code (*on)(void *context, struct err *err);
+    void *context;
+};
+/* ERR_UNSUPPORTED, ERR_CONFIG: it cannot be, and why. */
+enum err_code node_down_check(struct test *test, node_set nodes, const struct node_power *power,
+                              struct err *err);
+/* They go down, daemons and agents and all; returns when their connections are lost. Until node_up
+ * every call to them fails. On failure some may be down: node_up is for them, too. */
+enum err_code node_down(struct test *test, node_set nodes, const struct node_power *power,
+                        struct buf *evidence, struct err *err);
+/* Waits until they are back (or switches them on) with agents on them, which know no daemon any
+ * more. Verified: what was in /run is gone. */
+enum err_code node_up(struct test *test, node_set nodes, const struct node_power *power,
+                      int64_t timeout_ns, struct buf *evidence, struct err *err);
+
 /* ---- Network faults ---- */
 
 /* Which packets are dropped. Of TCP those that carry data, and all of other protocols: connections

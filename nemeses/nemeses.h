@@ -11,7 +11,20 @@
     X(flap)                                                                                        \
     X(clients)                                                                                     \
     X(reset)                                                                                       \
-    X(kill) X(pause) X(power) X(io) X(disk) X(clock) X(slow) X(memory) X(files) X(hog) X(noop)
+    X(kill)                                                                                        \
+    X(pause)                                                                                       \
+    X(power)                                                                                       \
+    X(io)                                                                                          \
+    X(disk)                                                                                        \
+    X(clock)                                                                                       \
+    X(slow)                                                                                        \
+    X(memory)                                                                                      \
+    X(files)                                                                                       \
+    X(hog)                                                                                         \
+    X(reboot)                                                                                      \
+    X(ec2)                                                                                         \
+    X(membership)                                                                                  \
+    X(noop)
 
 #define DECLARE(name) extern const struct nemesis nemesis_##name;
 NEMESES(DECLARE)

@@ -126,6 +126,7 @@ agentd_verb agentd_daemon_start, agentd_daemon_stop, agentd_daemon_signal, agent
 agentd_verb agentd_disk_fault, agentd_disk_counters;
 agentd_verb agentd_connections_verb, agentd_fault_shape, agentd_shape_means, agentd_gauge_listen,
     agentd_gauge_send, agentd_gauge_read;
+agentd_verb agentd_node_reboot;
 
 /* Stops the selected processes, journaled as fault `id`; replies once all their threads stand. */
 void agentd_pause(struct agentd *agent, const struct agentd_request *request, const char *id,

@@ -109,6 +109,7 @@ static const struct verb {
      {TEXT("what", REQUIRED | NAME), TEXT("name", NAME), TEXT("comm", NAME), TEXT("means", NAME),
       BETWEEN("value", NUMBER | REQUIRED, 0, 1 << 20), BETWEEN("count", NUMBER, 1, 64),
       BETWEEN("share", NUMBER, 1, 64)}},
+    {"node-reboot", agentd_node_reboot, {TEXT("how", REQUIRED | NAME)}},
     {"limit-look", agentd_limit_look, {TEXT("id", REQUIRED)}},
     {"disk-fault",
      agentd_disk_fault,

@@ -211,7 +211,7 @@ static enum err_code with_nodes(struct request *request, struct log *log, struct
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     struct history history;
     history_init(&history);
-    struct control control = {.log = log, .by_process_name = true};
+    struct control control = {.log = log, .by_process_name = true, .cluster = reach.cluster};
     struct test test = {.plan = &request->plan,
                         .nodes = reach.nodes,
                         .node_count = reach.node_count,

@@ -355,6 +355,11 @@ enum err_code cluster_start_node(const struct cluster *cluster, int index, struc
     return keeper_request(&cluster->place, "start", cluster->nodes[index].name, err);
 }
 
+enum err_code cluster_hold_off(const struct cluster *cluster, int index, int *hold, struct err *err)
+{
+    return keeper_hold_off(&cluster->place, cluster->nodes[index].name, hold, err);
+}
+
 /* ---- All of them ---- */
 
 static void describe(const struct place *place, struct cluster_info *info)

@@ -99,6 +99,11 @@ enum err_code cluster_stop_node(const struct cluster *cluster, int index,
 enum err_code cluster_start_node(const struct cluster *cluster, int index,
                                  struct err *err) MUST_CHECK;
 
+/* As stop, but the node stays off only as long as *hold is open: when it is closed, which it is
+ * when this process dies, the node is started without anybody asking. */
+enum err_code cluster_hold_off(const struct cluster *cluster, int index, int *hold,
+                               struct err *err) MUST_CHECK;
+
 /* Runs a command in the node's namespaces, as root with a clean environment, on this process's
  * standard input and output, and waits. *status is its exit status, 128 + the signal that killed
  * it, or 127 when it cannot be run. SIGTERM and SIGHUP are passed on to the command. */

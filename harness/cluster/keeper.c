@@ -150,8 +150,9 @@ enum err_code keeper_spawn(const struct place *place, const struct keeper_option
 
 /* ---- Asking ---- */
 
-enum err_code keeper_request(const struct place *place, const char *verb, const char *node,
-                             struct err *err)
+/* `hold` gets the connection when it succeeds, unless it is NULL. */
+static enum err_code ask(const struct place *place, const char *verb, const char *node, int *hold,
+                         struct err *err)
 {
     int fd = keeper_socket(place, KEEPER_IS_ASKED);
     if (fd < 0)
@@ -170,14 +171,32 @@ enum err_code keeper_request(const struct place *place, const char *verb, const 
         while (length < 0 && errno == EINTR);
     int error = errno;
     buf_free(&request);
-    close(fd);
+    enum err_code code = ERR_NONE;
+    if (length > 0)
+        code = read_reply(reply, (size_t)length, err);
+    if (length > 0 && code == ERR_NONE && hold != NULL)
+        *hold = fd;
+    else
+        close(fd);
     if (length < 0 && (error == EAGAIN || error == EWOULDBLOCK))
         return err_set(err, ERR_TIMEOUT, "cluster %s: its keeper does not answer", place->name);
     if (length < 0)
         return err_errno(err, error, "cluster %s: ask its keeper", place->name);
     if (length == 0)
         return err_set(err, ERR_IO, "cluster %s: its keeper ended", place->name);
-    return read_reply(reply, (size_t)length, err);
+    return code;
+}
+
+enum err_code keeper_request(const struct place *place, const char *verb, const char *node,
+                             struct err *err)
+{
+    return ask(place, verb, node, NULL, err);
+}
+
+enum err_code keeper_hold_off(const struct place *place, const char *node, int *hold,
+                              struct err *err)
+{
+    return ask(place, "off", node, hold, err);
 }
 
 static bool nodes_gone(const struct state *state, int wait_ms)

@@ -21,6 +21,11 @@ enum err_code keeper_spawn(const struct place *place, const struct keeper_option
 enum err_code keeper_request(const struct place *place, const char *verb, const char *node,
                              struct err *err) MUST_CHECK;
 
+/* As "stop", and the node stays off only as long as *hold is open: when it closes, with this
+ * process at the latest, the keeper starts the node by itself. */
+enum err_code keeper_hold_off(const struct place *place, const char *node, int *hold,
+                              struct err *err) MUST_CHECK;
+
 /* Ends the keeper and with it the nodes, by SIGTERM or, failing that, SIGKILL; returns when they
  * are gone. The files stay. */
 struct state;

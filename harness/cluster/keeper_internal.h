@@ -12,6 +12,7 @@ struct keeper_node {
     int pidfd;        /* -1: stopped */
     int channel;      /* -1 once it is up */
     int probe;        /* a connection to its sshd under way, or -1 */
+    int holder;       /* of a node that is held off: its end starts the node; or -1 */
     int64_t probe_ns; /* when that was begun */
     bool fresh;       /* never started on its disk */
     bool sshd_started;

@@ -76,15 +76,30 @@ static enum err_code stop_node(struct keeper *keeper, int index, struct err *err
     return ERR_NONE;
 }
 
-static enum err_code obey(struct keeper *keeper, const struct line *request, struct err *err)
+static void end_hold(struct keeper *keeper, int index)
+{
+    if (keeper->nodes[index].holder >= 0)
+        close(keeper->nodes[index].holder);
+    keeper->nodes[index].holder = -1;
+}
+
+/* *held gets the index of a node that whoever asked now holds off. */
+static enum err_code obey(struct keeper *keeper, const struct line *request, int *held,
+                          struct err *err)
 {
     const char *verb = line_at(request, 0), *name = line_at(request, 1);
     for (int i = 0; i < keeper->state.node_count; i++) {
         char own[16];
         snprintf(own, sizeof own, "n%d", i + 1);
-        if (strcmp(own, name) == 0 && strcmp(verb, "stop") == 0)
+        if (strcmp(own, name) != 0)
+            continue;
+        if (strcmp(verb, "off") == 0)
+            *held = i;
+        else
+            end_hold(keeper, i);
+        if (strcmp(verb, "stop") == 0 || *held == i)
             return stop_node(keeper, i, err);
-        if (strcmp(own, name) == 0 && strcmp(verb, "start") == 0)
+        if (strcmp(verb, "start") == 0)
             return start_node(keeper, i, err);
     }
     return err_set(err, ERR_CONFIG, "cannot %s %s", verb, name);
@@ -112,10 +127,11 @@ static void serve_client(struct keeper *keeper)
     struct arena arena = ARENA_INIT;
     struct line request;
     struct err err = ERR_INIT;
+    int held = -1;
     if (length > 1) {
         enum err_code code = line_parse(&arena, bytes, (size_t)length - 1, &request, &err);
         if (code == ERR_NONE) {
-            code = obey(keeper, &request, &err);
+            code = obey(keeper, &request, &held, &err);
             keeper_log("%s %s: %s", line_at(&request, 0), line_at(&request, 1),
                        code == ERR_NONE ? "done" : err.message);
         }
@@ -124,9 +140,25 @@ static void serve_client(struct keeper *keeper)
         if (send(client, reply.data, reply.length, MSG_NOSIGNAL) < 0)
             keeper_log("reply: %s", strerror(errno));
         buf_free(&reply);
+        held = code == ERR_NONE ? held : -1;
     }
     arena_free(&arena);
-    close(client);
+    if (held < 0) {
+        close(client);
+        return;
+    }
+    end_hold(keeper, held);
+    keeper->nodes[held].holder = client;
+}
+
+/* Who held it off has let go, or died. */
+static void hold_ended(struct keeper *keeper, int index)
+{
+    struct err err = ERR_INIT;
+    end_hold(keeper, index);
+    enum err_code code = start_node(keeper, index, &err);
+    keeper_log("n%d is not held off any more: %s", index + 1,
+               code == ERR_NONE ? "started" : err.message);
 }
 
 /* A node that ended by itself. reboot(2) on a node ends its process 1, and the kernel says so by
@@ -150,14 +182,16 @@ static void node_ended(struct keeper *keeper, int index)
 static void serve(struct keeper *keeper)
 {
     for (;;) {
-        struct pollfd fds[CLUSTER_NODES_MAX + 3];
+        struct pollfd fds[2 * CLUSTER_NODES_MAX + 3];
         int nodes = keeper->state.node_count;
         for (int i = 0; i < nodes; i++)
             fds[i] = (struct pollfd){.fd = keeper->nodes[i].pidfd, .events = POLLIN};
         fds[nodes] = (struct pollfd){.fd = keeper->control_fd, .events = POLLIN};
         fds[nodes + 1] = (struct pollfd){.fd = keeper->signal_fd, .events = POLLIN};
         fds[nodes + 2] = (struct pollfd){.fd = keeper->creator_pidfd, .events = POLLIN};
-        if (poll(fds, (nfds_t)nodes + 3, -1) < 0)
+        for (int i = 0; i < nodes; i++)
+            fds[nodes + 3 + i] = (struct pollfd){.fd = keeper->nodes[i].holder, .events = POLLIN};
+        if (poll(fds, 2 * (nfds_t)nodes + 3, -1) < 0)
             continue;
         if (fds[nodes + 1].revents != 0 || fds[nodes + 2].revents != 0) {
             keeper_log("going down: %s",
@@ -167,6 +201,9 @@ static void serve(struct keeper *keeper)
         for (int i = 0; i < nodes; i++)
             if (fds[i].revents != 0)
                 node_ended(keeper, i);
+        for (int i = 0; i < nodes; i++)
+            if (fds[nodes + 3 + i].revents != 0)
+                hold_ended(keeper, i);
         if (fds[nodes].revents != 0)
             serve_client(keeper);
     }
@@ -205,8 +242,8 @@ static enum err_code prepare(struct keeper *keeper, const struct keeper_start *s
     keeper->state.ephemeral = start->options.ephemeral;
     keeper->state.ipv6 = network_has_ipv6();
     for (int i = 0; i < CLUSTER_NODES_MAX; i++)
-        keeper->nodes[i] =
-            (struct keeper_node){.pidfd = -1, .channel = -1, .probe = -1, .fresh = true};
+        keeper->nodes[i] = (struct keeper_node){
+            .pidfd = -1, .channel = -1, .probe = -1, .holder = -1, .fresh = true};
     sigset_t ends;
     sigemptyset(&ends);
     sigaddset(&ends, SIGTERM);

@@ -31,7 +31,8 @@ static bool etcd_is_installed(void)
 static void start_member(struct cluster *cluster, uint32_t node)
 {
     struct arena arena = ARENA_INIT;
-    const char *const *arguments = etcd_arguments(&cluster->fixture.test, node, &arena);
+    const char *const *arguments = etcd_arguments(&cluster->fixture.test, node, ETCD_FOUNDER,
+                                                  test_all_nodes(&cluster->fixture.test), &arena);
     char *dir = arena_printf(&arena, "%s/n%u", cluster->dir, (unsigned)node + 1);
     mkdir(dir, 0700);
     pid_t pid = fork();

@@ -127,6 +127,8 @@ enum err_code daemon_start(struct test *test, uint32_t node, const struct daemon
     struct fake_control *fake = fake_of(test);
     enum daemon_state *state = &fake->daemons[node][daemon_index(spec->name)];
     enum err_code code = called(fake, "daemon_start", NODE_SET(node), spec->name, err);
+    if (code == ERR_NONE && node_in(fake->away, node))
+        code = err_set(err, ERR_REMOTE, "%s is down", test->nodes[node].name);
     if (code != ERR_NONE)
         return code;
     if (node_in(fake->dark | fake->hanging, node))
@@ -395,6 +397,44 @@ enum err_code clock_offsets(struct test *test, const char *const *daemons, int64
     return code;
 }
 
+enum err_code node_down_check(struct test *test, node_set nodes, const struct node_power *power,
+                              struct err *err)
+{
+    (void)power;
+    return called(fake_of(test), "node_down_check", nodes, "", err);
+}
+
+enum err_code node_down(struct test *test, node_set nodes, const struct node_power *power,
+                        struct buf *evidence, struct err *err)
+{
+    static const char *const hows[] = {"reboot", "cold", "off"};
+    struct fake_control *fake = fake_of(test);
+    enum err_code code = called(fake, "node_down", nodes, hows[power->how], err);
+    if (code == ERR_NONE && power->off != NULL)
+        code = power->off(power->context, err);
+    node_set hit = reach(fake, nodes, code);
+    fake->away |= hit;
+    for (uint32_t i = 0; i < test->node_count; i++)
+        for (int d = 0; d < FAKE_DAEMONS && node_in(hit, i); d++)
+            fake->daemons[i][d] = DAEMON_NONE;
+    buf_add_text(evidence, "gone");
+    return code;
+}
+
+enum err_code node_up(struct test *test, node_set nodes, const struct node_power *power,
+                      int64_t timeout_ns, struct buf *evidence, struct err *err)
+{
+    struct fake_control *fake = fake_of(test);
+    enum err_code code = called(fake, "node_up", nodes, "", err);
+    if (code == ERR_NONE && power->on != NULL)
+        code = power->on(power->context, err);
+    if (timeout_ns <= 0)
+        return err_set(err, ERR_CONFIG, "the script gives no time");
+    fake->away &= ~reach(fake, nodes, code);
+    buf_add_text(evidence, "booted");
+    return code;
+}
+
 enum err_code network_block(struct test *test, const char *id, const node_set *drops,
                             enum packets packets, int64_t *in_force_ns, struct err *err)
 {
@@ -648,6 +688,65 @@ void fake_set(struct fake_control *fake, const char *option, const char *value)
     json_set_text(fake->plan.options.values, option, value);
 }
 
+/* Only who runs tells. */
+static enum err_code members(struct test *test, uint32_t node, node_set *set, struct err *err)
+{
+    struct fake_control *fake = fake_of(test);
+    enum err_code code = called(fake, "members", NODE_SET(node), "", err);
+    if (code == ERR_NONE && fake->daemons[node][0] != DAEMON_RUNNING)
+        code = err_set(err, ERR_REMOTE, "%s: connection refused", test->nodes[node].name);
+    if (code == ERR_NONE)
+        *set = node_in(fake->stale_views, node) ? test_all_nodes(test) : fake->members;
+    return code;
+}
+
+static enum err_code remove_member(struct test *test, uint32_t node, uint32_t via, struct err *err)
+{
+    struct fake_control *fake = fake_of(test);
+    enum err_code code = called(fake, "remove", NODE_SET(node), test->nodes[via].name, err);
+    if (code == ERR_NONE && fake->daemons[node][0] == DAEMON_RUNNING)
+        code = err_set(err, ERR_CONFIG, "%s still runs", test->nodes[node].name);
+    if (code == ERR_NONE && fake->daemons[via][0] != DAEMON_RUNNING)
+        code = err_set(err, ERR_REMOTE, "%s: connection refused", test->nodes[via].name);
+    if (code == ERR_NONE || fake->fail_halfway)
+        fake->members &= ~NODE_SET(node);
+    return code;
+}
+
+static enum err_code add_member(struct test *test, uint32_t node, uint32_t via, node_set others,
+                                struct err *err)
+{
+    struct fake_control *fake = fake_of(test);
+    enum err_code code = called(fake, "add", NODE_SET(node), test->nodes[via].name, err);
+    if (code == ERR_NONE && (others != fake->members || node_in(others, node)))
+        code = err_set(err, ERR_CONFIG, "others belong to it");
+    if (code != ERR_NONE)
+        return code;
+    for (int d = 0; d < FAKE_DAEMONS; d++)
+        fake->daemons[node][d] = DAEMON_RUNNING;
+    fake->members |= NODE_SET(node);
+    return ERR_NONE;
+}
+
+static enum err_code wipe_data(struct test *test, node_set nodes, struct err *err)
+{
+    struct fake_control *fake = fake_of(test);
+    enum err_code code = called(fake, "wipe", nodes, "", err);
+    for (uint32_t i = 0; i < test->node_count; i++)
+        if (node_in(nodes, i) && fake->daemons[i][0] == DAEMON_RUNNING)
+            code = err_set(err, ERR_CONFIG, "%s still runs", test->nodes[i].name);
+    return code;
+}
+
+void fake_has_members(struct fake_control *fake)
+{
+    fake->system.members = members;
+    fake->system.remove = remove_member;
+    fake->system.add = add_member;
+    fake->system.wipe = wipe_data;
+    fake->members = test_all_nodes(&fake->test);
+}
+
 void fake_has_primaries(struct fake_control *fake)
 {
     fake->system.primaries = primaries;
@@ -696,5 +795,8 @@ bool fake_is_whole(const struct fake_control *fake)
     for (uint32_t d = 0; d <= FAKE_DAEMONS; d++)
         if (fake->limited[d] != 0)
             return false;
-    return fake->dark == 0 && fake->hanging == 0 && fake->failing == 0 && fake->skewed == 0;
+    if (fake->system.members != NULL && fake->members != test_all_nodes(&fake->test))
+        return false;
+    return fake->dark == 0 && fake->hanging == 0 && fake->failing == 0 && fake->skewed == 0 &&
+           fake->away == 0;
 }

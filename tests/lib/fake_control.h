@@ -38,6 +38,9 @@ struct fake_control {
     int64_t elected_ns;                 /* nobody leads before */
     node_set limited[FAKE_DAEMONS + 1]; /* under a limit; the last: whole nodes are burdened */
     bool limits_kill;                   /* who is limited dies of it */
+    node_set members;                   /* of the cluster */
+    node_set stale_views;               /* nodes that still see the members of the beginning */
+    node_set away;                      /* nodes that are down */
     node_set dark, hanging, failing;    /* disks without power, that hang, whose operations fail */
     node_set skewed;                    /* their clocks are wrong */
     struct clock_skew skew;             /* the last one asked for */
@@ -70,6 +73,8 @@ void fake_free(struct fake_control *fake);
 void fake_set(struct fake_control *fake, const char *option, const char *value);
 /* The system says where its data is, and its members can be replaced. */
 void fake_has_disks(struct fake_control *fake);
+/* The system says who belongs to it, and can be told to change that. */
+void fake_has_members(struct fake_control *fake);
 /* The system can then tell its primaries: those in fake->primaries. */
 void fake_has_primaries(struct fake_control *fake);
 /* Nothing is cut or limited, every disk works and every daemon runs. */

@@ -23,7 +23,8 @@ static void command_lines_name_the_whole_cluster(void **state)
     struct etcd_fixture fixture;
     struct arena arena = ARENA_INIT;
     etcd_fixture_init(&fixture, 3, 2379, NS_PER_SECOND);
-    const char *const *arguments = etcd_arguments(&fixture.test, 1, &arena);
+    const char *const *arguments =
+        etcd_arguments(&fixture.test, 1, ETCD_FOUNDER, test_all_nodes(&fixture.test), &arena);
     assert_string_equal(arguments[0], "etcd");
     assert_string_equal(argument(arguments, "--name"), "n2");
     assert_string_equal(argument(arguments, "--data-dir"), "/var/lib/ordeal-etcd");
@@ -56,12 +57,27 @@ static void members_listen_where_peers_and_clients_reach_them(void **state)
         etcd_fixture_init(&fixture, 1, 2379, NS_PER_SECOND);
         fixture.nodes[0].address = cases[i].address;
         fixture.nodes[0].peer_address = cases[i].peer;
-        const char *const *arguments = etcd_arguments(&fixture.test, 0, &arena);
+        const char *const *arguments =
+            etcd_arguments(&fixture.test, 0, ETCD_FOUNDER, test_all_nodes(&fixture.test), &arena);
         assert_string_equal(argument(arguments, "--listen-client-urls"), cases[i].listen);
         assert_string_equal(argument(arguments, "--advertise-client-urls"), cases[i].advertise);
         arena_free(&arena);
         etcd_fixture_free(&fixture);
     }
+}
+
+static void who_joins_names_the_members_that_there_are(void **state)
+{
+    (void)state;
+    struct etcd_fixture fixture;
+    struct arena arena = ARENA_INIT;
+    etcd_fixture_init(&fixture, 3, 2379, NS_PER_SECOND);
+    const char *const *arguments = etcd_arguments(&fixture.test, 2, ETCD_JOINS, 1 | 4, &arena);
+    assert_string_equal(argument(arguments, "--initial-cluster"),
+                        "n1=http://127.0.0.1:2380,n3=http://127.0.0.3:2380");
+    assert_string_equal(argument(arguments, "--initial-cluster-state"), "existing");
+    arena_free(&arena);
+    etcd_fixture_free(&fixture);
 }
 
 /* One scripted member each at 127.0.0.1, 127.0.0.2 ... on the same port. A body of NULL: absent. */
@@ -176,11 +192,44 @@ static void the_version_comes_from_any_node(void **state)
     buf_free(&version);
 }
 
+/* Unstarted members do not count, and one that is no node of ours is told. */
+static void members_are_told_by_their_addresses(void **state)
+{
+    (void)state;
+    struct etcd_fixture fixture;
+    struct http_server *servers[3];
+    const struct http_step steps[] = {
+        {HTTP_ACT_REPLY, 200,
+         "{\"header\":{},\"members\":["
+         "{\"ID\":\"9372538179322589801\",\"name\":\"n1\",\"peerURLs\":[\"http://"
+         "127.0.0.1:2380\"]},"
+         "{\"ID\":\"2\",\"name\":\"n3\",\"peerURLs\":[\"http://127.0.0.3:2380\"]},"
+         "{\"ID\":\"3\",\"peerURLs\":[\"http://127.0.0.2:2380\"]}]}"},
+        {HTTP_ACT_REPLY, 200,
+         "{\"header\":{},\"members\":["
+         "{\"ID\":\"1\",\"name\":\"x\",\"peerURLs\":[\"http://192.0.2.1:2380\"]}]}"},
+        {HTTP_ACT_REPLY, 503, "{\"error\":\"etcdserver: no leader\"}"},
+    };
+    struct err err = ERR_INIT;
+    node_set members = 0;
+    start_members(&fixture, servers, steps, 3);
+    assert_ok(etcd_members(&fixture.test, 0, &members, &err));
+    assert_int_equal(members, 5);
+    assert_int_equal(etcd_members(&fixture.test, 1, &members, &err), ERR_REMOTE);
+    assert_string_equal(err.message, "n2 tells of a member that is no node: x");
+    assert_int_equal(etcd_members(&fixture.test, 2, &members, &err), ERR_REMOTE);
+    assert_string_equal(err.message, "n3: etcdserver: no leader");
+    assert_int_equal(members, 5);
+    stop_members(&fixture, servers);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(command_lines_name_the_whole_cluster),
         cmocka_unit_test(members_listen_where_peers_and_clients_reach_them),
+        cmocka_unit_test(who_joins_names_the_members_that_there_are),
+        cmocka_unit_test(members_are_told_by_their_addresses),
         cmocka_unit_test(ready_needs_every_node),
         cmocka_unit_test(something_else_on_the_port_is_not_ready),
         cmocka_unit_test(the_leader_of_the_newest_term_leads),

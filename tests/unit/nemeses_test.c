@@ -13,7 +13,7 @@
 static const struct nemesis *const all[] = {&nemesis_partition, &nemesis_kill,  &nemesis_pause,
                                             &nemesis_power,     &nemesis_disk,  &nemesis_slow,
                                             &nemesis_memory,    &nemesis_files, &nemesis_hog,
-                                            &nemesis_clock,     &nemesis_io};
+                                            &nemesis_clock,     &nemesis_io,    &nemesis_reboot};
 enum { ALL = sizeof all / sizeof *all };
 
 static struct fault fault_of(struct fake_control *fake, const struct nemesis *nemesis,

@@ -443,7 +443,8 @@ static void command_lines_say_what_was_asked(void **state)
     json_set_text(world.plan.options.values, "queue.defect", "take-local");
     json_set_text(world.plan.options.values, "queue.fsync", "false");
     struct buf line = BUF_INIT;
-    for (const char *const *word = queue_arguments(&world.test, 1, "/x/q", &world.scratch);
+    for (const char *const *word =
+             queue_arguments(&world.test, 1, "/x/q", QUEUE_FOUNDER, &world.scratch);
          *word != NULL; word++)
         buf_printf(&line, "%s ", *word);
     assert_string_equal(line.data, "/x/q --dir /var/lib/ordeal-queue --node 2 --port 7711 "

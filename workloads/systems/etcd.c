@@ -75,7 +75,8 @@ static enum err_code install(struct test *test, node_set nodes, struct err *err)
 
 /* ---- Starting ---- */
 
-static enum err_code start_one(struct test *test, uint32_t node, struct err *err)
+static enum err_code start_one(struct test *test, uint32_t node, enum etcd_birth birth,
+                               node_set members, struct err *err)
 {
     struct arena arena = ARENA_INIT;
     /* etcd 3.4 wants to be told that one knows what one does on such a machine; elsewhere it is
@@ -83,7 +84,7 @@ static enum err_code start_one(struct test *test, uint32_t node, struct err *err
     static const char *const environment[] = {"ETCD_UNSUPPORTED_ARCH=arm64", NULL};
     const struct daemon_spec spec = {
         .name = "etcd",
-        .argv = etcd_arguments(test, node, &arena),
+        .argv = etcd_arguments(test, node, birth, members, &arena),
         .env = environment,
         .log = LOG_PATH,
     };
@@ -94,7 +95,8 @@ static enum err_code start_one(struct test *test, uint32_t node, struct err *err
     return code;
 }
 
-static enum err_code start(struct test *test, node_set nodes, struct err *err)
+static enum err_code start_as(struct test *test, node_set nodes, enum etcd_birth birth,
+                              node_set members, struct err *err)
 {
     node_set absent;
     const struct system_ports ports = {"etcd", etcd_client_port(test), etcd_peer_port(test)};
@@ -104,8 +106,20 @@ static enum err_code start(struct test *test, node_set nodes, struct err *err)
     code = system_check_ports(test, absent, &ports, err);
     for (uint32_t i = 0; i < test->node_count && code == ERR_NONE; i++)
         if (node_in(absent, i))
-            code = start_one(test, i, err);
+            code = start_one(test, i, birth, members, err);
     return code == ERR_NONE ? system_watch(test, absent, "etcd", LOG_PATH, err) : code;
+}
+
+/* What has data is a member by that, whatever its command line says. */
+static enum err_code start(struct test *test, node_set nodes, struct err *err)
+{
+    return start_as(test, nodes, ETCD_FOUNDER, test_all_nodes(test), err);
+}
+
+enum err_code etcd_start_joining(struct test *test, uint32_t node, node_set members,
+                                 struct err *err)
+{
+    return start_as(test, NODE_SET(node), ETCD_JOINS, members, err);
 }
 
 /* ---- The rest ---- */
@@ -143,6 +157,9 @@ const struct system system_etcd = {
     .ready = etcd_ready,
     .wipe = wipe,
     .primaries = etcd_primaries,
+    .members = etcd_members,
+    .remove = etcd_remove,
+    .add = etcd_add,
     .version = etcd_version,
     .defaults = defaults,
     .client = client,

@@ -49,8 +49,25 @@ struct value etcd_parse_value(const char *text, size_t length, struct arena *scr
 
 /* ---- etcd_cluster.c: what can be asked and said without running anything on a node ---- */
 
-/* The command line of a node's etcd, NULL at the end. */
-const char *const *etcd_arguments(const struct test *test, uint32_t node, struct arena *arena);
+/* The command line of a node's etcd, NULL at the end: one of the `members` of a new cluster, or one
+ * that was added to them (and is among them). */
+enum etcd_birth { ETCD_FOUNDER, ETCD_JOINS };
+const char *const *etcd_arguments(const struct test *test, uint32_t node, enum etcd_birth birth,
+                                  node_set members, struct arena *arena);
+/* Asks one node's gateway by POST; the parsed answer, for the caller to free, or ERR_REMOTE with
+ * what it says instead. */
+enum err_code etcd_ask_node(struct test *test, uint32_t node, const char *path, const char *body,
+                            int64_t timeout_ns, struct json **answer, struct err *err);
+/* etcd.c: starts the etcd of a node that was added to the others of `members`. */
+enum err_code etcd_start_joining(struct test *test, uint32_t node, node_set members,
+                                 struct err *err);
+
+/* ---- etcd_members.c: hooks of `struct system` ---- */
+enum err_code etcd_members(struct test *test, uint32_t node, node_set *members, struct err *err);
+enum err_code etcd_remove(struct test *test, uint32_t node, uint32_t via, struct err *err);
+enum err_code etcd_add(struct test *test, uint32_t node, uint32_t via, node_set members,
+                       struct err *err);
+
 /* The hooks of `struct system`. */
 bool etcd_ready(struct test *test, struct buf *why_not);
 enum err_code etcd_primaries(struct test *test, node_set *primaries, struct err *err);

@@ -72,11 +72,13 @@ static const char *bind_host(const struct node *node)
     return ipv6 ? "::" : "0.0.0.0";
 }
 
-static const char *initial_cluster(const struct test *test, struct arena *arena)
+static const char *initial_cluster(const struct test *test, node_set members, struct arena *arena)
 {
     struct buf text = BUF_INIT;
     for (uint32_t i = 0; i < test->node_count; i++) {
-        buf_printf(&text, "%s%s=", i == 0 ? "" : ",", test->nodes[i].name);
+        if (!node_in(members, i))
+            continue;
+        buf_printf(&text, "%s%s=", text.length == 0 ? "" : ",", test->nodes[i].name);
         http_add_url(&text, node_peer_address(&test->nodes[i]), etcd_peer_port(test), "");
     }
     const char *copy = arena_strdup(arena, buf_text(&text));
@@ -84,7 +86,8 @@ static const char *initial_cluster(const struct test *test, struct arena *arena)
     return copy;
 }
 
-const char *const *etcd_arguments(const struct test *test, uint32_t node, struct arena *arena)
+const char *const *etcd_arguments(const struct test *test, uint32_t node, enum etcd_birth birth,
+                                  node_set members, struct arena *arena)
 {
     const struct options *options = &test->plan->options;
     const struct node *self = &test->nodes[node];
@@ -105,9 +108,9 @@ const char *const *etcd_arguments(const struct test *test, uint32_t node, struct
         "--advertise-client-urls",
         url(arena, peer, client_port),
         "--initial-cluster",
-        initial_cluster(test, arena),
+        initial_cluster(test, members, arena),
         "--initial-cluster-state", /* ignored when there is data, so a restart says the same */
-        "new",
+        birth == ETCD_JOINS ? "existing" : "new",
         "--heartbeat-interval",
         option_text(options, "etcd.heartbeat-ms"),
         "--election-timeout",
@@ -215,6 +218,23 @@ static void print_trouble(const struct question *question, struct buf *out)
     else
         buf_printf(out, "HTTP status %d without a reply of etcd", reply->status);
     json_free(json);
+}
+
+enum err_code etcd_ask_node(struct test *test, uint32_t node, const char *path, const char *body,
+                            int64_t timeout_ns, struct json **answer, struct err *err)
+{
+    struct question question = {
+        .test = test, .node = node, .path = path, .body = body, .timeout_ns = timeout_ns};
+    struct buf trouble = BUF_INIT;
+    ask(&question);
+    *answer = question.answer;
+    if (question.answer == NULL)
+        print_trouble(&question, &trouble);
+    enum err_code code =
+        question.answer != NULL ? ERR_NONE : err_set(err, ERR_REMOTE, "%s", buf_text(&trouble));
+    buf_free(&trouble);
+    http_reply_free(&question.reply);
+    return code;
 }
 
 /* ---- Hooks ---- */

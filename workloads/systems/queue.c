@@ -107,7 +107,7 @@ static enum err_code install(struct test *test, node_set nodes, struct err *err)
 /* ---- Starting ---- */
 
 static enum err_code start_all(struct test *test, node_set nodes, const char *program,
-                               struct err *err)
+                               enum queue_birth birth, struct err *err)
 {
     struct arena arena = ARENA_INIT;
     enum err_code code = ERR_NONE;
@@ -116,7 +116,7 @@ static enum err_code start_all(struct test *test, node_set nodes, const char *pr
             continue;
         const struct daemon_spec spec = {
             .name = QUEUE_DAEMON,
-            .argv = queue_arguments(test, i, program, &arena),
+            .argv = queue_arguments(test, i, program, birth, &arena),
             .log = LOG_PATH,
         };
         if ((code = daemon_start(test, i, &spec, err)) != ERR_NONE)
@@ -126,7 +126,8 @@ static enum err_code start_all(struct test *test, node_set nodes, const char *pr
     return code;
 }
 
-static enum err_code start(struct test *test, node_set nodes, struct err *err)
+static enum err_code start_as(struct test *test, node_set nodes, enum queue_birth birth,
+                              struct err *err)
 {
     node_set absent;
     struct buf source = BUF_INIT, target = BUF_INIT;
@@ -137,13 +138,24 @@ static enum err_code start(struct test *test, node_set nodes, struct err *err)
         if (code == ERR_NONE)
             code = system_check_ports(test, absent, &ports, err);
         if (code == ERR_NONE)
-            code = start_all(test, absent, target.data, err);
+            code = start_all(test, absent, target.data, birth, err);
         if (code == ERR_NONE)
             code = system_watch(test, absent, QUEUE_DAEMON, LOG_PATH, err);
     }
     buf_free(&source);
     buf_free(&target);
     return code;
+}
+
+/* What has data is a member by that, whatever its command line says. */
+static enum err_code start(struct test *test, node_set nodes, struct err *err)
+{
+    return start_as(test, nodes, QUEUE_FOUNDER, err);
+}
+
+enum err_code queue_start_joining(struct test *test, uint32_t node, struct err *err)
+{
+    return start_as(test, NODE_SET(node), QUEUE_JOINS, err);
 }
 
 /* ---- The rest ---- */
@@ -187,6 +199,9 @@ const struct system system_queue = {
     .wipe = wipe,
     .primaries = queue_primaries,
     .replace = queue_replace,
+    .members = queue_members,
+    .remove = queue_remove,
+    .add = queue_add,
     .version = queue_version,
     .defaults = defaults,
     .client = client,

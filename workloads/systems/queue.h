@@ -40,9 +40,22 @@ extern const struct client queue_client;
 
 /* ---- queue_cluster.c: what can be asked and said without running anything on a node ---- */
 
-/* The command line of a node's server, NULL at the end; `program` is its path there. */
+/* The command line of a node's server, NULL at the end; `program` is its path there. A founder is
+ * one of a new cluster's first members; who joins waits to be added to an old one. */
+enum queue_birth { QUEUE_FOUNDER, QUEUE_JOINS };
 const char *const *queue_arguments(const struct test *test, uint32_t node, const char *program,
-                                   struct arena *arena);
+                                   enum queue_birth birth, struct arena *arena);
+/* Asks one node; its answer, or ERR_REMOTE with what it says instead. */
+enum err_code queue_ask(struct test *test, uint32_t node, const char *const *words,
+                        int64_t timeout_ns, struct buf *answer, struct err *err);
+/* queue.c: starts the server of a node that joins. */
+enum err_code queue_start_joining(struct test *test, uint32_t node, struct err *err);
+
+/* ---- queue_members.c: hooks of `struct system` ---- */
+enum err_code queue_members(struct test *test, uint32_t node, node_set *members, struct err *err);
+enum err_code queue_remove(struct test *test, uint32_t node, uint32_t via, struct err *err);
+enum err_code queue_add(struct test *test, uint32_t node, uint32_t via, node_set members,
+                        struct err *err);
 /* A number of INFO's text, "name:number"; -1 when it has none. */
 int64_t queue_info_number(const char *info, const char *name);
 /* The hooks of `struct system`. */

@@ -80,11 +80,11 @@ static const char *peers(const struct test *test, struct arena *arena)
 }
 
 const char *const *queue_arguments(const struct test *test, uint32_t node, const char *program,
-                                   struct arena *arena)
+                                   enum queue_birth birth, struct arena *arena)
 {
     const struct options *options = &test->plan->options;
     const char *defect = option_text(options, "queue.defect");
-    bool several = test->node_count > 1;
+    bool several = test->node_count > 1, joins = birth == QUEUE_JOINS;
     const char *const arguments[] = {
         program,
         "--dir",
@@ -101,8 +101,10 @@ const char *const *queue_arguments(const struct test *test, uint32_t node, const
         option_text(options, "queue.election-ms"),
         "--snapshot-entries",
         option_text(options, "queue.snapshot-entries"),
-        several ? "--peers" : NULL,
-        peers(test, arena),
+        joins     ? "--join"
+        : several ? "--peers"
+                  : NULL,
+        joins ? NULL : peers(test, arena),
         NULL,
         NULL,
         NULL,
@@ -187,6 +189,22 @@ static void questions_free(struct question *questions, uint32_t count)
         buf_free(&questions[i].trouble);
     }
     free(questions);
+}
+
+enum err_code queue_ask(struct test *test, uint32_t node, const char *const *words,
+                        int64_t timeout_ns, struct buf *answer, struct err *err)
+{
+    struct question question = {
+        .test = test, .node = node, .words = words, .timeout_ns = timeout_ns};
+    ask(&question);
+    bool good = question.trouble.length == 0;
+    if (good)
+        buf_add(answer, buf_text(&question.answer), question.answer.length);
+    else
+        err_set(err, ERR_REMOTE, "%s: %s", test->nodes[node].name, question.trouble.data);
+    buf_free(&question.answer);
+    buf_free(&question.trouble);
+    return good ? ERR_NONE : ERR_REMOTE;
 }
 
 static const char *info_field(const char *info, const char *name)
