@@ -286,35 +286,44 @@ enum err_code daemon_stop(struct test *test, node_set nodes, const char *name, i
                           struct err *err)
 {
     node_set running = 0;
-    for (uint32_t i = 0; i < test->node_count; i++) {
-        enum daemon_state state = DAEMON_NONE;
-        if (!node_in(nodes, i))
-            continue;
-        enum err_code code = daemon_status(test, i, name, &state, err);
-        if (code != ERR_NONE)
-            return code;
-        if (state == DAEMON_RUNNING || state == DAEMON_PAUSED)
+    enum daemon_state states[PLAN_NODES_MAX];
+    enum err_code code = daemon_states(test, nodes, name, states, err);
+    if (code != ERR_NONE)
+        return code;
+    for (uint32_t i = 0; i < test->node_count; i++)
+        if (node_in(nodes, i) && (states[i] == DAEMON_RUNNING || states[i] == DAEMON_PAUSED))
             running |= NODE_SET(i);
-    }
     return daemon_end(test, running, name, grace_ns, NULL, err);
+}
+
+enum err_code daemon_states(struct test *test, node_set nodes, const char *name,
+                            enum daemon_state *states, struct err *err)
+{
+    static const char *const names[] = {"none", "running", "paused", "exited"};
+    struct control_calls calls = {.items = NULL};
+    for (uint32_t i = 0; i < test->node_count; i++)
+        if (node_in(nodes, i))
+            line_key(&control_calls_add(&calls, i, "daemon-status")->request, "name", name);
+    enum err_code code = control_calls_make(test, &calls, err);
+    for (size_t i = 0; i < calls.count && code == ERR_NONE; i++) {
+        const char *answer = line_get(&calls.items[i].reply.line, "state");
+        enum daemon_state *state = &states[calls.items[i].node];
+        *state = DAEMON_NONE;
+        for (int k = 0; k < 4 && answer != NULL; k++)
+            if (strcmp(answer, names[k]) == 0)
+                *state = (enum daemon_state)k;
+    }
+    control_calls_free(&calls);
+    return code;
 }
 
 enum err_code daemon_status(struct test *test, uint32_t node, const char *name,
                             enum daemon_state *state, struct err *err)
 {
-    static const char *const names[] = {"none", "running", "paused", "exited"};
-    struct agent_call call;
-    agent_call_begin(&call, node, "daemon-status");
-    line_key(&call.request, "name", name);
-    enum err_code code = agents_call(test->control->agents, &call, err);
-    if (code == ERR_NONE) {
-        const char *answer = line_get(&call.reply.line, "state");
-        *state = DAEMON_NONE;
-        for (int i = 0; i < 4 && answer != NULL; i++)
-            if (strcmp(answer, names[i]) == 0)
-                *state = (enum daemon_state)i;
-    }
-    agent_call_free(&call);
+    enum daemon_state states[PLAN_NODES_MAX];
+    enum err_code code = daemon_states(test, NODE_SET(node), name, states, err);
+    if (code == ERR_NONE)
+        *state = states[node];
     return code;
 }
 

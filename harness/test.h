@@ -88,6 +88,9 @@ enum err_code daemon_end(struct test *test, node_set nodes, const char *name, in
 enum daemon_state { DAEMON_NONE, DAEMON_RUNNING, DAEMON_PAUSED, DAEMON_EXITED };
 enum err_code daemon_status(struct test *test, uint32_t node, const char *name,
                             enum daemon_state *state, struct err *err);
+/* The same on all these nodes at once; states[i] is node i's. */
+enum err_code daemon_states(struct test *test, node_set nodes, const char *name,
+                            enum daemon_state *states, struct err *err);
 /* Sends a signal to the daemon's whole process group and verifies the effect on every node: after
  * KILL nothing of it is left, after STOP every thread is stopped, after CONT none is. STOP is
  * journaled on the node, and undone there if ordeal dies. `evidence` (may be NULL) gets one line a

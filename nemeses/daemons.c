@@ -34,31 +34,39 @@ enum err_code daemons_check(const struct test *test, struct err *err)
     return ERR_NONE;
 }
 
-/* Looks at one daemon on one node. */
-static enum err_code look(struct test *test, uint32_t node, uint32_t daemon,
-                          enum daemon_state *state, struct err *err)
+/* Looks at one daemon on these nodes, at all of them at once. */
+static enum err_code look(struct test *test, node_set nodes, uint32_t daemon,
+                          enum daemon_state *states, struct err *err)
 {
     const char *name = test->plan->system->daemons[daemon];
-    if (daemon_status(test, node, name, state, err) != ERR_NONE)
-        return err_wrap(err, "looking at %s on %s", name, test->nodes[node].name);
+    if (nodes != 0 && daemon_states(test, nodes, name, states, err) != ERR_NONE)
+        return err_wrap(err, "looking at %s", name);
     return ERR_NONE;
+}
+
+/* The nodes whose daemon is in one of `wanted`. */
+static node_set select_nodes(const struct test *test, node_set nodes,
+                             const enum daemon_state *states, unsigned wanted)
+{
+    node_set selected = 0;
+    for (uint32_t i = 0; i < test->node_count; i++)
+        if (node_in(nodes, i) && (wanted & DAEMON_BIT(states[i])) != 0)
+            selected |= NODE_SET(i);
+    return selected;
 }
 
 enum err_code daemons_in(struct test *test, node_set nodes, const struct daemons *within,
                          unsigned states, struct daemons *found, struct err *err)
 {
     struct daemons set = {.on = {0}};
-    for (uint32_t d = 0; d < daemon_count(test); d++)
-        for (uint32_t i = 0; i < test->node_count; i++) {
-            if (!node_in(nodes, i) || (within != NULL && !node_in(within->on[d], i)))
-                continue;
-            enum daemon_state state;
-            enum err_code code = look(test, i, d, &state, err);
-            if (code != ERR_NONE)
-                return code;
-            if ((states & DAEMON_BIT(state)) != 0)
-                set.on[d] |= NODE_SET(i);
-        }
+    for (uint32_t d = 0; d < daemon_count(test); d++) {
+        enum daemon_state now[PLAN_NODES_MAX];
+        node_set here = nodes & (within != NULL ? within->on[d] : ~(node_set)0);
+        enum err_code code = look(test, here, d, now, err);
+        if (code != ERR_NONE)
+            return code;
+        set.on[d] = select_nodes(test, here, now, states);
+    }
     *found = set;
     return ERR_NONE;
 }
@@ -67,13 +75,19 @@ enum err_code daemons_targets(struct test *test, node_set nodes, unsigned states
                               struct daemons *found, struct err *err)
 {
     const unsigned known = DAEMON_ALIVE | DAEMON_BIT(DAEMON_EXITED);
-    struct daemons set;
-    enum err_code code = daemons_in(test, nodes, NULL, known, &set, err);
-    if (code != ERR_NONE)
-        return code;
-    if (daemons_nodes(test, &set) == 0)
-        states = DAEMON_BIT(DAEMON_NONE);
-    return daemons_in(test, nodes, NULL, states, found, err);
+    struct daemons wanted = {.on = {0}}, strangers = {.on = {0}};
+    bool any_known = false;
+    for (uint32_t d = 0; d < daemon_count(test); d++) {
+        enum daemon_state now[PLAN_NODES_MAX];
+        enum err_code code = look(test, nodes, d, now, err);
+        if (code != ERR_NONE)
+            return code;
+        wanted.on[d] = select_nodes(test, nodes, now, states);
+        strangers.on[d] = select_nodes(test, nodes, now, DAEMON_BIT(DAEMON_NONE));
+        any_known = any_known || select_nodes(test, nodes, now, known) != 0;
+    }
+    *found = any_known ? wanted : strangers;
+    return ERR_NONE;
 }
 
 enum err_code daemons_resolve(struct test *test, const struct fault *fault, const char *what,
@@ -156,19 +170,19 @@ static enum err_code look_at_all(struct test *test, const struct daemons *daemon
                                  bool *strayed, struct err *err)
 {
     *strayed = false;
-    for (uint32_t d = 0; d < daemon_count(test); d++)
-        for (uint32_t i = 0; i < test->node_count; i++) {
-            if (!node_in(daemons->on[d], i))
-                continue;
-            enum daemon_state state;
-            enum err_code code = look(test, i, d, &state, err);
-            if (code != ERR_NONE)
-                return code;
-            *strayed = (states & DAEMON_BIT(state)) == 0;
-            if (*strayed)
-                return err_set(err, ERR_REMOTE, "%s on %s is %s", test->plan->system->daemons[d],
-                               test->nodes[i].name, state_names[state]);
+    for (uint32_t d = 0; d < daemon_count(test); d++) {
+        enum daemon_state now[PLAN_NODES_MAX];
+        enum err_code code = look(test, daemons->on[d], d, now, err);
+        if (code != ERR_NONE)
+            return code;
+        node_set astray = daemons->on[d] & ~select_nodes(test, daemons->on[d], now, states);
+        *strayed = astray != 0;
+        if (*strayed) {
+            uint32_t first = (uint32_t)__builtin_ctzll(astray);
+            return err_set(err, ERR_REMOTE, "%s on %s is %s", test->plan->system->daemons[d],
+                           test->nodes[first].name, state_names[now[first]]);
         }
+    }
     return ERR_NONE;
 }
 

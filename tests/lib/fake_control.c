@@ -174,18 +174,30 @@ enum err_code daemon_end(struct test *test, node_set nodes, const char *name, in
     return code;
 }
 
+enum err_code daemon_states(struct test *test, node_set nodes, const char *name,
+                            enum daemon_state *states, struct err *err)
+{
+    struct fake_control *fake = fake_of(test);
+    enum err_code code = called(fake, "daemon_states", nodes, name, err);
+    for (uint32_t i = 0; i < test->node_count && code == ERR_NONE; i++) {
+        if (!node_in(nodes, i))
+            continue;
+        enum daemon_state *now = &fake->daemons[i][daemon_index(name)];
+        if (fake->exit_after != 0 && *now == DAEMON_RUNNING && ++fake->looks >= fake->exit_after)
+            *now = DAEMON_EXITED;
+        states[i] = fake->by_process_name ? DAEMON_NONE : *now;
+    }
+    return code;
+}
+
 enum err_code daemon_status(struct test *test, uint32_t node, const char *name,
                             enum daemon_state *state, struct err *err)
 {
-    struct fake_control *fake = fake_of(test);
-    enum err_code code = called(fake, "daemon_status", NODE_SET(node), name, err);
-    if (code != ERR_NONE)
-        return code;
-    enum daemon_state *now = &fake->daemons[node][daemon_index(name)];
-    if (fake->exit_after != 0 && *now == DAEMON_RUNNING && ++fake->looks >= fake->exit_after)
-        *now = DAEMON_EXITED;
-    *state = fake->by_process_name ? DAEMON_NONE : *now;
-    return ERR_NONE;
+    enum daemon_state states[PLAN_NODES_MAX];
+    enum err_code code = daemon_states(test, NODE_SET(node), name, states, err);
+    if (code == ERR_NONE)
+        *state = states[node];
+    return code;
 }
 
 /* A signal to a daemon that is not there is refused, as by the kernel. */
