@@ -125,6 +125,8 @@ static void print_skew(const struct test *test, const struct agent_call *call, c
         buf_printf(evidence, " %+.3g%%", (double)skew->rate_ppm / 1e4);
     if (skew->rate_ppm == 0 || skew->offset_ns != 0)
         buf_printf(evidence, " %+.3f s", (double)line_get_int(reply, "offset_ns", 0) / 1e9);
+    if (skew->strobe_ns > 0)
+        buf_printf(evidence, " and back, every %" PRId64 " ms,", skew->strobe_ns / NS_PER_MS);
     buf_printf(evidence, " through %s in %s", means_names[skew->means], took);
 }
 

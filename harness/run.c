@@ -20,6 +20,7 @@
 #define HANG_GRACE_NS (5 * NS_PER_SECOND)
 #define STOP_GRACE_NS (5 * NS_PER_SECOND)
 #define HURRIED_RECOVERY_NS (5 * NS_PER_SECOND) /* somebody pressed Ctrl-C */
+#define CLOCK_LOOK_NS (500 * NS_PER_MS)
 #define READY_POLL_NS (50 * NS_PER_MS)
 #define WATCH_PAUSE_NS (100 * NS_PER_MS)
 #define WATCH_CLOSELY_NS (10 * NS_PER_MS) /* when faults wait for it */
@@ -135,6 +136,15 @@ static enum err_code start_watching(struct running *running, struct err *err)
                                    .on_violation = on_violation,
                                    .state = running};
     return live_start(&options, &running->live, err);
+}
+
+/* Half a second tells steps and drifts apart, and costs the nodes a thousandth of their time. */
+static enum err_code watch_clocks(struct running *running, struct err *err)
+{
+    for (size_t i = 0; i < running->plan->nemesis_count; i++)
+        if (strcmp(running->plan->nemeses[i]->name, "clock") == 0)
+            return clock_watch_start(&running->test, CLOCK_LOOK_NS, &running->clocks, err);
+    return ERR_NONE;
 }
 
 static void stop_watching(struct running *running)
@@ -452,6 +462,8 @@ static enum err_code work(struct running *running, struct err *err)
     if (code == ERR_NONE)
         code = start_watching(running, err);
     if (code == ERR_NONE)
+        code = watch_clocks(running, err);
+    if (code == ERR_NONE)
         code = watch_leaders(running, err);
     if (code == ERR_NONE)
         code = run_phase(running, generator, err);
@@ -461,6 +473,7 @@ static enum err_code work(struct running *running, struct err *err)
     if (finish_work(running, &finish) != ERR_NONE && code == ERR_NONE)
         code = err_set(err, finish.code, "%s", finish.message);
     running->work_ended_ns = clock_monotonic_ns();
+    clock_watch_stop(running->clocks);
     monitor_stop(running->monitor);
     running->monitor = NULL;
     return code;
@@ -607,6 +620,7 @@ void run_test(struct plan *plan, struct log *log, const char *command, struct ru
     if (running.hung > 0)
         return; /* threads that may come back still use what is below */
     faults_close(running.faults);
+    clock_watch_free(running.clocks);
     schedule_close(running.schedule);
     watch_close(running.watch);
     reach_close(&running.reach);

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "harness/clock_watch.h"
 #include "harness/control.h"
 #include "harness/faults.h"
 #include "harness/histories/history_file.h"
@@ -37,6 +38,7 @@ struct running {
     struct scheduler *scheduler;
     struct monitor *monitor;
     struct live *live;
+    struct clock_watch *clocks; /* NULL: no nemesis touches them */
     struct arena live_arena; /* the watching thread's */
     const char *violation;   /* seen while the run went on, which ended it; guarded by stop_lock */
     struct live_costs live_costs;

@@ -99,6 +99,9 @@ static void write_results(struct running *running, struct json *results)
     describe_test(running, json_set(results, "test", json_object()));
     json_set(results, "faults",
              running->faults == NULL ? json_array() : faults_json(running->faults));
+    struct json *clocks = clock_watch_json(running->clocks);
+    if (clocks != NULL)
+        json_set(results, "clock-offsets", clocks);
     struct json *problems = json_set(results, "problems", json_array());
     if (running->problem.code != ERR_NONE)
         json_add(problems, json_text(running->problem.message));

@@ -70,6 +70,7 @@ static void add_sections(struct html *html)
     html_errors(html);
     html_faults(html);
     html_availability(html);
+    html_clocks(html);
     html_deliveries(html);
     html_crashes(html);
     html_problems(html);
@@ -109,13 +110,15 @@ static void add_banner(struct html *html)
         {"errors", "Errors"},
         {"faults", "Faults"},
         {"availability", "Availability"},
+        {"clocks", "Clocks"},
         {"deliveries", "Deliveries"},
         {"crashes", "Crashes"},
         {"problems", "Problems"},
         {"plan", "Plan"},
     };
     for (size_t i = 0; i < sizeof links / sizeof links[0]; i++)
-        if (strcmp(links[i][0], "deliveries") != 0 || html_has_deliveries(html))
+        if ((strcmp(links[i][0], "deliveries") != 0 || html_has_deliveries(html)) &&
+            (strcmp(links[i][0], "clocks") != 0 || html_has_clocks(html)))
             buf_printf(&html->out, "<li><a href=\"#%s\">%s</a></li>", links[i][0], links[i][1]);
     html_raw(html, "</ul></nav>\n</header>\n");
 }

@@ -22,6 +22,9 @@ void html_operations(struct html *html);
 void html_errors(struct html *html);
 void html_faults(struct html *html);
 void html_availability(struct html *html);
+/* Nothing where no clock was watched. */
+bool html_has_clocks(const struct html *html);
+void html_clocks(struct html *html);
 /* Nothing where the delivery checker measured nothing. */
 bool html_has_deliveries(const struct html *html);
 void html_deliveries(struct html *html);

@@ -94,16 +94,13 @@ static int64_t told_offset_ns(const struct agentd_clock *clock, int64_t now_ns)
 
 static void set_warps(struct agentd_clock *clock, bool monotonic)
 {
-    int64_t now_ns = clock_wall_ns(), now_monotonic_ns = clock_monotonic_ns();
-    struct agentd_warp before = clock->warps.monotonic;
+    int64_t now_ns = clock_wall_ns();
     clock->base_ns = now_ns;
     clock->warps.wall = (struct agentd_warp){now_ns, now_ns + clock->offset_ns, clock->rate};
-    /* The monotonic clock goes on from where it is, or catches up with the truth. */
+    /* From where, each page knows by itself. */
+    clock->warps.monotonic = agentd_warps_none().monotonic;
     if (monotonic)
-        clock->warps.monotonic = (struct agentd_warp){
-            now_monotonic_ns, agentd_warp_apply(&before, now_monotonic_ns), clock->rate};
-    else
-        clock->warps.monotonic = agentd_warps_none().monotonic;
+        clock->warps.monotonic.rate = clock->rate;
 }
 
 /* ---- Bringing it into force ---- */
@@ -170,14 +167,38 @@ static enum err_code apply_vdso(struct agentd *agent, struct agentd_clock *clock
                : err_set(err, ERR_IO, "%s ended while its clock was set", clock->name);
 }
 
+/* One that was just started has loaded nothing yet; one that has ended needs nothing. */
+static enum err_code find_library(const struct agentd_process *process, const char *file,
+                                  char *library, struct err *err)
+{
+    enum { TRIES = 150 };
+    enum err_code code = ERR_NONE;
+    for (int i = 0; i < TRIES; i++) {
+        char here[256];
+        struct agentd_process now;
+        code = agentd_faketime_find(process->pid, file, here, err);
+        if (code == ERR_NONE) {
+            memcpy(library, here, sizeof here);
+            return ERR_NONE;
+        }
+        if (!agentd_process_read(process->pid, &now) || now.start != process->start ||
+            agentd_process_is_dead(&now))
+            return ERR_NONE;
+        clock_sleep_ns(2 * NS_PER_MS);
+    }
+    return code;
+}
+
 static enum err_code apply_faketime(struct agentd_clock *clock,
                                     const struct agentd_processes *found, struct err *err)
 {
-    char library[256];
+    char library[256] = "";
     int64_t seen_ns, offset_ns = told_offset_ns(clock, clock_wall_ns());
     for (uint32_t i = 0; i < found->count; i++)
-        if (agentd_faketime_find(found->items[i].pid, clock->file, library, err) != ERR_NONE)
+        if (find_library(&found->items[i], clock->file, library, err) != ERR_NONE)
             return err_wrap(err, "%s", found->items[i].comm);
+    if (library[0] == '\0')
+        return err_set(err, ERR_IO, "%s ended while its clock was set", clock->name);
     if (agentd_faketime_write(clock->file, offset_ns, err) != ERR_NONE)
         return err->code;
     return agentd_faketime_verify(library, clock->file, offset_ns, &seen_ns, err);

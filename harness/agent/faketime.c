@@ -1,6 +1,7 @@
 /* libfaketime: see faketime.h. */
 #include "harness/agent/faketime.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -59,6 +60,31 @@ static bool environment_names(pid_t pid, const char *file)
     return found;
 }
 
+/* By the names of its sections, which stripping leaves: Go programs ask the kernel by themselves,
+ * whatever they are linked with. */
+static bool is_go_program(pid_t pid)
+{
+    char path[64], names[65536];
+    Elf64_Ehdr header;
+    Elf64_Shdr section;
+    snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = 0;
+    if (fd >= 0 && pread(fd, &header, sizeof header, 0) == (ssize_t)sizeof header &&
+        memcmp(header.e_ident, ELFMAG, SELFMAG) == 0 && header.e_ident[EI_CLASS] == ELFCLASS64 &&
+        pread(fd, &section, sizeof section,
+              (off_t)(header.e_shoff + header.e_shstrndx * sizeof section)) ==
+            (ssize_t)sizeof section)
+        length = pread(fd, names, sizeof names, (off_t)section.sh_offset);
+    if (fd >= 0)
+        close(fd);
+    if (length <= 0)
+        return false;
+    size_t size = (size_t)length < section.sh_size ? (size_t)length : section.sh_size;
+    return memmem(names, size, ".gopclntab", 10) != NULL ||
+           memmem(names, size, ".go.buildinfo", 13) != NULL;
+}
+
 enum err_code agentd_faketime_find(pid_t pid, const char *file, char *library, struct err *err)
 {
     char path[64], line[1024];
@@ -73,6 +99,10 @@ enum err_code agentd_faketime_find(pid_t pid, const char *file, char *library, s
     if (library[0] == '\0')
         return err_set(err, ERR_UNSUPPORTED,
                        "process %d has not loaded libfaketime (is it statically linked?)",
+                       (int)pid);
+    if (is_go_program(pid))
+        return err_set(err, ERR_UNSUPPORTED,
+                       "process %d is a Go program, which does not ask libfaketime what time it is",
                        (int)pid);
     if (!environment_names(pid, file))
         return err_set(err, ERR_UNSUPPORTED, "process %d does not read %s", (int)pid, file);

@@ -30,6 +30,9 @@ struct agentd_warp {
 struct agentd_warps {
     struct agentd_warp wall, monotonic;
 };
+/* Of the monotonic clock only the rate is asked for: patching and writing choose the bases so that
+ * it goes on from where it is in that process and is never seen to run backwards. At
+ * AGENTD_RATE_ONE it is the truth, at once; so the rate must not be above that. */
 int64_t agentd_warp_apply(const struct agentd_warp *warp, int64_t true_ns);
 /* That tells the truth. */
 struct agentd_warps agentd_warps_none(void);

@@ -11,6 +11,8 @@
 
 #include "harness/base/clock.h"
 
+#define MEETING_NS (50 * NS_PER_MS)
+
 enum { AUXV_ENTRIES_MAX = 64 };
 
 int64_t agentd_warp_apply(const struct agentd_warp *warp, int64_t true_ns)
@@ -181,15 +183,30 @@ enum agentd_vdso_state agentd_vdso_look(pid_t pid, uint64_t *page, uint64_t *coo
 
 /* ---- The page ---- */
 
+/* From where it is. The process reads on while this is written: when it is to run slower, the two
+ * meet a little later, since behind the meeting the new one would be behind the old one. */
+static void continue_monotonic(const struct agentd_warp *now, struct agentd_warp *next)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    next->base_true_ns = time.tv_sec * NS_PER_SECOND + time.tv_nsec;
+    if (next->rate < now->rate)
+        next->base_true_ns += MEETING_NS;
+    next->base_told_ns = agentd_warp_apply(now, next->base_true_ns);
+}
+
 enum err_code agentd_vdso_write(pid_t pid, uint64_t page, const struct agentd_warps *warps,
                                 struct err *err)
 {
     struct agentd_vdso_page data;
     if (!is_page(pid, page, &data))
         return err_set(err, ERR_IO, "process %d is gone", (int)pid);
+    struct agentd_warps next = *warps;
+    if (next.monotonic.rate != AGENTD_RATE_ONE)
+        continue_monotonic(&data.slots[data.index & 1].monotonic, &next.monotonic);
     uint8_t index = (uint8_t)(data.index + 1);
-    uint64_t slot = page + offsetof(struct agentd_vdso_page, slots) + (index & 1) * sizeof *warps;
-    if (!agentd_vdso_poke(pid, slot, warps, sizeof *warps) ||
+    uint64_t slot = page + offsetof(struct agentd_vdso_page, slots) + (index & 1) * sizeof next;
+    if (!agentd_vdso_poke(pid, slot, &next, sizeof next) ||
         !agentd_vdso_poke(pid, page + offsetof(struct agentd_vdso_page, index), &index, 1))
         return err_set(err, ERR_IO, "cannot write to process %d", (int)pid);
     return ERR_NONE;

@@ -289,6 +289,14 @@ static bool write_functions(const struct traced *traced, uint64_t page)
     return true;
 }
 
+/* By the system call: a vDSO of ours may be patched like any. */
+static int64_t true_ns(clockid_t id)
+{
+    struct timespec now = {.tv_sec = 0};
+    syscall(SYS_clock_gettime, id, &now);
+    return now.tv_sec * NS_PER_SECOND + now.tv_nsec;
+}
+
 /* ---- The page ---- */
 
 /* Data that its forks share, and code behind it. */
@@ -315,22 +323,14 @@ static bool map_page(const struct traced *traced, uint64_t *page, struct err *er
                        (size_t)(agentd_payload_end - agentd_payload));
 }
 
-static bool fill_page(pid_t pid, uint64_t page, const struct job *job)
+static bool fill_page(pid_t pid, uint64_t page, uint64_t cookie, const struct agentd_warps *warps)
 {
-    struct agentd_vdso_page data = {.magic = AGENTD_VDSO_MAGIC, .cookie = job->cookie};
-    data.slots[0] = data.slots[1] = job->warps;
+    struct agentd_vdso_page data = {.magic = AGENTD_VDSO_MAGIC, .cookie = cookie};
+    data.slots[0] = data.slots[1] = *warps;
     return agentd_vdso_poke(pid, page, &data, sizeof data);
 }
 
 /* ---- The two jobs ---- */
-
-/* By the system call: a vDSO of ours may be patched like any. */
-static int64_t true_ns(clockid_t id)
-{
-    struct timespec now = {.tv_sec = 0};
-    syscall(SYS_clock_gettime, id, &now);
-    return now.tv_sec * NS_PER_SECOND + now.tv_nsec;
-}
 
 static enum err_code verify_clock(const struct traced *traced, uint64_t page, clockid_t id,
                                   const struct agentd_warp *warp, int64_t *offset_ns,
@@ -375,11 +375,15 @@ static enum err_code do_patch(const struct traced *traced, const struct job *job
     if (outcome->page == 0 || !agentd_vdso_read(traced->at, outcome->page, &known))
         if (!map_page(traced, &outcome->page, &outcome->err))
             return cannot(traced, &outcome->err);
-    if (!fill_page(traced->at, outcome->page, job) || !step_out(traced) ||
+    /* All threads stand: none has read a monotonic time that is later than this. */
+    struct agentd_warps warps = job->warps;
+    if (warps.monotonic.rate != AGENTD_RATE_ONE)
+        warps.monotonic.base_true_ns = warps.monotonic.base_told_ns = true_ns(CLOCK_MONOTONIC);
+    if (!fill_page(traced->at, outcome->page, job->cookie, &warps) || !step_out(traced) ||
         !write_functions(traced, outcome->page))
         return cannot(traced, &outcome->err);
     enum err_code code =
-        verify_both(traced, outcome->page, &job->warps, &outcome->answer, &outcome->err);
+        verify_both(traced, outcome->page, &warps, &outcome->answer, &outcome->err);
     if (code != ERR_NONE)
         (void)!write_functions(traced, 0);
     return code;

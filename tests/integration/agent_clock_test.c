@@ -389,6 +389,80 @@ static void the_end_of_the_controller_undoes_it(void **state)
     assert_off_by(fixture->views, 0);
 }
 
+/* ---- libfaketime ---- */
+
+/* What the daemon wrote last, less the true time; it writes on, so that it is of now. */
+static int64_t written_offset(const struct fixture *fixture)
+{
+    char path[300], text[256] = "";
+    snprintf(path, sizeof path, "%s/out", fixture->directory);
+    long began = 0;
+    for (int64_t end_ns = clock_monotonic_ns() + AGENT_WAIT_NS; clock_monotonic_ns() < end_ns;) {
+        FILE *file = fopen(path, "re");
+        if (file != NULL) {
+            fseek(file, 0, SEEK_END);
+            long size = ftell(file);
+            began = began == 0 ? size : began;
+            if (size >= began + 80) { /* four lines: all of the last one was after we began */
+                fseek(file, size - 20, SEEK_SET);
+                bool whole = fgets(text, sizeof text, file) != NULL && strlen(text) == 20;
+                fclose(file);
+                if (whole)
+                    return strtoll(text, NULL, 10) - clock_wall_ns();
+                continue;
+            }
+            fclose(file);
+        }
+        clock_sleep_ns(NS_PER_MS);
+    }
+    fail_msg("the daemon writes nothing");
+    return 0;
+}
+
+static void a_daemon_that_has_libfaketime_reads_the_file(void **state)
+{
+    struct fixture *fixture = *state;
+    struct agent_process *agent = &fixture->agent;
+    char library[512], log[300], file[300], from[340];
+    need_root_and_vdso();
+    FILE *found = popen("ls /usr/lib/*/faketime/libfaketimeMT.so.1 2>/dev/null", "r");
+    bool any = found != NULL && fgets(library, sizeof library - 100, found) != NULL;
+    pclose(found);
+    if (!any)
+        test_skip("libfaketime is not installed");
+    library[strcspn(library, "\n")] = '\0';
+    memmove(library + 15, library, strlen(library) + 1);
+    memcpy(library, "env=LD_PRELOAD=", 15);
+    snprintf(log, sizeof log, "log=%s/out", fixture->directory);
+    snprintf(file, sizeof file, "file=%s/offset", fixture->directory);
+    snprintf(from, sizeof from, "env=FAKETIME_TIMESTAMP_FILE=%s", file + 5);
+    struct line reply = agent_do(agent, "daemon-start", "name=d", library, from, log,
+                                 "env=FAKETIME_NO_CACHE=1", "env=FAKETIME_DONT_FAKE_MONOTONIC=1",
+                                 "arg=sh", "arg=-c", "arg=while sleep 0.01; do date +%s%N; done");
+    struct agentd_process daemon;
+    assert_true(agentd_process_read((pid_t)get_int(&reply, "pid"), &daemon));
+    static const char *const offsets[] = {"offset_ns=60000000000", "offset_ns=-60000000000"};
+    for (int i = 0; i < 2; i++) {
+        reply =
+            agent_do(agent, "clock-skew", "id=f", "daemon=d", "means=faketime", file, offsets[i]);
+        assert_string_equal(line_get(&reply, "means"), "faketime");
+        assert_near(written_offset(fixture), (i == 0 ? 60 : -60) * NS_PER_SECOND, NEAR_NS);
+    }
+    int64_t before_ns = clock_monotonic_ns();
+    agent_do(agent, "clock-skew", "id=f", "daemon=d", "means=faketime", file, "rate_ppm=1000000");
+    clock_sleep_ns(800 * NS_PER_MS);
+    int64_t gained_ns = written_offset(fixture);
+    assert_in_range(gained_ns, 700 * NS_PER_MS, clock_monotonic_ns() - before_ns);
+    struct line view = agent_do(agent, "clock-view", "daemon=d");
+    assert_string_equal(line_get(&view, "means"), "faketime");
+    assert_true(get_int(&view, "offset_ns") >= gained_ns);
+    kill(agent->serving, SIGKILL);
+    assert_int_equal(agent_wait(agent), 1);
+    agent->pid = 0;
+    assert_near(written_offset(fixture), 0, NEAR_NS); /* it was told to keep its daemons */
+    kill(-daemon.pid, SIGKILL);
+}
+
 static void what_cannot_be_is_refused_with_a_reason(void **state)
 {
     struct fixture *fixture = *state;
@@ -432,6 +506,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(killing_the_agent_undoes_it_within_five_seconds, begin,
                                         finish),
         cmocka_unit_test_setup_teardown(the_end_of_the_controller_undoes_it, begin, finish),
+        cmocka_unit_test_setup_teardown(a_daemon_that_has_libfaketime_reads_the_file, begin,
+                                        finish),
         cmocka_unit_test_setup_teardown(what_cannot_be_is_refused_with_a_reason, begin, finish),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -377,6 +377,48 @@ static void test_deliveries(void **state)
     (void)state;
 }
 
+static const char offsets_text[] =
+    "{\"n1\": [[0.5, 0], [10, 59.998], [20, 0]], \"n2\": [[0.5, 0.004], [10, -0.5], [20, -0.25]]}";
+
+static void test_clocks(void **state)
+{
+    static const char *const odd[] = {
+        "{\"<b>\": [[0.5, 1e300], [1e300, -1e300], [null, null], [], 7]}", "{\"n1\": []}",
+        "{\"n1\": {\"a\": 1}}", "[1, 2]", "7"};
+    struct sample_run sample;
+    struct json *offsets;
+    struct err err = ERR_INIT;
+    size_t length;
+    char *without = render(SAMPLE_VALID);
+    assert_null(strstr(without, "#clocks"));
+    free(without);
+    sample_run_make(SAMPLE_VALID, &sample);
+    assert_ok(json_parse(offsets_text, strlen(offsets_text), "offsets", &offsets, &err));
+    json_set((struct json *)(uintptr_t)sample.run.results, "clock-offsets", offsets);
+    char *page = sample_render(&sample.run, "html", &length);
+    markup_assert(page, length, MARKUP_HTML);
+    assert_contains(page, "<li><a href=\"#clocks\">Clocks</a></li>");
+    assert_contains(page, "<title>n1: off by +59.998 s at most</title>");
+    assert_contains(page, "<title>n2: off by -0.500 s at most</title>");
+    assert_contains(page, "<tr><th scope=\"row\">n1</th><td class=\"n\">3</td><td>+59.998 s</td>"
+                          "<td>+0.000 s</td><td>+0.000 s</td></tr>");
+    assert_contains(page, "<tr><th scope=\"row\">n2</th><td class=\"n\">3</td><td>+0.004 s</td>"
+                          "<td>-0.500 s</td><td>-0.250 s</td></tr>");
+    free(page);
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        assert_ok(json_parse(odd[i], strlen(odd[i]), "offsets", &offsets, &err));
+        json_set((struct json *)(uintptr_t)sample.run.results, "clock-offsets", offsets);
+        page = sample_render(&sample.run, "html", &length);
+        markup_assert(page, length, MARKUP_HTML);
+        assert_null(strstr(page, "<b>"));
+        assert_null(strstr(page, "nan"));
+        assert_null(strstr(page, "inf\""));
+        free(page);
+    }
+    sample_run_free(&sample);
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -388,6 +430,7 @@ int main(void)
         cmocka_unit_test(test_same_bytes),  cmocka_unit_test(test_large),
         cmocka_unit_test(test_crowded),     cmocka_unit_test(test_quantiles),
         cmocka_unit_test(test_odd_shapes),  cmocka_unit_test(test_deliveries),
+        cmocka_unit_test(test_clocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
