@@ -129,18 +129,19 @@ static enum err_code skew_process(struct agentd *agent, struct agentd_clock *clo
     uint64_t page, cookie;
     enum agentd_vdso_state state = agentd_vdso_look(process->pid, &page, &cookie);
     enum err_code code = ERR_NONE;
+    struct err one = ERR_INIT;
     if (state == AGENTD_VDSO_PATCHED && cookie == clock->cookie) {
         at.page = page;
-        code = agentd_vdso_write(process->pid, page, warps, err);
+        code = agentd_vdso_write(process->pid, page, warps, &one);
     } else {
-        code = agentd_vdso_patch(&at, clock->cookie, warps, &answer, err);
+        code = agentd_vdso_patch(&at, clock->cookie, warps, &answer, &one);
     }
     struct agentd_process now;
     if (code != ERR_NONE && (!agentd_process_read(process->pid, &now) ||
                              now.start != process->start || agentd_process_is_dead(&now)))
         return ERR_NONE;
     if (code != ERR_NONE)
-        return err_wrap(err, "%s", process->comm);
+        return err_set(err, code, "%s: %s", process->comm, one.message);
     add_member(agent, clock, &at);
     remember_page(&at);
     return ERR_NONE;
@@ -173,10 +174,11 @@ static enum err_code find_library(const struct agentd_process *process, const ch
 {
     enum { TRIES = 150 };
     enum err_code code = ERR_NONE;
+    struct err one = ERR_INIT;
     for (int i = 0; i < TRIES; i++) {
         char here[256];
         struct agentd_process now;
-        code = agentd_faketime_find(process->pid, file, here, err);
+        code = agentd_faketime_find(process->pid, file, here, &one);
         if (code == ERR_NONE) {
             memcpy(library, here, sizeof here);
             return ERR_NONE;
@@ -186,7 +188,7 @@ static enum err_code find_library(const struct agentd_process *process, const ch
             return ERR_NONE;
         clock_sleep_ns(2 * NS_PER_MS);
     }
-    return code;
+    return err_set(err, code, "%s: %s", process->comm, one.message);
 }
 
 static enum err_code apply_faketime(struct agentd_clock *clock,
@@ -196,7 +198,7 @@ static enum err_code apply_faketime(struct agentd_clock *clock,
     int64_t seen_ns, offset_ns = told_offset_ns(clock, clock_wall_ns());
     for (uint32_t i = 0; i < found->count; i++)
         if (find_library(&found->items[i], clock->file, library, err) != ERR_NONE)
-            return err_wrap(err, "%s", found->items[i].comm);
+            return err->code;
     if (library[0] == '\0')
         return err_set(err, ERR_IO, "%s ended while its clock was set", clock->name);
     if (agentd_faketime_write(clock->file, offset_ns, err) != ERR_NONE)
@@ -465,12 +467,12 @@ void agentd_clock_skew(struct agentd *agent, const struct agentd_request *reques
     struct agentd_clock *clock = NULL;
     struct agentd_processes found = {.count = 1};
     struct err err = ERR_INIT;
-    if (skew(agent, request, &clock, &found, &err) != ERR_NONE && found.count == 0)
-        agentd_reply_error(agent, request->id, "not-running", "%s", err.message);
-    else if (err.code != ERR_NONE)
-        agentd_reply_err(agent, request->id, &err);
-    else
+    if (skew(agent, request, &clock, &found, &err) == ERR_NONE)
         reply_skewed(agent, request, clock, &found);
+    else if (found.count == 0)
+        agentd_reply_error(agent, request->id, "not-running", "%s", err.message);
+    else
+        agentd_reply_err(agent, request->id, &err);
 }
 
 /* ---- clock-view ---- */
