@@ -229,6 +229,28 @@ enum err_code clock_offsets(struct test *test, const char *const *daemons, int64
 
 /* ---- Back ---- */
 
+/* What came while it was in force and could not be reached. Asked before it is undone, and only
+ * told: the fault was in force for the others. */
+static void add_problems(struct test *test, const struct clock_target *targets,
+                         struct buf *evidence)
+{
+    struct control_calls calls = {.items = NULL};
+    for (const struct clock_target *target = targets; target->daemon != NULL; target++)
+        for (uint32_t i = 0; i < test->node_count; i++)
+            if (node_in(target->nodes, i))
+                add_view(test, &calls, i, target->daemon);
+    (void)!control_calls_make(test, &calls, NULL);
+    for (size_t i = 0; i < calls.count; i++) {
+        const struct agent_call *call = &calls.items[i];
+        const char *problem =
+            call->err.code == ERR_NONE ? line_get(&call->reply.line, "problem") : NULL;
+        if (problem != NULL)
+            buf_printf(evidence, "%s%s: not reached while it was in force: %.200s",
+                       evidence->length > 0 ? "; " : "", test->nodes[call->node].name, problem);
+    }
+    control_calls_free(&calls);
+}
+
 static enum err_code verify_truth(struct test *test, const struct clock_target *targets,
                                   struct buf *evidence, struct err *err)
 {
@@ -262,6 +284,8 @@ enum err_code clock_skew_end(struct test *test, const char *id, const struct clo
     node_set all = 0;
     enum err_code code = ERR_NONE;
     struct err one = ERR_INIT;
+    if (evidence != NULL)
+        add_problems(test, targets, evidence);
     for (const struct clock_target *target = targets; target->daemon != NULL; target++) {
         char full[64];
         all |= target->nodes;

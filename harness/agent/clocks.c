@@ -14,7 +14,7 @@
 #define LOOK_NS (100 * NS_PER_MS) /* for processes that were started since */
 #define STEP_NS (20 * NS_PER_MS)  /* libfaketime's rate is made of steps */
 
-enum { PAGES_MAX = 256 };
+enum { PAGES_MAX = 256, LOOK_SHARE = 20 };
 
 /* Pages that patches of the past left in processes, to be used again. */
 static struct agentd_vdso_process pages[PAGES_MAX];
@@ -284,7 +284,9 @@ void agentd_clocks_step(struct agentd *agent)
         if (now_ns >= clock->next_look_ns && clock->means == AGENTD_MEANS_VDSO) {
             arena_reset(&agent->scratch);
             look_for_new(agent, clock, &err);
-            clock->next_look_ns = clock_monotonic_ns() + LOOK_NS;
+            int64_t ended_ns = clock_monotonic_ns(), took_ns = ended_ns - now_ns;
+            int64_t rest_ns = LOOK_SHARE * took_ns; /* where there are thousands of processes */
+            clock->next_look_ns = ended_ns + (rest_ns > LOOK_NS ? rest_ns : LOOK_NS);
         }
         if (err.code != ERR_NONE)
             snprintf(clock->problem, sizeof clock->problem, "%.250s", err.message);

@@ -3,6 +3,7 @@
 
 #include <elf.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -159,8 +160,8 @@ enum agentd_vdso_state agentd_vdso_look(pid_t pid, uint64_t *page, uint64_t *coo
     enum agentd_vdso_state state = agentd_vdso_address(pid, &base);
     if (state != AGENTD_VDSO_CLEAN)
         return state;
-    if (!agentd_vdso_peek(pid, base, header, sizeof header))
-        return AGENTD_VDSO_GONE;
+    if (!agentd_vdso_peek(pid, base, header, sizeof header)) /* it may have unmapped it */
+        return kill(pid, 0) == 0 ? AGENTD_VDSO_NONE : AGENTD_VDSO_GONE;
     if (memcmp(header, image->bytes, sizeof header) != 0)
         return AGENTD_VDSO_NONE;
     for (int i = 0; i < AGENTD_VDSO_FUNCTIONS; i++) {

@@ -302,6 +302,67 @@ static void a_paused_process_is_reached_and_stays_paused(void **state)
     assert_off_by(fixture->views, 0);
 }
 
+/* A daemon that dies and is started anew while its clock is wrong finds it wrong. */
+static void a_daemon_that_is_started_anew_is_reached_too(void **state)
+{
+    struct fixture *fixture = *state;
+    struct agent_process *agent = &fixture->agent;
+    need_root_and_vdso();
+    for (int i = 0; i < 2; i++) {
+        struct line view, reply = agent_do(agent, "daemon-start", "name=d", "arg=sleep", "arg=600");
+        int64_t pid = get_int(&reply, "pid");
+        if (i == 0)
+            agent_do(agent, "clock-skew", "id=d", "daemon=d", "offset_ns=60000000000");
+        wait_until((view = agent_do(agent, "clock-view", "daemon=d"),
+                    get_int(&view, "offset_ns") == 60 * NS_PER_SECOND));
+        assert_int_equal(get_int(&view, "pid"), pid);
+        assert_null(line_get(&view, "problem"));
+        if (i == 0)
+            agent_do(agent, "daemon-signal", "name=d", "signal=KILL");
+    }
+    agent_do(agent, "fault-undo", "id=d");
+    struct line view = agent_do(agent, "clock-view", "daemon=d");
+    assert_string_equal(line_get(&view, "means"), "none");
+    agent_do(agent, "daemon-signal", "name=d", "signal=KILL");
+}
+
+static _Noreturn void be_without_vdso(const char *comm)
+{
+    unsigned long from = 0, to = 0;
+    char line[512];
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    FILE *maps = fopen("/proc/self/maps", "re");
+    while (maps != NULL && fgets(line, sizeof line, maps) != NULL)
+        if (strstr(line, "[vdso]") != NULL)
+            sscanf(line, "%lx-%lx", &from, &to);
+    if (from == 0 || munmap((void *)from, to - from) != 0)
+        _exit(1);
+    prctl(PR_SET_NAME, comm); /* from here on it can be seen */
+    for (;;)
+        pause();
+}
+
+static void a_process_without_a_vdso_is_told(void **state)
+{
+    struct fixture *fixture = *state;
+    char comm[16], field[32];
+    struct agentd_process now;
+    need_root_and_vdso();
+    snprintf(comm, sizeof comm, "none%d", (int)getpid());
+    snprintf(field, sizeof field, "comm=%s", comm);
+    pid_t pid = fork();
+    if (pid == 0)
+        be_without_vdso(comm);
+    wait_until(agentd_process_read(pid, &now) && strcmp(now.comm, comm) == 0);
+    assert_contains(agent_refused(&fixture->agent, "unsupported", "clock-skew", "id=n", field),
+                    "has no vDSO");
+    struct line list = agent_do(&fixture->agent, "fault-list");
+    assert_null(line_get(&list, "id"));
+    assert_true(process_lives(pid));
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+
 /* ---- Many threads that do nothing but look, through many patches ---- */
 
 static void *look_for_ever(void *views)
@@ -501,6 +562,9 @@ int main(void)
                                         begin, finish),
         cmocka_unit_test_setup_teardown(a_paused_process_is_reached_and_stays_paused, begin,
                                         finish),
+        cmocka_unit_test_setup_teardown(a_daemon_that_is_started_anew_is_reached_too, begin,
+                                        finish),
+        cmocka_unit_test_setup_teardown(a_process_without_a_vdso_is_told, begin, finish),
         cmocka_unit_test_setup_teardown(threads_signals_and_many_patches_break_nothing, begin,
                                         finish),
         cmocka_unit_test_setup_teardown(killing_the_agent_undoes_it_within_five_seconds, begin,
