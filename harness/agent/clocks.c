@@ -525,5 +525,7 @@ void agentd_clock_view(struct agentd *agent, const struct agentd_request *reques
         if (agent->clocks.items[i].problem[0] != '\0' &&
             strcmp(agent->clocks.items[i].name, target.name) == 0)
             line_key(out, "problem", agent->clocks.items[i].problem);
+    if (agent->machine.id[0] != '\0' && agent->machine.problem[0] != '\0')
+        line_key(out, "problem", agent->machine.problem);
     line_end(out);
 }

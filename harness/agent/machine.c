@@ -11,6 +11,8 @@
 #include "harness/base/clock.h"
 
 #define TOLERANCE_NS (10 * NS_PER_MS) /* this process may be put aside between two looks */
+#define STRAY_NS (250 * NS_PER_MS)
+#define LOOK_NS NS_PER_SECOND
 #define FREQUENCY_ONE ((int64_t)1000000 << 16)
 #define PAUSE_NS_MAX (2 * NS_PER_SECOND)
 
@@ -167,6 +169,13 @@ static enum err_code check(const struct agentd_machine *machine, const char *id,
     return ERR_NONE;
 }
 
+/* What the clock should say from now on. */
+static enum err_code want(struct agentd_machine *machine, struct err *err)
+{
+    machine->problem[0] = '\0';
+    return agentd_truth_take(&machine->wanted, err);
+}
+
 enum err_code agentd_machine_set(struct agentd_machine *machine, struct agentd_faults *faults,
                                  const char *id, const char *controller_boot, int64_t offset_ns,
                                  int64_t rate_ppm, int64_t strobe_ns, struct err *err)
@@ -185,8 +194,10 @@ enum err_code agentd_machine_set(struct agentd_machine *machine, struct agentd_f
         code = set_off(&machine->truth, offset_ns, err);
     machine->offset_ns = offset_ns;
     machine->strobe_ns = strobe_ns;
-    machine->next_ns = clock_monotonic_ns() + strobe_ns;
+    machine->next_ns = clock_monotonic_ns() + (strobe_ns > 0 ? strobe_ns : LOOK_NS);
     machine->back = false;
+    if (code == ERR_NONE)
+        code = want(machine, err);
     if (code == ERR_NONE)
         return ERR_NONE;
     struct err undone = ERR_INIT;
@@ -198,6 +209,17 @@ enum err_code agentd_machine_set(struct agentd_machine *machine, struct agentd_f
     return code;
 }
 
+/* An NTP daemon that nobody knew, or a supervisor that started one anew, ends the fault unasked. */
+static void look_after(struct agentd_machine *machine)
+{
+    int64_t off_ns = agentd_machine_backend->wall_ns() - agentd_truth_now_ns(&machine->wanted);
+    if (llabs(off_ns) > STRAY_NS && machine->problem[0] == '\0')
+        snprintf(machine->problem, sizeof machine->problem,
+                 "something else set the machine's clock: it is %" PRId64
+                 " ms from where it should be",
+                 off_ns / NS_PER_MS);
+}
+
 void agentd_machine_step(struct agentd_machine *machine, struct agentd_faults *faults,
                          int64_t now_ns)
 {
@@ -207,16 +229,23 @@ void agentd_machine_step(struct agentd_machine *machine, struct agentd_faults *f
         machine->id[0] = '\0';
         return;
     }
-    if (machine->strobe_ns == 0 || now_ns < machine->next_ns)
+    if (now_ns < machine->next_ns)
+        return;
+    look_after(machine);
+    machine->next_ns = now_ns + (machine->strobe_ns > 0 ? machine->strobe_ns : LOOK_NS);
+    if (machine->strobe_ns == 0)
         return;
     machine->back = !machine->back;
+    char kept[sizeof machine->problem];
+    memcpy(kept, machine->problem, sizeof kept);
     (void)!set_off(&machine->truth, machine->back ? 0 : machine->offset_ns, NULL);
-    machine->next_ns = now_ns + machine->strobe_ns;
+    (void)!want(machine, NULL);
+    memcpy(machine->problem, kept, sizeof kept);
 }
 
 int64_t agentd_machine_next_ns(const struct agentd_machine *machine)
 {
-    return machine->id[0] != '\0' && machine->strobe_ns > 0 ? machine->next_ns : INT64_MAX;
+    return machine->id[0] != '\0' ? machine->next_ns : INT64_MAX;
 }
 
 enum err_code agentd_machine_undo(const struct agentd_entry *entry, struct err *err)

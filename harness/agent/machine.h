@@ -47,7 +47,9 @@ int64_t agentd_truth_now_ns(const struct agentd_truth *truth);
 struct agentd_machine {
     char id[AGENTD_FAULT_ID_SIZE]; /* "": none */
     struct agentd_truth truth;
+    struct agentd_truth wanted; /* what the clock should say instead */
     int64_t offset_ns, strobe_ns, next_ns;
+    char problem[128]; /* something else set the clock meanwhile; "" when nothing did */
     bool back;
     struct agentd_truth began; /* of the agent, for who looks */
 };
@@ -58,7 +60,8 @@ int64_t agentd_machine_offset_ns(const struct agentd_machine *machine);
 enum err_code agentd_machine_set(struct agentd_machine *machine, struct agentd_faults *faults,
                                  const char *id, const char *controller_boot, int64_t offset_ns,
                                  int64_t rate_ppm, int64_t strobe_ns, struct err *err);
-/* The jump of a strobe that is due; when the next is (monotonic), INT64_MAX for none. */
+/* The jump of a strobe that is due, or a look whether the clock is still off as it should; when the
+ * next is (monotonic), INT64_MAX for none. */
 void agentd_machine_step(struct agentd_machine *machine, struct agentd_faults *faults,
                          int64_t now_ns);
 int64_t agentd_machine_next_ns(const struct agentd_machine *machine);

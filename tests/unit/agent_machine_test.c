@@ -288,6 +288,33 @@ static void what_fails_is_undone(void **state)
     undo(fixture);
 }
 
+static void who_else_sets_the_clock_is_noticed(void **state)
+{
+    struct fixture *fixture = *state;
+    struct err err = ERR_INIT;
+    assert_ok(set(fixture, 60 * NS_PER_SECOND, 50000, 0, &err));
+    for (int i = 0; i < 3; i++) {
+        advance(100 * NS_PER_SECOND); /* it drifts, as it should */
+        agentd_machine_step(&fixture->clock, &fixture->faults,
+                            agentd_machine_next_ns(&fixture->clock));
+        assert_string_equal(fixture->clock.problem, "");
+    }
+    machine.wall_ns = machine.true_ns;
+    agentd_machine_step(&fixture->clock, &fixture->faults,
+                        agentd_machine_next_ns(&fixture->clock) - 1);
+    assert_string_equal(fixture->clock.problem, ""); /* not yet */
+    agentd_machine_step(&fixture->clock, &fixture->faults, agentd_machine_next_ns(&fixture->clock));
+    assert_contains(fixture->clock.problem, "something else set the machine's clock");
+    undo(fixture);
+    assert_ok(set(fixture, 5 * NS_PER_SECOND, 0, 100 * NS_PER_MS, &err));
+    assert_string_equal(fixture->clock.problem, "");
+    machine.wall_ns += NS_PER_SECOND;
+    agentd_machine_step(&fixture->clock, &fixture->faults, agentd_machine_next_ns(&fixture->clock));
+    assert_off(0); /* a strobe sets it right again, and says so all the same */
+    assert_contains(fixture->clock.problem, "something else");
+    undo(fixture);
+}
+
 static void one_fault_has_the_clock(void **state)
 {
     struct fixture *fixture = *state;
@@ -351,6 +378,7 @@ int main(void)
         ON_A_MACHINE(the_journal_alone_brings_the_truth_back),
         ON_A_MACHINE(clocks_that_are_shared_are_left_alone),
         ON_A_MACHINE(what_fails_is_undone),
+        ON_A_MACHINE(who_else_sets_the_clock_is_noticed),
         ON_A_MACHINE(one_fault_has_the_clock),
         cmocka_unit_test(the_controllers_own_machine_is_refused),
         cmocka_unit_test(containers_are_refused),
