@@ -39,8 +39,8 @@ struct running {
     struct monitor *monitor;
     struct live *live;
     struct clock_watch *clocks; /* NULL: no nemesis touches them */
-    struct arena live_arena; /* the watching thread's */
-    const char *violation;   /* seen while the run went on, which ended it; guarded by stop_lock */
+    struct arena live_arena;    /* the watching thread's */
+    const char *violation; /* seen while the run went on, which ended it; guarded by stop_lock */
     struct live_costs live_costs;
     int64_t started_wall_ns, ended_wall_ns, work_began_ns, work_ended_ns;
     /* the signal thread's */
