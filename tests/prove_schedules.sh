@@ -107,7 +107,8 @@ for ((i = 0; i < runs; i++)); do
     [ $((i % 4)) -lt 2 ] || workload=queue-keys
     draw $seed "${usable[@]}" >"$work/schedule.json"
     cluster=$prefix-$nodes
-    queue_run $nodes $workload --seed $seed --rate 300 --schedule "$work/schedule.json" --time-limit "$time" --set queue.snapshot-entries=1000
+    queue_run $nodes $workload --seed $seed --rate 300 --schedule "$work/schedule.json" --time-limit "$time" --set queue.snapshot-entries=1000 \
+        --set power.file-system=strict # as io has it: the data has one disk
     status=$?
     run=$(readlink -f "$work/store/latest")
     awk -f tests/lib/json_lines.awk "$run/results.json" >"$work/lines" 2>/dev/null || : >"$work/lines"
