@@ -134,7 +134,7 @@ static void add_counts(struct session *session)
 static void find_recency(struct inference *inference, void *state)
 {
     struct session *session = state;
-    if (inference->txns->history->unordered)
+    if (inference->txns->history->unordered || inference->txns->predicates > 0)
         return;
     if (inference->why == register_why)
         recency_of_registers(inference, &session->recency);
@@ -344,6 +344,12 @@ static enum err_code infer(struct session *session, struct err *err)
         return err_set(err, ERR_PARSE,
                        "the history mixes :append and :w; judge lists and "
                        "registers apart");
+    if (txns->predicates > 0) {
+        session->kind = "closed-predicate";
+        if (txns->appends == 0)
+            return predicate_infer(&session->inference, err);
+        return err_set(err, ERR_PARSE, "the history mixes :append and predicates");
+    }
     bool registers = txns->writes > 0 || (txns->appends == 0 && txns->single_reads > 0);
     session->kind = registers ? "rw-register" : "list-append";
     if (!registers)
@@ -491,7 +497,8 @@ static const struct option options[] = {
 
 const struct checker checker_transactions = {
     .name = "transactions",
-    .summary = "isolation levels: anomalies of transactions over lists and registers",
+    .summary =
+        "isolation levels: anomalies of transactions over lists and registers, also by predicate",
     .options = options,
     .sessions_suffice = true,
     .check = check,

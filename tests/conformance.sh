@@ -33,7 +33,7 @@ arguments() { # checker model format options
     bank)
         printf '%s\n' --checker bank --keyed no
         case $4 in *":total-amount "*) local total=${4##*:total-amount }; printf '%s\n' --set "bank.total=${total%%[!0-9]*}" ;; esac ;;
-    elle-list-append | elle-rw-register)
+    elle-list-append | elle-rw-register | elle-closed-predicate)
         case $4 in *:transaction-order*) return ;; esac # an option that is only Elle's
         printf '%s\n' --checker transactions --set "transactions.level=$(names "$4" consistency-models strict-serializable)"
         printf '%s\n' --set "transactions.anomalies=$(names "$4" anomalies "")"

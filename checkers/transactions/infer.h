@@ -32,6 +32,9 @@ struct register_options {
 enum err_code register_infer(struct inference *inference, const struct register_options *options,
                              struct err *err);
 
+/* Closed predicates: every key is known, and has two versions at most. */
+enum err_code predicate_infer(struct inference *inference, struct err *err);
+
 /* The transaction's own consistency (Cerone's INT): each read agrees with what the transaction
  * itself read and wrote before. */
 void append_check_internal(struct inference *inference);

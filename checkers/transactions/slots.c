@@ -65,7 +65,7 @@ static uint32_t lay_out(struct txns *txns, struct range *ranges)
 {
     uint32_t sparse = 0, next = 0;
     for (uint32_t m = 0; m < txns->mop_count; m++)
-        if (txns->mops[m].kind != MOP_READ)
+        if (mop_writes(&txns->mops[m]))
             measure_key(&ranges[txns->mops[m].key], txns->mops[m].value);
     for (uint32_t key = 0; key < txns->key_count; key++) {
         struct range *range = &ranges[key];
@@ -131,7 +131,7 @@ void txns_number_slots(struct txns *txns)
     for (uint32_t t = 0; t < txns->count; t++)
         for (uint32_t m = txns->first[t]; m < txns->first[t + 1]; m++) {
             struct mop *mop = &txns->mops[m];
-            if (mop->kind == MOP_READ)
+            if (!mop_writes(mop))
                 continue;
             struct slot *slot = &txns->slots[mop->slot = number(txns, mop)];
             if (slot->txn != TXN_NONE && txns->duplicate_mop == TXN_NONE) {

@@ -18,7 +18,23 @@ static int kind_of(struct value f)
         return MOP_READ;
     if (strcmp(name, "append") == 0)
         return MOP_APPEND;
-    return strcmp(name, "w") == 0 ? MOP_WRITE : -1;
+    if (strcmp(name, "rp") == 0)
+        return MOP_PREDICATE;
+    return strcmp(name, "w") == 0 || strcmp(name, "insert") == 0 || strcmp(name, "delete") == 0
+               ? MOP_WRITE
+               : -1;
+}
+
+static bool is_named(struct value f, const char *name)
+{
+    enum value_kind kind = value_kind(f);
+    return (kind == VALUE_KEYWORD || kind == VALUE_STRING) && strcmp(value_as_text(f), name) == 0;
+}
+
+/* [:r key] and [:delete key]. */
+static bool may_be_two(const struct value *items)
+{
+    return kind_of(items[0]) == MOP_READ || is_named(items[0], "delete");
 }
 
 static bool is_micro_op(struct value value)
@@ -28,8 +44,8 @@ static bool is_micro_op(struct value value)
     struct value room[VALUE_ROOM];
     size_t count;
     const struct value *items = value_array(value, room, &count);
-    return (count == 2 || count == 3) && kind_of(items[0]) >= (count == 2 ? MOP_READ : 0) &&
-           (count == 3 || kind_of(items[0]) == MOP_READ);
+    return (count == 2 || count == 3) && kind_of(items[0]) >= 0 &&
+           (count == 3 || may_be_two(items));
 }
 
 /* Vectors and lists alone can be transactions. */
@@ -44,6 +60,7 @@ struct decoder {
     struct txns *txns;
     const struct history *history;
     int f_txn;
+    int f_init; /* of histories with predicates; -1 */
     /* integer keys in [0, direct_count) directly, others through a table */
     uint32_t *direct, direct_count;
     struct value_table others;
@@ -75,6 +92,31 @@ static bool begins(const struct decoder *d, uint32_t event, uint32_t *invoked, u
     return true;
 }
 
+/* Whether the event makes keys, as histories with predicates begin: {key value, ...}. */
+static bool is_init(const struct decoder *d, uint32_t event, struct value value)
+{
+    return d->f_init >= 0 && d->history->f[event] == d->f_init && value_kind(value) == VALUE_MAP;
+}
+
+/* Whether some transaction reads by predicate, inserts or deletes: else :init is nothing known. */
+static bool has_predicates(const struct history *history)
+{
+    for (uint32_t event = 0; event < history->count; event++) {
+        struct value value = history->value[event];
+        if (!history_is_client(history, event) || !is_transaction(value))
+            continue;
+        for (size_t i = 0; i < value_count(value); i++) {
+            struct value room[VALUE_ROOM];
+            size_t count;
+            const struct value *items = value_array(value_at(value, i), room, &count);
+            if (count >= 2 && (is_named(items[0], "rp") || is_named(items[0], "insert") ||
+                               is_named(items[0], "delete")))
+                return true;
+        }
+    }
+    return false;
+}
+
 /* Counts transactions and micro-operations, so that columns need not grow. */
 static enum err_code measure(struct decoder *d, uint64_t *txn_count, uint64_t *mop_count,
                              struct err *err)
@@ -88,6 +130,11 @@ static enum err_code measure(struct decoder *d, uint64_t *txn_count, uint64_t *m
         struct value value = txn_value(history, invoked, completed);
         bool named = d->f_txn == history->f[event];
         enum value_kind kind = value_kind(value);
+        if (is_init(d, event, value)) {
+            (*txn_count)++;
+            *mop_count += value_count(value) / 2;
+            continue;
+        }
         if (named ? kind != VALUE_VECTOR : !is_transaction(value)) {
             if (named && kind != VALUE_NIL && kind != VALUE_LIST)
                 return err_set(err, ERR_PARSE,
@@ -219,15 +266,39 @@ static enum err_code add_mop(struct decoder *d, uint32_t event, struct value val
     size_t count;
     const struct value *items = value_array(value, room, &count);
     int kind = count == 2 || count == 3 ? kind_of(items[0]) : -1;
-    if (kind < 0 || (count == 2 && kind != MOP_READ))
+    if (kind < 0 || (count == 2 && !may_be_two(items)))
         return err_set(err, ERR_PARSE,
                        "event %" PRIu32 ": a micro-operation is none of [:r key value], [:append "
                        "key value] and [:w key value]",
                        event);
-    if (kind == MOP_READ && !ok)
+    bool reads = kind == MOP_READ || kind == MOP_PREDICATE;
+    if (reads && !ok)
         return ERR_NONE;
-    add_parts(d, (enum mop_kind)kind, key_number(d, items[1]), count == 3 ? items[2] : value_nil());
+    bool deletes = kind == MOP_WRITE && is_named(items[0], "delete");
+    uint32_t key = kind == MOP_PREDICATE ? 0 : key_number(d, items[1]);
+    add_parts(d, (enum mop_kind)kind, key,
+              kind == MOP_PREDICATE   ? value
+              : count == 2 || deletes ? value_nil()
+                                      : items[2]);
+    d->txns->reads += kind == MOP_PREDICATE;
+    d->txns->predicates += kind == MOP_PREDICATE || (kind == MOP_WRITE && !is_named(items[0], "w"));
     return ERR_NONE;
+}
+
+/* What made the keys, as a transaction that writes them. */
+static void add_init(struct decoder *d, uint32_t t, struct value value)
+{
+    struct txns *txns = d->txns;
+    if (txns->init_count++ == 0)
+        txns->init = t;
+    for (size_t i = 0; i + 1 < value_count(value); i += 2) {
+        struct mop *mop = &txns->mops[txns->mop_count++];
+        mop->key = key_number(d, value_at(value, i)) & (KEYS_MAX - 1);
+        mop->kind = MOP_WRITE;
+        mop->slot = TXN_NONE;
+        mop->value = value_at(value, i + 1);
+        txns->writes++;
+    }
 }
 
 static enum txn_state state_of(const struct history *history, uint32_t completed)
@@ -244,7 +315,8 @@ static enum err_code add_txn(struct decoder *d, uint32_t invoked, uint32_t compl
     const struct history *history = d->history;
     uint32_t event = invoked != HISTORY_NONE ? invoked : completed;
     struct value value = txn_value(history, invoked, completed);
-    if (d->f_txn != history->f[event] && !is_transaction(value))
+    bool init = is_init(d, event, value);
+    if (!init && d->f_txn != history->f[event] && !is_transaction(value))
         return ERR_NONE;
     uint32_t t = txns->count++;
     txns->invoked[t] = invoked;
@@ -261,7 +333,9 @@ static enum err_code add_txn(struct decoder *d, uint32_t invoked, uint32_t compl
     size_t count;
     const struct value *items = value_array(value, room, &count);
     enum err_code code = ERR_NONE;
-    for (size_t i = 0; i < count && code == ERR_NONE; i++)
+    if (init)
+        add_init(d, t, value);
+    for (size_t i = 0; !init && i < count && code == ERR_NONE; i++)
         code = add_mop(d, event, items[i], read, err);
     txns->first[t + 1] = txns->mop_count;
     return code;
@@ -337,6 +411,10 @@ enum err_code txns_decode(struct txns *txns, size_t memory_max, struct err *err)
     const struct history *history = txns->history;
     struct arena *arena = txns->arena;
     struct decoder d = {.txns = txns, .history = history, .f_txn = history_find_f(history, "txn")};
+    d.f_init = history_find_f(history, "init");
+    if (d.f_init >= 0 && !has_predicates(history))
+        d.f_init = -1;
+    txns->init = TXN_NONE;
     uint64_t txn_count, mop_count;
     enum err_code code = measure(&d, &txn_count, &mop_count, err);
     if (code != ERR_NONE)

@@ -1,8 +1,9 @@
 /* The transactions of a history, in columns: what the inferences and searches work on.
  *
  * Transactions are numbered in the order of their invocation. A micro-operation is [f key value],
- * f being r, append or w. Of a transaction that failed or whose outcome is unknown only the writes
- * are kept: what it read is not known. Keys are numbers; so are the elements that were written
+ * f being r, append or w; or insert, delete (a write of nil), or [rp predicate result]. Of a
+ * transaction that failed or whose outcome is unknown only the writes are kept: what it read is not
+ * known. Keys are numbers; so are the elements that were written
  * ("slots": one per key and value), found again by value.
  *
  * Real time, reduced to a linear size: events fall into epochs, a new one beginning with each
@@ -19,14 +20,19 @@
 #define TXN_NONE UINT32_MAX
 
 enum txn_state { TXN_FAILED, TXN_UNKNOWN, TXN_OK };
-enum mop_kind { MOP_READ, MOP_APPEND, MOP_WRITE };
+enum mop_kind { MOP_READ, MOP_APPEND, MOP_WRITE, MOP_PREDICATE };
 
 struct mop {
     uint32_t key : 30;
     uint32_t kind : 2;  /* enum mop_kind */
     uint32_t slot;      /* of a write: its slot; of a read: what the inference puts there */
-    struct value value; /* what was written or read */
+    struct value value; /* what was written or read; nil: deleted; of a predicate the whole of it */
 };
+
+static inline bool mop_writes(const struct mop *mop)
+{
+    return mop->kind == MOP_APPEND || mop->kind == MOP_WRITE;
+}
 
 /* One element ever written to a key. */
 struct slot {
@@ -51,6 +57,8 @@ struct txns {
     struct mop *mops;
     uint32_t mop_count;
     uint32_t reads, appends, writes;   /* micro-operations of each kind */
+    uint32_t predicates;               /* reads of predicates, insertions and deletions */
+    uint32_t init, init_count;         /* with those: what made the keys (:init); TXN_NONE */
     uint32_t list_reads, single_reads; /* reads of lists, and of other values but nil */
     uint32_t ok_count, unknown_count, failed_count, ignored_count;
     /* order */

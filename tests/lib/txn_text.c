@@ -8,11 +8,12 @@
 #include "harness/histories/edn.h"
 #include "tests/lib/test.h"
 
-static void add_event(struct history *history, int process, enum op_type type, struct value value)
+static void add_event(struct history *history, int process, enum op_type type, const char *f,
+                      struct value value)
 {
     struct op op = {.type = type,
                     .process = process,
-                    .f = history_f(history, "txn"),
+                    .f = history_f(history, f),
                     .value = value,
                     .time_ns = history->count * 1000000};
     enum err_code code;
@@ -20,9 +21,19 @@ static void add_event(struct history *history, int process, enum op_type type, s
     assert_int_equal(code, ERR_NONE);
 }
 
+/* "init {1 0}" */
+static bool is_init(const char **line)
+{
+    bool init = strncmp(*line, "init", 4) == 0;
+    *line += init ? 4 : 0;
+    return init;
+}
+
 static void add_line(struct history *history, const char *line, size_t length)
 {
+    const char *end = line + length, *f = is_init(&line) ? "init" : "txn";
     char *rest, word[16] = "";
+    length = (size_t)(end - line);
     int process = (int)strtol(line, &rest, 10), used = 0;
     if (sscanf(rest, " %15[a-z]%n", word, &used) == 1)
         rest += used;
@@ -30,16 +41,16 @@ static void add_line(struct history *history, const char *line, size_t length)
     struct err err = ERR_INIT;
     assert_ok(edn_parse_all(&history->arena, rest, length - (size_t)(rest - line), &value, &err));
     if (strcmp(word, "invoke") == 0) {
-        add_event(history, process, OP_INVOKE, value);
+        add_event(history, process, OP_INVOKE, f, value);
     } else if (strcmp(word, "ok") == 0) {
-        add_event(history, process, OP_OK, value);
+        add_event(history, process, OP_OK, f, value);
     } else {
-        add_event(history, process, OP_INVOKE, value);
+        add_event(history, process, OP_INVOKE, f, value);
         add_event(history, process,
                   strcmp(word, "fail") == 0   ? OP_FAIL
                   : strcmp(word, "info") == 0 ? OP_INFO
                                               : OP_OK,
-                  value);
+                  f, value);
     }
 }
 

@@ -14,7 +14,8 @@ struct txn_verdict {
 /* `transactions` has one a line: "0 [[:append 1 2] [:r 1 [1]]]" runs at once, one after the other,
  * by that process; "0 fail [...]" and "0 info [...]" end so. A line may also be one event: "0
  * invoke
- * [...]", "0 ok [...]". `set` is "name=value name=value" for the options of the checker, or NULL.
+ * [...]", "0 ok [...]"; "init {1 0}" makes keys, and "init info {1 0}". `set` is "name=value
+ * name=value" for the options of the checker, or NULL.
  */
 struct txn_verdict txn_check(const char *transactions, const char *set);
 void txn_verdict_free(struct txn_verdict *verdict);
