@@ -6,10 +6,10 @@
  * system was not all there, and why is for a person to find out. That ordeal had hurt the daemon
  * before does not excuse it.
  *
- * One that dies while ordeal withholds memory, file descriptors or a disk that works from it
- * (`:under` in its event) was made to: killed for want of memory, or giving up with an error or
- * abort(), it has died of the fault. A crash of another kind meanwhile (a NULL that nobody looked
- * at) is UNKNOWN. */
+ * One that dies while ordeal withholds memory, file descriptors or a disk that works from it, or
+ * has damaged its files (`:under` in its event), was made to: killed for want of memory, or giving
+ * up with an error or abort(), it has died of the fault. A crash of another kind meanwhile (a NULL
+ * that nobody looked at) is UNKNOWN. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,19 +53,19 @@ static enum death death_under_limit(struct value exit)
 {
     const char *under = value_as_text(value_get(exit, "under"));
     struct value number = value_get(exit, "signal"), status = value_get(exit, "status");
-    bool withheld =
-        strcmp(under, "memory") == 0 || strcmp(under, "files") == 0 || strcmp(under, "disk") == 0;
-    bool of_memory = withheld ? under[0] == 'm' : strcmp(under, "memory-hog") == 0;
+    bool disk = strcmp(under, "disk") == 0, damage = strcmp(under, "damage") == 0;
+    bool withheld = strcmp(under, "memory") == 0 || strcmp(under, "files") == 0 || disk || damage;
+    bool of_memory = strcmp(under, "memory") == 0 || strcmp(under, "memory-hog") == 0;
     if (of_memory && value_as_bool(value_get(exit, "oom")))
         return DEATH_LIMIT;
     if (!withheld)
         return DEATH_OBSCURE;
-    if (value_is_int(number) && is_crash_signal(value_as_int(number)))
-        return value_as_int(number) ==
-                           SIGABRT || /* and so a mapped file that cannot be read ends */
-                       (strcmp(under, "disk") == 0 && value_as_int(number) == SIGBUS)
-                   ? DEATH_LIMIT
-                   : DEATH_STRAINED;
+    int64_t signal = value_is_int(number) ? value_as_int(number) : 0;
+    /* SIGBUS: a mapped file that cannot be read. */
+    if (signal == SIGABRT || (disk && signal == SIGBUS))
+        return DEATH_LIMIT;
+    if (signal != 0) /* what is in a file, however wrong, excuses no other crash */
+        return is_crash_signal(signal) && !damage ? DEATH_STRAINED : DEATH_OBSCURE;
     return value_is_int(status) && value_as_int(status) != 0 ? DEATH_LIMIT : DEATH_OBSCURE;
 }
 

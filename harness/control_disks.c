@@ -202,3 +202,60 @@ enum err_code disk_fault_end(struct test *test, node_set nodes, const char *id,
                                                     : "they read, write and sync again");
     return code;
 }
+
+/* ---- Damage ---- */
+
+enum err_code disk_remember(struct test *test, node_set nodes, const char *path, const char *files,
+                            const char *id, struct err *err)
+{
+    struct control_calls calls = {.items = NULL};
+    add_disk_calls(test, &calls, nodes, "disk-remember", path);
+    for (size_t i = 0; i < calls.count; i++) {
+        line_key(&calls.items[i].request, "files", files);
+        line_key(&calls.items[i].request, "id", id);
+    }
+    enum err_code code = control_calls_make(test, &calls, err);
+    control_calls_free(&calls);
+    return code;
+}
+
+enum err_code disk_damage(struct test *test, node_set nodes, const char *path, const char *id,
+                          const struct disk_damage *damage, struct buf *evidence, struct err *err)
+{
+    struct control_calls calls = {.items = NULL};
+    add_disk_calls(test, &calls, nodes, "disk-damage", path);
+    for (size_t i = 0; i < calls.count; i++) {
+        struct buf *request = &calls.items[i].request;
+        line_key(request, "id", id);
+        line_key(request, "kind", damage->kind);
+        line_key(request, "files", damage->files);
+        line_key_int(request, "place", damage->place);
+        line_key_int(request, "seed", damage->seed);
+    }
+    enum err_code code = control_calls_make(test, &calls, err);
+    for (size_t i = 0; i < calls.count && code == ERR_NONE; i++) {
+        const struct line *reply = &calls.items[i].reply.line;
+        const char *seen = line_get(reply, "seen"), *before = line_get(reply, "before");
+        const char *after = line_get(reply, "after");
+        buf_printf(evidence, "%s%s: %s", evidence->length > 0 ? "; " : "",
+                   test->nodes[calls.items[i].node].name, seen == NULL ? "" : seen);
+        if (before != NULL && *before != '\0' && after != NULL)
+            buf_printf(evidence, " (%s was there, %s is)", before, after);
+    }
+    control_calls_free(&calls);
+    return code;
+}
+
+enum err_code disk_damage_forget(struct test *test, node_set nodes, const char *id, struct err *err)
+{
+    struct control_calls calls = {.items = NULL};
+    for (uint32_t i = 0; i < test->node_count; i++)
+        if (node_in(nodes, i)) {
+            struct agent_call *call = control_calls_add(&calls, i, "disk-restore");
+            line_key(&call->request, "id", id);
+            line_key_int(&call->request, "drop", 1);
+        }
+    enum err_code code = control_calls_make(test, &calls, err);
+    control_calls_free(&calls);
+    return code;
+}

@@ -138,6 +138,23 @@ enum err_code disk_fault_begin(struct test *test, node_set nodes, const char *pa
 enum err_code disk_fault_end(struct test *test, node_set nodes, const char *id,
                              struct buf *evidence, struct err *err);
 
+/* Damage to the newest of some files of a node, whether it has a disk of its own or not. */
+struct disk_damage {
+    const char *kind;    /* "flip", "truncate", "misdirect", "stale", "remove" */
+    const char *files;   /* a shell pattern: of names, or with a slash of paths below */
+    int64_t place, seed; /* so many thousandths of the way through it; what else is drawn */
+};
+/* Keeps how the files are now, for "stale" damage of this id. */
+enum err_code disk_remember(struct test *test, node_set nodes, const char *path, const char *files,
+                            const char *id, struct err *err);
+/* Durable and read back. `evidence` tells where, and what was there before and after. What was
+ * overwritten is kept, and put back if ordeal dies, where nobody has written since. */
+enum err_code disk_damage(struct test *test, node_set nodes, const char *path, const char *id,
+                          const struct disk_damage *damage, struct buf *evidence, struct err *err);
+/* What was kept is not needed any more: the system has made its data anew. */
+enum err_code disk_damage_forget(struct test *test, node_set nodes, const char *id,
+                                 struct err *err);
+
 /* ---- Limits on processes ----
  *
  * A daemon gets less of something than it wants, or a node is burdened by processes of the agent's.

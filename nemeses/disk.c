@@ -1,4 +1,4 @@
-/* Loses or damages the disk of one node: its data is wiped, or a bit of its newest log is flipped,
+/* Loses or damages the disk of one node: its data is wiped, or its newest log is damaged (test.h),
  * while its daemons are down; then they are started on what is left. Afterwards the system makes
  * that node a member anew (system->replace), as an operator would.
  *
@@ -17,6 +17,7 @@
 #include "nemeses/targets.h"
 
 static const int64_t replace_timeout_ns = 40 * NS_PER_SECOND;
+static const int64_t stale_ns = NS_PER_SECOND;     /* how old a block is that comes back */
 static const int64_t behind_ns = 1500 * NS_PER_MS; /* how long the minority falls behind */
 
 struct state {
@@ -68,45 +69,68 @@ static struct value choose(struct test *test, struct prng *prng, struct arena *a
 static const char wipe_script[] = "cd %s && find . -mindepth 1 -delete && [ -z \"$(ls -A)\" ] && "
                                   "echo wiped";
 
-/* Flips one bit of a byte that is not 0, so many thousandths through those of the newest file of
- * that name; reads back that it is so. */
-static const char flip_script[] =
-    "cd %s || exit 1\n"
-    "file=$(ls -t %s 2>/dev/null | head -n 1); [ -f \"$file\" ] || { echo 'no such file'; exit 1; "
-    "}\n"
-    "set -- $(cmp -l \"$file\" /dev/zero 2>/dev/null |"
-    " awk '{o[NR] = $1; v[NR] = $2} END {i = int(NR * %lld / 1000) + 1; if (NR) print o[i] - 1, "
-    "v[i]}')\n"
-    "[ $# -eq 2 ] || { echo \"$file is empty\"; exit 1; }\n"
-    "new=$(printf %%03o $((0$2 ^ 16)))\n"
-    "printf \"\\\\$new\" | dd of=\"$file\" bs=1 seek=$1 conv=notrunc,fsync 2>/dev/null\n"
-    "[ \"$(od -An -to1 -j $1 -N 1 \"$file\" | tr -d ' ')\" = \"$new\" ] || exit 1\n"
-    "echo \"bit 4 of byte $1 of $file flipped\"\n";
+static enum err_code wipe(struct test *test, struct fault *fault, uint32_t victim, struct err *err)
+{
+    struct buf directory = BUF_INIT, says = BUF_INIT;
+    int status = 0;
+    buf_add_shell_word(&directory, disks_data_dir(test));
+    enum err_code code =
+        test_shell_output(test, victim, &says, &status, err, wipe_script, directory.data);
+    if (code == ERR_NONE && status != 0)
+        code = err_set(err, ERR_REMOTE, "%s: wiping %s failed", test->nodes[victim].name,
+                       disks_data_dir(test));
+    if (code == ERR_NONE)
+        buf_printf(&fault->begun_evidence, "%s: wiped", test->nodes[victim].name);
+    buf_free(&directory);
+    buf_free(&says);
+    return code;
+}
+
+static const char *kind_of(const struct fault *fault)
+{
+    return value_as_text(value_get(fault->asked, "damage"));
+}
+
+static void damage_id(const struct fault *fault, char id[32])
+{
+    snprintf(id, 32, "damage:%u", fault->id);
+}
+
+static bool is_kept(const struct fault *fault)
+{
+    return strcmp(kind_of(fault), "wipe") != 0;
+}
+
+/* For a block that is to be what it was before: as the files are while the system still runs. */
+static enum err_code remember(struct test *test, const struct fault *fault, node_set victim,
+                              struct err *err)
+{
+    char id[32];
+    damage_id(fault, id);
+    if (strcmp(kind_of(fault), "stale") != 0)
+        return ERR_NONE;
+    enum err_code code = disk_remember(test, victim, disks_data_dir(test),
+                                       option_text(&test->plan->options, "disk.files"), id, err);
+    for (int64_t slept = 0; code == ERR_NONE && slept < stale_ns && !test_cancelled(test);
+         slept += 50 * NS_PER_MS)
+        clock_sleep_ns(50 * NS_PER_MS);
+    return code;
+}
 
 static enum err_code damage(struct test *test, struct fault *fault, uint32_t victim,
                             struct err *err)
 {
     ((struct state *)fault->state)->damaged = true; /* or halfway so */
-    struct buf directory = BUF_INIT, says = BUF_INIT;
-    int status = 0;
-    enum err_code code;
-    buf_add_shell_word(&directory, disks_data_dir(test));
-    if (strcmp(value_as_text(value_get(fault->asked, "damage")), "wipe") == 0)
-        code = test_shell_output(test, victim, &says, &status, err, wipe_script, directory.data);
-    else
-        code = test_shell_output(test, victim, &says, &status, err, flip_script, directory.data,
-                                 option_text(&test->plan->options, "disk.files"),
-                                 (long long)value_as_int(value_get(fault->asked, "place")));
-    while (says.length > 0 && says.data[says.length - 1] == '\n')
-        says.data[--says.length] = '\0';
-    if (code == ERR_NONE && status != 0)
-        code = err_set(err, ERR_REMOTE, "%s: damaging %s: %s", test->nodes[victim].name,
-                       disks_data_dir(test), says.length > 0 ? says.data : "it failed");
-    if (code == ERR_NONE)
-        buf_printf(&fault->begun_evidence, "%s: %s", test->nodes[victim].name, buf_text(&says));
-    buf_free(&directory);
-    buf_free(&says);
-    return code;
+    if (!is_kept(fault))
+        return wipe(test, fault, victim, err);
+    char id[32];
+    damage_id(fault, id);
+    const struct disk_damage what = {.kind = kind_of(fault),
+                                     .files = option_text(&test->plan->options, "disk.files"),
+                                     .place = value_as_int(value_get(fault->asked, "place")),
+                                     .seed = fault->id};
+    return disk_damage(test, NODE_SET(victim), disks_data_dir(test), id, &what,
+                       &fault->begun_evidence, err);
 }
 
 /* ---- Staging ---- */
@@ -137,8 +161,8 @@ static enum err_code stage(struct test *test, struct fault *fault, struct err *e
     node_set behind = 0;
     bool trap = strcmp(value_as_text(value_get(fault->asked, "stage")), "trap") == 0;
     uint32_t victim = (uint32_t)__builtin_ctzll(state->victim);
-    enum err_code code = ERR_NONE;
-    if (trap) {
+    enum err_code code = remember(test, fault, state->victim, err);
+    if (code == ERR_NONE && trap) {
         code = targets_read_names(test, value_get(fault->asked, "behind"), &behind, err);
         if (code == ERR_NONE)
             code = kill_on(test, behind, &state->killed, err);
@@ -147,7 +171,7 @@ static enum err_code stage(struct test *test, struct fault *fault, struct err *e
             clock_sleep_ns(50 * NS_PER_MS);
         if (code == ERR_NONE)
             code = kill_on(test, test_all_nodes(test), &state->killed, err);
-    } else {
+    } else if (code == ERR_NONE) {
         code = kill_on(test, state->victim, &state->killed, err);
     }
     if (code == ERR_NONE)
@@ -177,6 +201,16 @@ static enum err_code replace(struct test *test, node_set victim, struct err *err
     }
 }
 
+/* What the damage overwrote is of no use to a member that was made anew. */
+static enum err_code forget(struct test *test, const struct fault *fault, struct err *err)
+{
+    char id[32];
+    damage_id(fault, id);
+    return is_kept(fault)
+               ? disk_damage_forget(test, ((struct state *)fault->state)->victim, id, err)
+               : ERR_NONE;
+}
+
 static enum err_code begin(struct test *test, struct fault *fault, struct err *err)
 {
     struct state *state = fault->state;
@@ -195,6 +229,7 @@ static enum err_code begin(struct test *test, struct fault *fault, struct err *e
             (state->damaged && replace(test, state->victim, &back) != ERR_NONE))
             return err_set(err, code, "%s; and undoing that failed too: %s", cause.message,
                            back.message);
+        (void)!forget(test, fault, NULL); /* there may be none */
         return err_set(err, code, "%s", cause.message);
     }
     fault->nodes = daemons_nodes(test, &state->killed);
@@ -212,6 +247,8 @@ static enum err_code end(struct test *test, struct fault *fault, struct err *err
     int64_t began_ns = test_now_ns(test);
     if (code == ERR_NONE)
         code = replace(test, state->victim, err);
+    if (code == ERR_NONE)
+        code = forget(test, fault, err);
     if (code != ERR_NONE)
         return code;
     char took[32];
@@ -226,18 +263,22 @@ static enum err_code end(struct test *test, struct fault *fault, struct err *err
 }
 
 static const struct option options[] = {
-    {"damage", OPTION_CHOICE, "random", "wipe|flip|random",
-     "what happens to a disk: all is gone, or one bit of a file is another"},
+    {"damage", OPTION_CHOICE, "random", "wipe|flip|truncate|misdirect|stale|remove|random",
+     "what happens to a disk: all is gone; one bit of a file is another; its end is cut off; a "
+     "block "
+     "is written over another, or is what it was a second before; it is gone. random: wipe or "
+     "flip"},
     {"stage", OPTION_CHOICE, "random", "plain|trap|random",
      "plain: that alone; trap: it is started with a minority that has fallen behind, while the "
      "others are down"},
-    {"files", OPTION_TEXT, "log-*", NULL, "which files (a shell pattern) a bit is flipped in"},
+    {"files", OPTION_TEXT, "log-*", NULL,
+     "which files (a shell pattern; with a slash, of paths) are damaged: the newest of them"},
     {.name = NULL},
 };
 
 const struct nemesis nemesis_disk = {
     .name = "disk",
-    .summary = "wipes one node's data, or flips a bit of it, and has that node replaced",
+    .summary = "wipes or damages one node's data, and has that node replaced",
     .options = options,
     .begin_f = "lose-disk",
     .end_f = "replace-disk",

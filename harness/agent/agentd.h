@@ -123,7 +123,8 @@ agentd_verb agentd_daemon_start, agentd_daemon_stop, agentd_daemon_signal, agent
     agentd_fault_counters, agentd_disk_verb, agentd_disk_back_verb, agentd_clock_skew,
     agentd_clock_view, agentd_clock_set, agentd_clock_means, agentd_limit_begin, agentd_limit_check,
     agentd_limit_look, agentd_heal, agentd_clock, agentd_read_file, agentd_ping, agentd_shutdown;
-agentd_verb agentd_disk_fault, agentd_disk_counters;
+agentd_verb agentd_disk_fault, agentd_disk_counters, agentd_disk_damage, agentd_disk_remember,
+    agentd_disk_restore;
 agentd_verb agentd_connections_verb, agentd_fault_shape, agentd_shape_means, agentd_gauge_listen,
     agentd_gauge_send, agentd_gauge_read;
 agentd_verb agentd_node_reboot;

@@ -112,8 +112,8 @@ static void note_end(struct agentd *agent, struct agentd_daemon *daemon, int wai
     line_key_int(out, "asked", daemon->asked);
     line_key_int(out, "oom", looks_like_oom(agent, daemon));
     const char *under = agentd_limit_on(&agent->faults, daemon->name, daemon->pid);
-    if (under == NULL && agentd_io_hurts(&agent->faults))
-        under = "disk";
+    if (under == NULL)
+        under = agentd_io_hurts(&agent->faults);
     if (under != NULL)
         line_key(out, "under", under);
     line_key_int(out, "at_ns", daemon->since_ns);

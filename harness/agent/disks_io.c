@@ -10,6 +10,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "harness/agent/damage.h"
 #include "harness/agent/disks_probe.h"
 #include "harness/agent/disks_strict.h"
 #include "harness/base/clock.h"
@@ -169,14 +170,17 @@ static enum err_code check_real(const struct agentd_disk *disk, const struct str
     return ERR_NONE;
 }
 
-bool agentd_io_hurts(const struct agentd_faults *faults)
+const char *agentd_io_hurts(const struct agentd_faults *faults)
 {
+    bool damaged = false;
     if (faults->io_ended_ns != 0 && clock_monotonic_ns() - faults->io_ended_ns < HURT_NS)
-        return true;
-    for (uint32_t i = 0; i < faults->count; i++)
+        return "disk";
+    for (uint32_t i = 0; i < faults->count; i++) {
         if (strcmp(faults->items[i].kind, AGENTD_KIND_IO) == 0)
-            return true;
-    return false;
+            return "disk";
+        damaged = damaged || strcmp(faults->items[i].kind, AGENTD_KIND_DAMAGE) == 0;
+    }
+    return damaged ? "damage" : NULL;
 }
 
 bool agentd_io_is_full(struct agentd_journal *journal, const char *path)

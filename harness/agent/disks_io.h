@@ -23,8 +23,9 @@ enum err_code agentd_io_count(struct agentd_faults *faults, const char *id, uint
                               uint64_t *left, struct err *err);
 enum err_code agentd_io_undo(const struct agentd_entry *entry, const struct agentd_disk *disk,
                              struct err *err);
-/* Whether a disk fails, or did a moment ago: who ends now may have met that. */
-bool agentd_io_hurts(const struct agentd_faults *faults);
+/* "disk" when one fails, or did a moment ago, "damage" when a file is damaged, else NULL: who ends
+ * now may have met that. */
+const char *agentd_io_hurts(const struct agentd_faults *faults);
 /* Whether the journal has it that this directory's disk is full. */
 bool agentd_io_is_full(struct agentd_journal *journal, const char *path);
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "harness/agent/clocks.h"
+#include "harness/agent/damage.h"
 #include "harness/agent/disks.h"
 #include "harness/agent/limits.h"
 #include "harness/agent/machine.h"
@@ -327,6 +328,9 @@ static enum err_code undo_other(const struct agentd_entry *entry, struct err *er
         return agentd_pause_undo(entry, err);
     if (is_of_disks(entry->kind))
         return agentd_disk_undo(entry, err);
+    uint32_t restored, overwritten;
+    if (strcmp(entry->kind, AGENTD_KIND_DAMAGE) == 0)
+        return agentd_damage_restore(entry, &restored, &overwritten, err);
     if (strcmp(entry->kind, AGENTD_KIND_CLOCK) == 0)
         return agentd_clock_undo(entry, err);
     if (agentd_limit_is_kind(entry->kind))

@@ -270,6 +270,26 @@ enum err_code disk_fault_end(struct test *test, node_set nodes, const char *id,
     return code;
 }
 
+enum err_code disk_remember(struct test *test, node_set nodes, const char *path, const char *files,
+                            const char *id, struct err *err)
+{
+    (void)path, (void)files;
+    return called(fake_of(test), "disk_remember", nodes, id, err);
+}
+
+enum err_code disk_damage(struct test *test, node_set nodes, const char *path, const char *id,
+                          const struct disk_damage *damage, struct buf *evidence, struct err *err)
+{
+    (void)path, (void)id;
+    buf_add_text(evidence, "it is damaged");
+    return called(fake_of(test), "disk_damage", nodes, damage->kind, err);
+}
+
+enum err_code disk_damage_forget(struct test *test, node_set nodes, const char *id, struct err *err)
+{
+    return called(fake_of(test), "disk_damage_forget", nodes, id, err);
+}
+
 enum err_code disk_stall(struct test *test, node_set nodes, const char *path, struct err *err)
 {
     struct fake_control *fake = fake_of(test);

@@ -110,6 +110,9 @@ static void who_dies_of_a_limit_has_not_crashed(void **state)
         {"disk", SIGABRT, NO, false, VERDICT_VALID, "but for those"},
         {"disk", SIGBUS, NO, false, VERDICT_VALID, "but for those"},
         {"disk", SIGSEGV, NO, false, VERDICT_UNKNOWN, "while ordeal withheld disk from it"},
+        {"damage", NO, 1, false, VERDICT_VALID, "but for those"},
+        {"damage", SIGABRT, NO, false, VERDICT_VALID, "but for those"},
+        {"damage", SIGSEGV, NO, false, VERDICT_INVALID, "SIGSEGV"},
         {"disk", SIGKILL, NO, true, VERDICT_UNKNOWN, "its node had no memory left"},
         /* These excuse nothing. */
         {"cpu", NO, 2, false, VERDICT_INVALID, "exited with status 2"},
