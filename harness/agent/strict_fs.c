@@ -238,7 +238,7 @@ static int serve(struct fuse_session *session, int backing)
         return 1;
     }
     if (child > 0)
-        return 0;
+        _exit(0); /* at once: what the session holds is the child's */
     setsid();
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     for (int fd = 0; fd <= 2 && null >= 0; fd++)
@@ -268,6 +268,7 @@ int strict_fs_run(const char *backing, const char *mount)
         return 1;
     struct fuse_session *session =
         fuse_session_new(&arguments, &operations, sizeof operations, NULL);
+    fuse_opt_free_args(&arguments);
     if (session == NULL || fuse_session_mount(session, mount) != 0) {
         fprintf(stderr, "ordeal-agent: strict-fs: cannot mount at %s (is there a /dev/fuse?)\n",
                 mount);
