@@ -257,7 +257,7 @@ enum err_code agentd_io_count(struct agentd_faults *faults, const char *id, uint
     if (code == ERR_NONE && disk.file_system == AGENTD_STRICT)
         code = ask(&disk, id, &counts, err);
     else if (code == ERR_NONE)
-        counts.left = free_bytes(&disk, &block);
+        counts = (struct counts){.hits = AGENTD_IO_UNTOLD, .left = free_bytes(&disk, &block)};
     *hits = counts.hits;
     *left = counts.left;
     arena_free(&arena);

@@ -17,8 +17,9 @@
  * where the disk's file system cannot. */
 enum err_code agentd_io_begin(struct agentd_faults *faults, const struct line *fields,
                               struct buf *seen, struct err *err);
-/* How many operations it has hit so far, and the bytes that a full disk has left; 0 on a real file
- * system, which does not tell. */
+/* How many operations it has hit so far (AGENTD_IO_UNTOLD on a real file system, which does not
+ * say), and the bytes that a full disk has left. */
+#define AGENTD_IO_UNTOLD UINT64_MAX
 enum err_code agentd_io_count(struct agentd_faults *faults, const char *id, uint64_t *hits,
                               uint64_t *left, struct err *err);
 enum err_code agentd_io_undo(const struct agentd_entry *entry, const struct agentd_disk *disk,

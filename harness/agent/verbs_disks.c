@@ -94,7 +94,8 @@ void agentd_disk_counters(struct agentd *agent, const struct agentd_request *req
         return;
     }
     struct buf *out = agentd_reply(agent, request->id);
-    line_key_int(out, "operations", (int64_t)hits);
+    if (hits != AGENTD_IO_UNTOLD)
+        line_key_int(out, "operations", (int64_t)hits);
     line_key_int(out, "left", (int64_t)left);
     line_end(out);
 }

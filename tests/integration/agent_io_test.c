@@ -206,6 +206,9 @@ static void a_real_disk_is_full(void **state)
         written += count;
     assert_int_equal(errno, ENOSPC);
     assert_true(written < 64 << 10);
+    struct line counters = agent_do(&fixture->agent, "disk-counters", "id=f");
+    assert_null(line_get(&counters, "operations")); /* nobody counts there */
+    assert_non_null(line_get(&counters, "left"));
     agent_refused(&fixture->agent, "bad-request", "disk-fault", "id=g", fixture->field, "io=full");
     const char *why = agent_refused(&fixture->agent, "unsupported", "disk-fault", "id=g",
                                     fixture->field, "io=eio-fsync");
