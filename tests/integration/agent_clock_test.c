@@ -497,9 +497,10 @@ static void a_daemon_that_has_libfaketime_reads_the_file(void **state)
     snprintf(log, sizeof log, "log=%s/out", fixture->directory);
     snprintf(file, sizeof file, "file=%s/offset", fixture->directory);
     snprintf(from, sizeof from, "env=FAKETIME_TIMESTAMP_FILE=%s", file + 5);
-    struct line reply = agent_do(agent, "daemon-start", "name=d", library, from, log,
-                                 "env=FAKETIME_NO_CACHE=1", "env=FAKETIME_DONT_FAKE_MONOTONIC=1",
-                                 "arg=sh", "arg=-c", "arg=while sleep 0.01; do date +%s%N; done");
+    struct line reply =
+        agent_do(agent, "daemon-start", "name=d", library, from, log, "env=FAKETIME_NO_CACHE=1",
+                 "env=FAKETIME_DONT_FAKE_MONOTONIC=1", "arg=sh", "arg=-c",
+                 "arg=for i in $(seq 2000); do sleep 0.01; date +%s%N; done");
     struct agentd_process daemon;
     assert_true(agentd_process_read((pid_t)get_int(&reply, "pid"), &daemon));
     static const char *const offsets[] = {"offset_ns=60000000000", "offset_ns=-60000000000"};
