@@ -37,6 +37,7 @@ struct session {
     level_set levels;
     anomaly_set prohibited; /* what makes the verdict invalid */
     bool proven;            /* nothing of it can be there, not even unseen */
+    bool orders_only_told;  /* what is undecided of orders does not make the verdict unknown */
     struct order_result order;
     const char *kind;
     struct buf promise; /* "strict-serializable", as asked for */
@@ -268,13 +269,15 @@ static void report_undecided(struct session *session)
     for (int i = 0; i < ANOMALY_COUNT; i++)
         if (undecided >> i & 1)
             buf_printf(&names, "%s%s", names.length > 0 ? ", " : "", anomaly_name((enum anomaly)i));
-    if (undecided != 0)
+    if (undecided != 0 && session->orders_only_told)
+        json_set_text(session->result->details, "orders-undecided", session->order.why);
+    else if (undecided != 0)
         check_verdict(session->result, VERDICT_UNKNOWN,
                       "whether there is an order of commits that explains every read was not "
                       "decided (%s): %s; what the options promise of keys rules out nothing that "
                       "was seen",
                       buf_text(&names), session->order.why);
-    session->search.given_up |= undecided;
+    session->search.given_up |= session->orders_only_told ? 0 : undecided;
     buf_free(&names);
 }
 
@@ -321,7 +324,11 @@ static void report(struct session *session)
                   " fail) of %s over %" PRIu32 " keys show nothing that %s rules out%s",
                   txns->count, txns->ok_count, txns->unknown_count, txns->failed_count,
                   session->kind, txns->key_count, buf_text(&session->promise),
-                  partly ? "; the order of writes is known only in part, so this is no proof"
+                  partly && session->order.undecided != 0
+                      ? "; the order of writes is known only in part, and whether there is an "
+                        "order of commits was not decided in this search's share of the budget "
+                        "(transactions.orders=true demands it), so this is no proof"
+                  : partly ? "; the order of writes is known only in part, so this is no proof"
                   : session->proven ? "; an order of commits that explains every read was found"
                                     : "");
 }
@@ -367,15 +374,28 @@ static enum err_code infer(struct session *session, struct err *err)
     return register_infer(&session->inference, &promised, err);
 }
 
+/* Of more transactions than these an order of commits is looked for within a share of the budget,
+ * and not demanded unless it is asked for. */
+enum { ORDERS_DEMANDED_MAX = 20000, ORDERS_SHARE_S = 10 };
+#define ORDERS_SHARE_BYTES ((size_t)1 << 30)
+
 /* Registers whose known order of writes convicts nobody: is there an order at all? */
 static void find_orders(struct session *session)
 {
     const struct check_limits *limits = &session->input->limits;
+    const char *asked = option_text(&session->input->options, "transactions.orders");
     anomaly_set found = found_set(&session->found), wanted = session->prohibited & ORDER_ANOMALIES;
     struct order_budget budget = {session->search.budget.deadline_ns, limits->memory_bytes};
-    if ((found & session->prohibited) != 0 ||
-        !option_bool(&session->input->options, "transactions.orders"))
+    if ((found & session->prohibited) != 0 || strcmp(asked, "false") == 0)
         return;
+    if (strcmp(asked, "auto") == 0 && session->txns.count > ORDERS_DEMANDED_MAX) {
+        int64_t share = clock_monotonic_ns() + ORDERS_SHARE_S * NS_PER_SECOND;
+        session->orders_only_told = true;
+        if (budget.deadline_ns > share)
+            budget.deadline_ns = share;
+        if (budget.memory_bytes == 0 || budget.memory_bytes > ORDERS_SHARE_BYTES)
+            budget.memory_bytes = ORDERS_SHARE_BYTES;
+    }
     if ((found & ORDER_SPOILERS) != 0) {
         session->order = (struct order_result){
             .undecided = wanted, .why = "not every read is one of a committed version"};
@@ -488,8 +508,10 @@ static const struct option options[] = {
     {"linearizable-keys", OPTION_CHOICE, "false", "false|true|promised",
      "registers: each key by itself is linearizable; promised: if the level is "
      "strict-serializable"},
-    {"orders", OPTION_BOOL, "true", NULL,
-     "registers: look for an order of commits where the known order of writes convicts nobody"},
+    {"orders", OPTION_CHOICE, "auto", "auto|true|false",
+     "registers: look for an order of commits where the known order of writes convicts nobody; "
+     "auto: of more than 20000 transactions only for a while, and what is left open is told and "
+     "does not make the verdict unknown"},
     {"initial", OPTION_TEXT, "nil", NULL, "registers: what every key holds at first (EDN)"},
     {"dot", OPTION_BOOL, "false", NULL, "add each cycle as a Graphviz graph"},
     {.name = NULL},

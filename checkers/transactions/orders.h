@@ -79,8 +79,15 @@ enum order_answer orders_solve(const struct orders *orders, const struct order_b
                                struct arena *arena, struct order_found *found, bool **core,
                                const char **why_open);
 /* Tries to make a serial order by always taking the next that fits, earliest first: linear, and
- * good where a store answers in about the order of its commits. */
-bool orders_guess(const struct orders *orders, struct arena *arena, struct order_found *found);
+ * good where a store answers in about the order of its commits, or where much is known of the order
+ * of versions, as of linearizable keys. `known` may be NULL: the nodes of its graph are the
+ * history's transactions, then others that only stand for edges. */
+struct order_known {
+    const struct graph *graph;
+    unsigned types; /* EDGES(..) that count */
+};
+bool orders_guess(const struct orders *orders, const struct order_known *known, struct arena *arena,
+                  struct order_found *found);
 
 /* Whether the order is one: every read explained, no two writers of a key at a time, all kept that
  * must be. */

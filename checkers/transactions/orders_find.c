@@ -92,24 +92,39 @@ struct finder {
     const char *why;
 };
 
+/* By what the keys promise, where they do; what that order is worth the replay tells. */
+static bool make_order(const struct finder *finder, enum order_form form, struct order_found *found)
+{
+    struct orders *orders = finder->orders;
+    enum order_form asked = orders->form;
+    struct order_known known = {.graph = &finder->inference->graph,
+                                .types = EDGES_ALL & ~EDGES_REALTIME};
+    if (form == ORDER_REALTIME && finder->inference->txns->history->unordered)
+        return false;
+    if (form == ORDER_DATA)
+        known.types &= ~EDGES_PROCESS;
+    bool good = false;
+    orders->form = form;
+    for (int with = 1; with >= 0 && !good; with--) {
+        orders->form = form;
+        good = orders_guess(orders, with ? &known : NULL, finder->arena, found);
+        orders->form = asked;
+        good = good && orders_replay(orders, found);
+    }
+    return good;
+}
+
 static enum order_answer search_order(struct finder *finder)
 {
     struct orders *orders = finder->orders;
     struct order_found found;
     bool *core;
-    enum order_form form = orders->form;
     /* A serial order in real time is an answer to everything, and usually there at once. */
-    for (int guess = ORDER_REALTIME; guess >= (int)form; guess--) {
-        if (guess == ORDER_REALTIME && finder->inference->txns->history->unordered)
-            continue;
-        orders->form = (enum order_form)guess;
-        bool good = orders_guess(orders, finder->arena, &found);
-        orders->form = form;
-        if (good && orders_replay(orders, &found)) {
+    for (int guess = ORDER_REALTIME; guess >= (int)orders->form; guess--)
+        if (make_order(finder, (enum order_form)guess, &found)) {
             finder->found = found;
             return ORDER_YES;
         }
-    }
     enum order_answer answer =
         orders_solve(orders, finder->budget, finder->arena, &found, &core, &finder->why);
     if (answer == ORDER_YES && !orders_replay(orders, &found)) {
@@ -204,10 +219,9 @@ static void guess_only(struct finder *finder, struct order_result *result)
 {
     struct orders *orders = finder->orders;
     struct order_found found;
-    int form = finder->inference->txns->history->unordered ? ORDER_SESSION : ORDER_REALTIME;
-    for (; form >= ORDER_DATA; form--) {
+    for (int form = ORDER_REALTIME; form >= ORDER_DATA; form--) {
         orders->form = (enum order_form)form;
-        if (!orders_guess(orders, finder->arena, &found) || !orders_replay(orders, &found))
+        if (!make_order(finder, orders->form, &found))
             continue;
         note_order(result, orders);
         if (finder->certificate != NULL)

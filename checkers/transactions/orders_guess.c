@@ -1,7 +1,8 @@
 /* A serial order made in one pass: see orders.h.
  *
- * Whoever fits is next: all that must come before it is placed, it reads what is there, and nobody
- * who is not placed yet still has to read what it overwrites. Of those that fit, readers go first
+ * Whoever fits is next: all that must come before it is placed, also by what is known of the order
+ * of versions, it reads what is there, and nobody who is not placed yet still has to read what it
+ * overwrites. Of those that fit, readers go first
  * (that can never be wrong), then who completed first. When nobody fits the guess has failed, which
  * says nothing. */
 #include <string.h>
@@ -22,6 +23,11 @@ struct guess {
     uint32_t *readers, *reader_next, *reader_of;
     /* who follows in its session, as a list */
     uint32_t *followers, *follower_next;
+    /* what is known: by node of the graph, edges to it that are not followed yet, and who it is in
+     * the problem (TXN_NONE: nobody, it only stands for edges); nodes to go on from */
+    const struct graph *graph;
+    unsigned types;
+    uint32_t *node_missing, *who, *stack;
     /* real time: those by begin, how many of them were let go; how many are not placed by end */
     uint32_t *by_begin, let_go, *open_at, first_open, epoch_count;
 };
@@ -135,6 +141,60 @@ static void list_sessions(struct guess *guess, struct arena *arena)
     }
 }
 
+/* ---- What is known ---- */
+
+static void list_known(struct guess *guess, const struct order_known *known, struct arena *arena)
+{
+    const struct graph *graph = known->graph;
+    const struct orders *orders = guess->orders;
+    guess->graph = graph;
+    guess->types = known->types;
+    guess->node_missing = words(arena, graph->count, 0);
+    guess->who = words(arena, graph->count, 0xff);
+    guess->stack = words(arena, graph->count, 0);
+    for (uint32_t edge = 0; edge < graph->first[graph->count]; edge++)
+        if (guess->types >> edge_type(graph->edges[edge]) & 1)
+            guess->node_missing[edge_target(graph->edges[edge])]++;
+    for (uint32_t i = 0; i < orders->count; i++) {
+        if (orders->txn[i] == TXN_NONE)
+            continue;
+        guess->who[orders->txn[i]] = i;
+        guess->missing[i] += guess->node_missing[orders->txn[i]] > 0;
+    }
+}
+
+/* Follows the edges from a node, and on from nodes that are nobody. */
+static void follow(struct guess *guess, uint32_t node)
+{
+    const struct graph *graph = guess->graph;
+    uint32_t count = 0;
+    guess->stack[count++] = node;
+    while (count > 0) {
+        node = guess->stack[--count];
+        for (uint32_t edge = graph->first[node]; edge < graph->first[node + 1]; edge++) {
+            uint32_t target = edge_target(graph->edges[edge]);
+            if ((guess->types >> edge_type(graph->edges[edge]) & 1) == 0 ||
+                --guess->node_missing[target] > 0)
+                continue;
+            if (guess->who[target] != TXN_NONE)
+                got_one(guess, guess->who[target]);
+            else
+                guess->stack[count++] = target;
+        }
+    }
+}
+
+/* From nodes that are nobody, and to which nothing leads; counted before anything is followed. */
+static void follow_first(struct guess *guess, struct arena *arena)
+{
+    uint32_t nodes = guess->graph->count, count = 0, *first = words(arena, nodes, 0);
+    for (uint32_t node = 0; node < nodes; node++)
+        if (guess->who[node] == TXN_NONE && guess->node_missing[node] == 0)
+            first[count++] = node;
+    for (uint32_t i = 0; i < count; i++)
+        follow(guess, first[i]);
+}
+
 /* ---- Steps ---- */
 
 /* A version is there: whoever reads it has one thing less to wait for. */
@@ -201,13 +261,16 @@ static void place(struct guess *guess, uint32_t i)
     if (orders->form == ORDER_SESSION)
         for (uint32_t j = guess->followers[i]; j != TXN_NONE; j = guess->follower_next[j])
             got_one(guess, j);
+    if (guess->graph != NULL && orders->txn[i] != TXN_NONE)
+        follow(guess, orders->txn[i]);
     if (orders->form == ORDER_REALTIME && orders->end[i] != TXN_NONE) {
         guess->open_at[orders->end[i]]--;
         let_go(guess);
     }
 }
 
-bool orders_guess(const struct orders *orders, struct arena *arena, struct order_found *found)
+bool orders_guess(const struct orders *orders, const struct order_known *known, struct arena *arena,
+                  struct order_found *found)
 {
     struct guess guess = {.orders = orders, .found = found};
     uint32_t n = orders->count;
@@ -225,6 +288,8 @@ bool orders_guess(const struct orders *orders, struct arena *arena, struct order
         list_sessions(&guess, arena);
     if (orders->form == ORDER_REALTIME)
         list_times(&guess, arena);
+    if (known != NULL)
+        list_known(&guess, known, arena);
     for (uint32_t i = 0; i < n; i++) {
         bool writes = orders->write_first[i + 1] > orders->write_first[i];
         guess.urgency[i] = rank[i] | (uint64_t)writes << 63;
@@ -235,6 +300,8 @@ bool orders_guess(const struct orders *orders, struct arena *arena, struct order
         appears(&guess, key, orders->write_first[n] + key);
     if (orders->form == ORDER_REALTIME)
         let_go(&guess);
+    if (known != NULL)
+        follow_first(&guess, arena);
     while (guess.heap_count > 0) {
         uint32_t i = pop(&guess), key = blocked_by(&guess, i);
         if (key == TXN_NONE) {

@@ -131,7 +131,7 @@ static void compare(struct subject *subject, const char *text, int which, struct
     counts->yes += truth == ORDER_YES;
     counts->no += truth == ORDER_NO;
     orders->snapshots = false;
-    bool guessed = orders_guess(orders, &subject->arena, &found);
+    bool guessed = orders_guess(orders, NULL, &subject->arena, &found);
     counts->guessed += guessed;
     if (guessed && (truth != ORDER_YES || !orders_replay(orders, &found)))
         fail_msg("guessed an order that is none\n%s", text);
