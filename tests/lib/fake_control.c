@@ -832,3 +832,21 @@ bool fake_is_whole(const struct fake_control *fake)
     return fake->dark == 0 && fake->hanging == 0 && fake->failing == 0 && fake->skewed == 0 &&
            fake->away == 0;
 }
+
+/* ---- Faults ---- */
+
+struct fault fake_fault(struct fake_control *fake, const struct nemesis *nemesis, uint64_t seed)
+{
+    struct prng prng = prng_stream(seed, nemesis->name);
+    return (struct fault){.id = 1,
+                          .nemesis = nemesis,
+                          .asked = nemesis->choose(&fake->test, &prng, &fake->arena),
+                          .state = arena_zalloc(&fake->arena, nemesis->fault_state_size + 1),
+                          .arena = &fake->arena};
+}
+
+void fake_fault_free(struct fault *fault)
+{
+    buf_free(&fault->begun_evidence);
+    buf_free(&fault->ended_evidence);
+}

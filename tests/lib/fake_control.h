@@ -84,4 +84,8 @@ node_set fake_drops(const struct fake_control *fake, uint32_t node);
 /* The running nodes of a daemon. */
 node_set fake_running(const struct fake_control *fake, uint32_t daemon);
 
+/* The first fault of a run, as its nemesis draws it from the seed. */
+struct fault fake_fault(struct fake_control *fake, const struct nemesis *nemesis, uint64_t seed);
+void fake_fault_free(struct fault *fault);
+
 #endif

@@ -242,22 +242,6 @@ static struct fake_control *cluster_on(const struct fake_ec2 *ec2, const char *a
     return fake;
 }
 
-static struct fault fault_of(struct fake_control *fake)
-{
-    struct prng prng = prng_stream(1, "ec2");
-    return (struct fault){.id = 1,
-                          .nemesis = &nemesis_ec2,
-                          .asked = nemesis_ec2.choose(&fake->test, &prng, &fake->arena),
-                          .state = arena_zalloc(&fake->arena, nemesis_ec2.fault_state_size + 1),
-                          .arena = &fake->arena};
-}
-
-static void fault_free(struct fault *fault)
-{
-    buf_free(&fault->begun_evidence);
-    buf_free(&fault->ended_evidence);
-}
-
 static void instances_are_stopped_and_started(void **state)
 {
     (void)state;
@@ -274,7 +258,7 @@ static void instances_are_stopped_and_started(void **state)
         struct fake_control *fake = cluster_on(ec2, cases[i].action);
         struct err err = ERR_INIT;
         assert_ok(nemesis_ec2.check(&fake->test, &err));
-        struct fault fault = fault_of(fake);
+        struct fault fault = fake_fault(fake, &nemesis_ec2, 1);
         assert_ok(nemesis_ec2.begin(&fake->test, &fault, &err));
         assert_int_equal(fault.nodes, 5);
         assert_int_equal(fault.begun_verified, VERIFIED_YES);
@@ -284,7 +268,7 @@ static void instances_are_stopped_and_started(void **state)
         assert_string_equal(fake_ec2_log(ec2), cases[i].log);
         assert_string_equal(fake_ec2_state(ec2, 2), "running");
         assert_true(fake_is_whole(fake));
-        fault_free(&fault);
+        fake_fault_free(&fault);
         fake_free(fake);
         fake_ec2_stop(ec2);
     }
@@ -296,13 +280,13 @@ static void what_is_terminated_stays_so(void **state)
     struct fake_ec2 *ec2 = fake_ec2_start(3);
     struct fake_control *fake = cluster_on(ec2, "terminate");
     struct err err = ERR_INIT;
-    struct fault fault = fault_of(fake);
+    struct fault fault = fake_fault(fake, &nemesis_ec2, 1);
     assert_ok(nemesis_ec2.begin(&fake->test, &fault, &err));
     assert_string_equal(fake_ec2_state(ec2, 0), "terminated");
     assert_ok(nemesis_ec2.end(&fake->test, &fault, &err));
     assert_string_equal(fault.ended_evidence.data, "what was terminated stays so: n1, n3");
     assert_string_equal(fake_ec2_log(ec2), "TerminateInstances i-1\nTerminateInstances i-3\n");
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake_free(fake);
     fake_ec2_stop(ec2);
 }

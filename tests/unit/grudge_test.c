@@ -5,6 +5,7 @@
 #include "nemeses/targets.h"
 #include "tests/lib/fake_control.h"
 #include "tests/lib/test.h"
+#include "tests/lib/test_value.h"
 
 enum { SEEDS = 40 };
 
@@ -321,14 +322,6 @@ static void deaf_primaries_are_heard_and_hear_only_each_other(void **state)
     const node_set expected[] = {2, 0, 2};
     assert_memory_equal(grudge.drops, expected, sizeof expected);
     fake_free(fake);
-}
-
-static void assert_value(struct value value, const char *expected)
-{
-    struct buf out = BUF_INIT;
-    value_print(value, &out);
-    assert_string_equal(buf_text(&out), expected);
-    buf_free(&out);
 }
 
 static void which_packets_are_dropped_survives_a_round_trip(void **state)

@@ -5,30 +5,7 @@
 #include "nemeses/nemeses.h"
 #include "tests/lib/fake_control.h"
 #include "tests/lib/test.h"
-
-static struct fault fault_of(struct fake_control *fake)
-{
-    struct prng prng = prng_stream(1, "kill");
-    return (struct fault){.id = 1,
-                          .nemesis = &nemesis_kill,
-                          .asked = nemesis_kill.choose(&fake->test, &prng, &fake->arena),
-                          .state = arena_zalloc(&fake->arena, nemesis_kill.fault_state_size + 1),
-                          .arena = &fake->arena};
-}
-
-static void fault_free(struct fault *fault)
-{
-    buf_free(&fault->begun_evidence);
-    buf_free(&fault->ended_evidence);
-}
-
-static void assert_value(struct value value, const char *expected)
-{
-    struct buf out = BUF_INIT;
-    value_print(value, &out);
-    assert_string_equal(buf_text(&out), expected);
-    buf_free(&out);
-}
+#include "tests/lib/test_value.h"
 
 static int count(const char *text, const char *part)
 {
@@ -48,7 +25,7 @@ static void sigterm_lets_them_end_by_themselves(void **state)
     fake_set(fake, "kill.targets", "n1+n3");
     fake_set(fake, "kill.signal", "TERM");
     assert_ok(nemesis_kill.check(&fake->test, &err));
-    struct fault fault = fault_of(fake);
+    struct fault fault = fake_fault(fake, &nemesis_kill, 1);
     assert_value(fault.asked, "{:targets :named, :nodes [\"n1\" \"n3\"], :signal :term}");
     assert_ok(nemesis_kill.begin(&fake->test, &fault, &err));
     assert_value(fault.done, "{\"n1\" :stopped, \"n3\" :stopped}");
@@ -57,7 +34,7 @@ static void sigterm_lets_them_end_by_themselves(void **state)
     assert_int_equal(fake_running(fake, 0), 2);
     assert_ok(nemesis_kill.end(&fake->test, &fault, &err));
     assert_true(fake_is_whole(fake));
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake_free(fake);
 }
 
@@ -69,7 +46,7 @@ static void a_storm_starts_them_again_in_between(void **state)
     fake_set(fake, "kill.targets", "n2");
     fake_set(fake, "kill.times", "4");
     assert_ok(nemesis_kill.check(&fake->test, &err));
-    struct fault fault = fault_of(fake);
+    struct fault fault = fake_fault(fake, &nemesis_kill, 1);
     assert_value(fault.asked, "{:targets :named, :nodes [\"n2\"], :times 4}");
     assert_ok(nemesis_kill.begin(&fake->test, &fault, &err));
     assert_int_equal(count(fake->calls.data, "daemon_signal KILL db n2\n"), 4);
@@ -80,7 +57,7 @@ static void a_storm_starts_them_again_in_between(void **state)
     assert_int_equal(fake_running(fake, 0), 5); /* down until the end */
     assert_ok(nemesis_kill.end(&fake->test, &fault, &err));
     assert_true(fake_is_whole(fake));
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake_free(fake);
 }
 
@@ -94,7 +71,7 @@ static bool survives(uint32_t fail_at, const char *signal)
     fake_set(fake, "kill.signal", signal);
     fake->fail_at = fail_at;
     fake->fail_halfway = fail_at % 2 != 0;
-    struct fault fault = fault_of(fake);
+    struct fault fault = fake_fault(fake, &nemesis_kill, 1);
     enum err_code code = nemesis_kill.begin(&fake->test, &fault, &err);
     if (code == ERR_NONE)
         code = nemesis_kill.end(&fake->test, &fault, &err);
@@ -103,7 +80,7 @@ static bool survives(uint32_t fail_at, const char *signal)
     if (!fake_is_whole(fake))
         fail_msg("down after call %u failed:\n%s", fail_at, fake->calls.data);
     bool reached = fake->call_count >= fail_at;
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake_free(fake);
     return reached;
 }

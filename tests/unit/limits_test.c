@@ -5,30 +5,7 @@
 #include "nemeses/nemeses.h"
 #include "tests/lib/fake_control.h"
 #include "tests/lib/test.h"
-
-static struct fault fault_of(struct fake_control *fake, const struct nemesis *nemesis)
-{
-    struct prng prng = prng_stream(1, nemesis->name);
-    return (struct fault){.id = 1,
-                          .nemesis = nemesis,
-                          .asked = nemesis->choose(&fake->test, &prng, &fake->arena),
-                          .state = arena_zalloc(&fake->arena, nemesis->fault_state_size + 1),
-                          .arena = &fake->arena};
-}
-
-static void fault_free(struct fault *fault)
-{
-    buf_free(&fault->begun_evidence);
-    buf_free(&fault->ended_evidence);
-}
-
-static void assert_value(struct value value, const char *expected)
-{
-    struct buf out = BUF_INIT;
-    value_print(value, &out);
-    assert_string_equal(buf_text(&out), expected);
-    buf_free(&out);
-}
+#include "tests/lib/test_value.h"
 
 static void they_ask_for_what_the_options_say(void **state)
 {
@@ -59,14 +36,14 @@ static void they_ask_for_what_the_options_say(void **state)
         fake_set(fake, cases[i].targets, "n2");
         fake_set(fake, cases[i].option, cases[i].value);
         assert_ok(cases[i].nemesis->check(&fake->test, &err));
-        struct fault fault = fault_of(fake, cases[i].nemesis);
+        struct fault fault = fake_fault(fake, cases[i].nemesis, 1);
         assert_value(fault.asked, cases[i].asked);
         assert_ok(cases[i].nemesis->begin(&fake->test, &fault, &err));
         assert_value(fault.done, cases[i].done);
         assert_contains(fake->calls.data, cases[i].call);
         assert_ok(cases[i].nemesis->end(&fake->test, &fault, &err));
         assert_true(fake_is_whole(fake));
-        fault_free(&fault);
+        fake_fault_free(&fault);
         fake_free(fake);
     }
 }
@@ -78,13 +55,13 @@ static void who_dies_of_it_is_started_again(void **state)
     struct err err = ERR_INIT;
     fake_set(fake, "memory.targets", "n1+n3");
     fake->limits_kill = true;
-    struct fault fault = fault_of(fake, &nemesis_memory);
+    struct fault fault = fake_fault(fake, &nemesis_memory, 1);
     assert_ok(nemesis_memory.begin(&fake->test, &fault, &err));
     assert_int_equal(fake_running(fake, 0), 2);
     assert_ok(nemesis_memory.end(&fake->test, &fault, &err));
     assert_contains(fault.ended_evidence.data, "had died, and run again: n1, n3");
     assert_true(fake_is_whole(fake));
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake_free(fake);
 }
 
@@ -96,11 +73,11 @@ static void nodes_of_one_machine_share_a_burden(void **state)
     fake->plan.local = true;
     fake_set(fake, "hog.targets", "all");
     fake_set(fake, "hog.what", "cpu");
-    struct fault fault = fault_of(fake, &nemesis_hog);
+    struct fault fault = fake_fault(fake, &nemesis_hog, 1);
     assert_ok(nemesis_hog.begin(&fake->test, &fault, &err));
     assert_contains(fake->calls.data, "limit_begin cpu-hog=25  n1, n2, n3");
     assert_ok(nemesis_hog.end(&fake->test, &fault, &err));
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake_free(fake);
 }
 

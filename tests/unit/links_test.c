@@ -11,23 +11,6 @@ static const struct nemesis *const all[] = {&nemesis_clog, &nemesis_flap, &nemes
                                             &nemesis_reset};
 enum { ALL = sizeof all / sizeof *all };
 
-static struct fault fault_of(struct fake_control *fake, const struct nemesis *nemesis,
-                             uint64_t seed)
-{
-    struct prng prng = prng_stream(seed, nemesis->name);
-    return (struct fault){.id = 1,
-                          .nemesis = nemesis,
-                          .asked = nemesis->choose(&fake->test, &prng, &fake->arena),
-                          .state = arena_zalloc(&fake->arena, nemesis->fault_state_size + 1),
-                          .arena = &fake->arena};
-}
-
-static void fault_free(struct fault *fault)
-{
-    buf_free(&fault->begun_evidence);
-    buf_free(&fault->ended_evidence);
-}
-
 static struct fake_control *cluster(uint32_t nodes)
 {
     struct fake_control *fake = fake_new(nodes);
@@ -45,7 +28,8 @@ static void every_one_breaks_and_heals(void **state)
             struct fake_control *fake = cluster(5);
             struct err err = ERR_INIT;
             assert_ok(all[k]->check(&fake->test, &err));
-            struct fault fault = fault_of(fake, all[k], seed), same = fault_of(fake, all[k], seed);
+            struct fault fault = fake_fault(fake, all[k], seed),
+                         same = fake_fault(fake, all[k], seed);
             assert_true(value_equal(fault.asked, same.asked));
             assert_ok(all[k]->begin(&fake->test, &fault, &err));
             assert_int_equal(fault.begun_verified, VERIFIED_YES);
@@ -55,7 +39,7 @@ static void every_one_breaks_and_heals(void **state)
             assert_ok(all[k]->end(&fake->test, &fault, &err));
             assert_int_equal(fault.ended_verified, VERIFIED_YES);
             assert_true(fake_is_whole(fake));
-            fault_free(&fault);
+            fake_fault_free(&fault);
             fake_free(fake);
         }
 }
@@ -64,7 +48,7 @@ static bool survives(const struct nemesis *nemesis, uint64_t seed, uint32_t fail
 {
     struct fake_control *fake = cluster(3);
     struct err err = ERR_INIT;
-    struct fault fault = fault_of(fake, nemesis, seed);
+    struct fault fault = fake_fault(fake, nemesis, seed);
     fake->fail_at = fail_at;
     enum err_code code = nemesis->begin(&fake->test, &fault, &err);
     assert_int_equal(fault.begun_verified, code == ERR_NONE ? VERIFIED_YES : VERIFIED_NO);
@@ -78,7 +62,7 @@ static bool survives(const struct nemesis *nemesis, uint64_t seed, uint32_t fail
         fail_msg("%s is not undone when call %u fails:\n%s", nemesis->name, fail_at,
                  fake->calls.data);
     bool reached = fake->call_count >= fail_at;
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake_free(fake);
     return reached;
 }
@@ -102,12 +86,12 @@ static void a_cut_that_does_not_cut_is_no_fault(void **state)
         struct fake_control *fake = cluster(3);
         struct err err = ERR_INIT;
         fake->cuts_do_nothing = true;
-        struct fault fault = fault_of(fake, all[k], 1);
+        struct fault fault = fake_fault(fake, all[k], 1);
         assert_int_equal(all[k]->begin(&fake->test, &fault, &err), ERR_REMOTE);
         assert_contains(err.message, "not in force, and undone: ");
         assert_int_equal(fault.begun_verified, VERIFIED_NO);
         assert_true(fake_is_whole(fake));
-        fault_free(&fault);
+        fake_fault_free(&fault);
         fake_free(fake);
     }
 }
@@ -119,7 +103,7 @@ static void clogging_goes_one_by_one(void **state)
     struct fake_control *fake = cluster(5);
     struct err err = ERR_INIT;
     fake_set(fake, "clog.targets", "n1+n3+n4");
-    struct fault fault = fault_of(fake, &nemesis_clog, 3);
+    struct fault fault = fake_fault(fake, &nemesis_clog, 3);
     assert_ok(nemesis_clog.begin(&fake->test, &fault, &err));
     node_set hit = NODE_SET(0) | NODE_SET(2) | NODE_SET(3);
     assert_int_equal(fault.nodes, hit);
@@ -138,7 +122,7 @@ static void clogging_goes_one_by_one(void **state)
     assert_ok(nemesis_clog.end(&fake->test, &fault, &err));
     assert_contains(buf_text(&fault.begun_evidence), ", then ");
     assert_contains(buf_text(&fault.ended_evidence), " came back; ");
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake_free(fake);
 }
 
@@ -149,7 +133,7 @@ static void flapping_goes_and_comes(void **state)
     struct err err = ERR_INIT;
     fake_set(fake, "flap.targets", "n2");
     fake_set(fake, "flap.times", "3");
-    struct fault fault = fault_of(fake, &nemesis_flap, 1);
+    struct fault fault = fake_fault(fake, &nemesis_flap, 1);
     assert_ok(nemesis_flap.begin(&fake->test, &fault, &err));
     uint32_t blocks = 0, undone = 0;
     for (const char *at = fake->calls.data; (at = strstr(at, "network_")) != NULL; at++) {
@@ -161,7 +145,7 @@ static void flapping_goes_and_comes(void **state)
     assert_contains(buf_text(&fault.begun_evidence), "gone and back 3 times");
     assert_int_equal(fake_drops(fake, 1), NODE_SET(0) | NODE_SET(2));
     assert_ok(nemesis_flap.end(&fake->test, &fault, &err));
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake_free(fake);
 }
 
@@ -182,11 +166,11 @@ static void a_reset_of_nothing_is_no_fault(void **state)
         fake->reset = none[i].reset;
         fake_set(fake, "reset.of", "nodes");
         fake_set(fake, "reset.half-open", none[i].half_open);
-        struct fault fault = fault_of(fake, &nemesis_reset, 1);
+        struct fault fault = fake_fault(fake, &nemesis_reset, 1);
         assert_int_equal(nemesis_reset.begin(&fake->test, &fault, &err), ERR_REMOTE);
         assert_contains(err.message, none[i].message);
         assert_int_equal(fault.begun_verified, VERIFIED_NO);
-        fault_free(&fault);
+        fake_fault_free(&fault);
         fake_free(fake);
     }
 }
@@ -200,12 +184,12 @@ static void half_open_leaves_a_node(void **state)
     fake_set(fake, "reset.of", "nodes");
     fake_set(fake, "reset.half-open", "always");
     fake_set(fake, "reset.targets", "all");
-    struct fault fault = fault_of(fake, &nemesis_reset, 1);
+    struct fault fault = fake_fault(fake, &nemesis_reset, 1);
     assert_ok(nemesis_reset.begin(&fake->test, &fault, &err));
     assert_contains(fake->calls.data, "network_reset silent n2, n3");
     assert_contains(buf_text(&fault.begun_evidence),
                     "7 connections with nodes gone; 5 of them half open at the others");
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake_free(fake);
 }
 

@@ -7,23 +7,6 @@
 #include "tests/lib/fake_control.h"
 #include "tests/lib/test.h"
 
-static struct fault fault_of(struct fake_control *fake, uint64_t seed)
-{
-    struct prng prng = prng_stream(seed, "membership");
-    return (struct fault){.id = 1,
-                          .nemesis = &nemesis_membership,
-                          .asked = nemesis_membership.choose(&fake->test, &prng, &fake->arena),
-                          .state =
-                              arena_zalloc(&fake->arena, nemesis_membership.fault_state_size + 1),
-                          .arena = &fake->arena};
-}
-
-static void fault_free(struct fault *fault)
-{
-    buf_free(&fault->begun_evidence);
-    buf_free(&fault->ended_evidence);
-}
-
 static struct fake_control *cluster(uint32_t nodes, const char *action)
 {
     struct fake_control *fake = fake_new(nodes);
@@ -45,7 +28,7 @@ static void a_member_is_removed_and_added_again(void **state)
         struct fake_control *fake = cluster(5, "remove");
         struct err err = ERR_INIT;
         assert_ok(nemesis_membership.check(&fake->test, &err));
-        struct fault fault = fault_of(fake, seed);
+        struct fault fault = fake_fault(fake, &nemesis_membership, seed);
         assert_ok(nemesis_membership.begin(&fake->test, &fault, &err));
         assert_int_equal(fault.nodes, NODE_SET(first_of(&fault)));
         assert_int_equal(fake->members, 31 & ~fault.nodes);
@@ -55,7 +38,7 @@ static void a_member_is_removed_and_added_again(void **state)
         assert_contains(fake->calls.data, "wipe n");
         assert_contains(fault.ended_evidence.data, "added with an empty disk by way of");
         assert_true(fake_is_whole(fake));
-        fault_free(&fault);
+        fake_fault_free(&fault);
         fake_free(fake);
     }
 }
@@ -65,7 +48,7 @@ static void a_member_is_replaced_at_once(void **state)
     (void)state;
     struct fake_control *fake = cluster(3, "replace");
     struct err err = ERR_INIT;
-    struct fault fault = fault_of(fake, 1);
+    struct fault fault = fake_fault(fake, &nemesis_membership, 1);
     assert_ok(nemesis_membership.begin(&fake->test, &fault, &err));
     assert_true(fake_is_whole(fake));
     assert_contains(fake->calls.data, "remove n");
@@ -74,7 +57,7 @@ static void a_member_is_replaced_at_once(void **state)
     assert_contains(fault.begun_evidence.data, " added with an empty disk by way of ");
     assert_ok(nemesis_membership.end(&fake->test, &fault, &err));
     assert_string_equal(fault.ended_evidence.data, "the members are n1, n2, n3");
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake_free(fake);
 }
 
@@ -86,26 +69,27 @@ static void never_below_a_majority_of_the_living(void **state)
         struct fake_control *fake = cluster(5, "remove");
         struct err err = ERR_INIT;
         fake->daemons[0][0] = fake->daemons[1][0] = DAEMON_EXITED;
-        struct fault fault = fault_of(fake, seed);
+        struct fault fault = fake_fault(fake, &nemesis_membership, seed);
         assert_int_equal(nemesis_membership.begin(&fake->test, &fault, &err), ERR_REMOTE);
         assert_contains(err.message, "none of them can go");
         assert_int_equal(fake->members, 31);
         assert_int_equal(fake_running(fake, 0), 28);
         assert_null(strstr(fake->calls.data, "remove"));
-        fault_free(&fault);
+        fake_fault_free(&fault);
         fake_free(fake);
     }
     /* Of three, all alive, any may go; of the two that are left, none. */
     struct fake_control *fake = cluster(3, "remove");
     struct err err = ERR_INIT;
-    struct fault fault = fault_of(fake, 1), second = fault_of(fake, 2);
+    struct fault fault = fake_fault(fake, &nemesis_membership, 1),
+                 second = fake_fault(fake, &nemesis_membership, 2);
     assert_ok(nemesis_membership.begin(&fake->test, &fault, &err));
     assert_int_equal(nemesis_membership.begin(&fake->test, &second, &err), ERR_REMOTE);
     assert_contains(err.message, "none of them can go, or no majority would live");
     assert_ok(nemesis_membership.end(&fake->test, &fault, &err));
     assert_true(fake_is_whole(fake));
-    fault_free(&fault);
-    fault_free(&second);
+    fake_fault_free(&fault);
+    fake_fault_free(&second);
     fake_free(fake);
 }
 
@@ -118,24 +102,24 @@ static void what_a_majority_sees_counts(void **state)
     fake->members = 15;
     fake->stale_views = 1 | 16;
     for (uint64_t seed = 0; seed < 10; seed++) {
-        struct fault fault = fault_of(fake, seed);
+        struct fault fault = fake_fault(fake, &nemesis_membership, seed);
         assert_ok(nemesis_membership.begin(&fake->test, &fault, &err));
         assert_false(node_in(fault.nodes, 4));
         fake->stale_views = 0;
         assert_ok(nemesis_membership.end(&fake->test, &fault, &err));
         assert_int_equal(fake->members, 15);
         fake->stale_views = 16;
-        fault_free(&fault);
+        fake_fault_free(&fault);
     }
     /* Two views of two: nobody is right. */
     fake->members = 15;
     fake->stale_views = 1 | 2;
     fake->daemons[4][0] = DAEMON_EXITED;
-    struct fault fault = fault_of(fake, 1);
+    struct fault fault = fake_fault(fake, &nemesis_membership, 1);
     assert_int_equal(nemesis_membership.begin(&fake->test, &fault, &err), ERR_REMOTE);
     assert_contains(err.message, "no majority agrees on who its members are");
     assert_null(strstr(fake->calls.data + fake->calls.length - 200, "remove"));
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake_free(fake);
 }
 
@@ -145,7 +129,7 @@ static bool survives(uint32_t fail_at, const char *action)
     struct err err = ERR_INIT;
     fake->fail_at = fail_at;
     fake->fail_halfway = fail_at % 2 == 0;
-    struct fault fault = fault_of(fake, fail_at);
+    struct fault fault = fake_fault(fake, &nemesis_membership, fail_at);
     enum err_code code = nemesis_membership.begin(&fake->test, &fault, &err);
     if (code == ERR_NONE)
         code = nemesis_membership.end(&fake->test, &fault, &err);
@@ -154,7 +138,7 @@ static bool survives(uint32_t fail_at, const char *action)
     if (!fake_is_whole(fake))
         fail_msg("%s is not undone when call %u fails:\n%s", action, fail_at, fake->calls.data);
     bool reached = fake->call_count >= fail_at;
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake_free(fake);
     return reached;
 }

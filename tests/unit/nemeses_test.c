@@ -9,37 +9,13 @@
 #include "nemeses/nemeses.h"
 #include "tests/lib/fake_control.h"
 #include "tests/lib/test.h"
+#include "tests/lib/test_value.h"
 
 static const struct nemesis *const all[] = {&nemesis_partition, &nemesis_kill,  &nemesis_pause,
                                             &nemesis_power,     &nemesis_disk,  &nemesis_slow,
                                             &nemesis_memory,    &nemesis_files, &nemesis_hog,
                                             &nemesis_clock,     &nemesis_io,    &nemesis_reboot};
 enum { ALL = sizeof all / sizeof *all };
-
-static struct fault fault_of(struct fake_control *fake, const struct nemesis *nemesis,
-                             uint64_t seed)
-{
-    struct prng prng = prng_stream(seed, nemesis->name);
-    return (struct fault){.id = 1,
-                          .nemesis = nemesis,
-                          .asked = nemesis->choose(&fake->test, &prng, &fake->arena),
-                          .state = arena_zalloc(&fake->arena, nemesis->fault_state_size + 1),
-                          .arena = &fake->arena};
-}
-
-static void fault_free(struct fault *fault)
-{
-    buf_free(&fault->begun_evidence);
-    buf_free(&fault->ended_evidence);
-}
-
-static void assert_value(struct value value, const char *expected)
-{
-    struct buf out = BUF_INIT;
-    value_print(value, &out);
-    assert_string_equal(buf_text(&out), expected);
-    buf_free(&out);
-}
 
 static void every_nemesis_breaks_and_heals(void **state)
 {
@@ -52,7 +28,7 @@ static void every_nemesis_breaks_and_heals(void **state)
             fake->primaries = 2;
             struct err err = ERR_INIT;
             assert_ok(all[k]->check(&fake->test, &err));
-            struct fault fault = fault_of(fake, all[k], seed);
+            struct fault fault = fake_fault(fake, all[k], seed);
             assert_ok(all[k]->begin(&fake->test, &fault, &err));
             assert_int_equal(fault.begun_verified, VERIFIED_YES);
             assert_true(fault.nodes != 0 && fault.begun_evidence.length > 0);
@@ -64,7 +40,7 @@ static void every_nemesis_breaks_and_heals(void **state)
             assert_true(fault.ended_evidence.length > 0);
             assert_null(strchr(fault.ended_evidence.data, '\n'));
             assert_true(fake_is_whole(fake));
-            fault_free(&fault);
+            fake_fault_free(&fault);
             fake_free(fake);
         }
 }
@@ -102,7 +78,7 @@ static bool survives(const struct nemesis *nemesis, uint64_t seed, uint32_t fail
     fake_set(fake, "power.targets", "majority");
     fake_has_disks(fake);
     struct err err = ERR_INIT;
-    struct fault fault = fault_of(fake, nemesis, seed);
+    struct fault fault = fake_fault(fake, nemesis, seed);
     enum err_code code = nemesis->begin(&fake->test, &fault, &err);
     assert_int_equal(fault.begun_verified, code == ERR_NONE ? VERIFIED_YES : VERIFIED_NO);
     if (code == ERR_NONE) {
@@ -122,7 +98,7 @@ static bool survives(const struct nemesis *nemesis, uint64_t seed, uint32_t fail
         fail_msg("%s is not undone when call %u fails:\n%s", nemesis->name, fail_at,
                  fake->calls.data);
     bool reached = fake->call_count >= fail_at;
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake_free(fake);
     return reached;
 }
@@ -159,13 +135,13 @@ static void names_say_what_was_done(void **state)
     };
     for (size_t k = 0; k < sizeof expected / sizeof *expected; k++) {
         assert_ok(all[k]->check(&fake->test, &err));
-        struct fault fault = fault_of(fake, all[k], 1);
+        struct fault fault = fake_fault(fake, all[k], 1);
         assert_value(fault.asked, expected[k].asked);
         assert_ok(all[k]->begin(&fake->test, &fault, &err));
         assert_value(fault.done, expected[k].done);
         assert_ok(all[k]->end(&fake->test, &fault, &err));
         assert_value(fault.done, expected[k].done); /* what was done stays told */
-        fault_free(&fault);
+        fake_fault_free(&fault);
     }
     fake_free(fake);
 }
@@ -178,12 +154,12 @@ static void a_cut_that_does_not_cut_is_undone_and_told(void **state)
     struct fake_control *fake = fake_new(3);
     struct err err = ERR_INIT;
     fake->cuts_do_nothing = true;
-    struct fault fault = fault_of(fake, &nemesis_partition, 1);
+    struct fault fault = fake_fault(fake, &nemesis_partition, 1);
     assert_int_equal(nemesis_partition.begin(&fake->test, &fault, &err), ERR_REMOTE);
     assert_contains(err.message, "made but not in force, and undone: packets to");
     assert_contains(fake->calls.data, "network_verify cut\nnetwork_verify cut\n"); /* it retried */
     assert_true(fake_is_whole(fake));
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake_free(fake);
 }
 
@@ -192,7 +168,7 @@ static void a_cut_that_cannot_be_undone_is_told(void **state)
     (void)state;
     struct fake_control *fake = fake_new(3);
     struct err err = ERR_INIT;
-    struct fault fault = fault_of(fake, &nemesis_partition, 1);
+    struct fault fault = fake_fault(fake, &nemesis_partition, 1);
     assert_ok(nemesis_partition.begin(&fake->test, &fault, &err));
     fake->fail_always = "network_undo";
     assert_int_equal(nemesis_partition.end(&fake->test, &fault, &err), ERR_REMOTE);
@@ -200,7 +176,7 @@ static void a_cut_that_cannot_be_undone_is_told(void **state)
     assert_int_equal(fault.ended_verified, VERIFIED_NO);
     fake->fail_always = NULL;
     assert_ok(nemesis_partition.end(&fake->test, &fault, &err)); /* and may be tried again */
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake_free(fake);
 }
 
@@ -209,14 +185,14 @@ static void another_cut_in_force_keeps_the_end_unverified(void **state)
     (void)state;
     struct fake_control *fake = fake_new(3);
     struct err err = ERR_INIT;
-    struct fault fault = fault_of(fake, &nemesis_partition, 1);
+    struct fault fault = fake_fault(fake, &nemesis_partition, 1);
     assert_ok(nemesis_partition.begin(&fake->test, &fault, &err));
     const node_set drops[] = {2, 0, 0};
     int64_t ns;
     assert_ok(network_block(&fake->test, "other", drops, PACKETS_ALL, &ns, &err));
     assert_int_equal(nemesis_partition.end(&fake->test, &fault, &err), ERR_REMOTE);
     assert_contains(err.message, "the network is not whole: packets to n1");
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake_free(fake);
 }
 
@@ -227,7 +203,7 @@ static void partitioned_primaries_are_cut_together(void **state)
     struct err err = ERR_INIT;
     fake_has_primaries(fake);
     fake_set(fake, "partition.shape", "primaries");
-    struct fault fault = fault_of(fake, &nemesis_partition, 1);
+    struct fault fault = fake_fault(fake, &nemesis_partition, 1);
     assert_value(fault.asked, "{:shape :primaries}");
     assert_int_equal(nemesis_partition.begin(&fake->test, &fault, &err), ERR_REMOTE);
     assert_string_equal(err.message, "partition: no node of fake leads at the moment");
@@ -238,7 +214,7 @@ static void partitioned_primaries_are_cut_together(void **state)
     assert_ok(nemesis_partition.begin(&fake->test, &fault, &err));
     assert_int_equal(fake_drops(fake, 0), 12);
     assert_int_equal(fake_drops(fake, 3), 3);
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake_free(fake);
 }
 
@@ -251,14 +227,14 @@ static void deaf_primaries_lose_messages_only_where_asked(void **state)
     fake->primaries = 2;
     fake_set(fake, "partition.shape", "deaf-primaries");
     fake_set(fake, "partition.packets", "data");
-    struct fault fault = fault_of(fake, &nemesis_partition, 1);
+    struct fault fault = fake_fault(fake, &nemesis_partition, 1);
     assert_value(fault.asked, "{:shape :deaf-primaries, :packets :data}");
     assert_ok(nemesis_partition.begin(&fake->test, &fault, &err));
     assert_int_equal(fake->packets, PACKETS_DATA);
     assert_int_equal(fake_drops(fake, 0), 0);
     assert_int_equal(fake_drops(fake, 1), 5);
     assert_int_equal(fake_drops(fake, 2), 0);
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake_free(fake);
 }
 
@@ -273,14 +249,14 @@ static void a_random_shape_is_one_that_fits(void **state)
         struct err err = ERR_INIT;
         node_set seen = 0;
         for (uint64_t seed = 0; seed < 80; seed++) {
-            struct fault fault = fault_of(fake, &nemesis_partition, seed);
+            struct fault fault = fake_fault(fake, &nemesis_partition, seed);
             const char *drawn = value_as_text(value_get(fault.asked, "shape"));
             for (enum shape shape = 0; shape < SHAPE_COUNT; shape++)
                 if (strcmp(shape_name(shape), drawn) == 0)
                     seen |= NODE_SET(shape);
             assert_ok(nemesis_partition.begin(&fake->test, &fault, &err));
             assert_ok(nemesis_partition.end(&fake->test, &fault, &err));
-            fault_free(&fault);
+            fake_fault_free(&fault);
         }
         assert_int_equal(node_set_count(seen), expected[i].shapes);
         fake_free(fake);
@@ -340,13 +316,13 @@ static void what_is_dead_already_is_not_called_killed(void **state)
     struct err err = ERR_INIT;
     fake_set(fake, "kill.targets", "n1+n2");
     fake->daemons[0][0] = fake->daemons[0][1] = DAEMON_EXITED;
-    struct fault fault = fault_of(fake, &nemesis_kill, 1);
+    struct fault fault = fake_fault(fake, &nemesis_kill, 1);
     assert_ok(nemesis_kill.begin(&fake->test, &fault, &err));
     assert_value(fault.done, "{\"n1\" :was-not-running, \"n2\" :killed}");
     assert_int_equal(fault.nodes, 2);
     assert_ok(nemesis_kill.end(&fake->test, &fault, &err));
     assert_int_equal(fake_running(fake, 0), 6); /* what died of its own is not hidden */
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake_free(fake);
 }
 
@@ -364,11 +340,11 @@ static void killing_the_dead_is_a_fault_that_did_not_happen(void **state)
         fake_set(fake, "kill.targets", "n1");
         fake_set(fake, "pause.targets", "n1");
         fake->daemons[0][0] = fake->daemons[0][1] = DAEMON_EXITED;
-        struct fault fault = fault_of(fake, cases[i].nemesis, 1);
+        struct fault fault = fake_fault(fake, cases[i].nemesis, 1);
         assert_int_equal(cases[i].nemesis->begin(&fake->test, &fault, &err), ERR_REMOTE);
         assert_string_equal(err.message, cases[i].message);
         assert_null(strstr(fake->calls.data, "daemon_signal"));
-        fault_free(&fault);
+        fake_fault_free(&fault);
         fake_free(fake);
     }
 }
@@ -379,13 +355,13 @@ static void a_daemon_that_does_not_stay_is_told(void **state)
     struct fake_control *fake = fake_new(3);
     struct err err = ERR_INIT;
     fake_set(fake, "kill.targets", "n2");
-    struct fault fault = fault_of(fake, &nemesis_kill, 1);
+    struct fault fault = fake_fault(fake, &nemesis_kill, 1);
     assert_ok(nemesis_kill.begin(&fake->test, &fault, &err));
     fake->exit_after = 5;
     assert_int_equal(nemesis_kill.end(&fake->test, &fault, &err), ERR_REMOTE);
     assert_contains(err.message, "started again, but it did not stay: db on n2 is exited");
     assert_int_equal(fault.ended_verified, VERIFIED_NO);
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake_free(fake);
 }
 
@@ -395,7 +371,7 @@ static void a_daemon_that_does_not_start_is_told(void **state)
     struct fake_control *fake = fake_new(3);
     struct err err = ERR_INIT;
     fake_set(fake, "kill.targets", "n2");
-    struct fault fault = fault_of(fake, &nemesis_kill, 1);
+    struct fault fault = fake_fault(fake, &nemesis_kill, 1);
     assert_ok(nemesis_kill.begin(&fake->test, &fault, &err));
     fake->fail_always = "daemon_start";
     assert_int_equal(nemesis_kill.end(&fake->test, &fault, &err), ERR_REMOTE);
@@ -403,7 +379,7 @@ static void a_daemon_that_does_not_start_is_told(void **state)
     fake->fail_always = NULL;
     assert_ok(nemesis_kill.end(&fake->test, &fault, &err));
     assert_true(fake_is_whole(fake));
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake_free(fake);
 }
 
@@ -413,13 +389,13 @@ static void an_interruption_ends_the_waiting(void **state)
     struct fake_control *fake = fake_new(3);
     struct err err = ERR_INIT;
     fake_set(fake, "kill.targets", "n2");
-    struct fault fault = fault_of(fake, &nemesis_kill, 1);
+    struct fault fault = fake_fault(fake, &nemesis_kill, 1);
     assert_ok(nemesis_kill.begin(&fake->test, &fault, &err));
     fake->exit_after = 1;
     fake->cancelled = true;
     assert_int_equal(nemesis_kill.end(&fake->test, &fault, &err), ERR_CANCELLED);
     assert_int_equal(fake->now_ns, 0);
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake_free(fake);
 }
 
@@ -430,15 +406,16 @@ static void the_killed_while_paused_need_no_resuming(void **state)
     struct err err = ERR_INIT;
     fake_set(fake, "pause.targets", "n1+n2");
     fake_set(fake, "kill.targets", "n2");
-    struct fault pause = fault_of(fake, &nemesis_pause, 1), kill = fault_of(fake, &nemesis_kill, 1);
+    struct fault pause = fake_fault(fake, &nemesis_pause, 1),
+                 kill = fake_fault(fake, &nemesis_kill, 1);
     assert_ok(nemesis_pause.begin(&fake->test, &pause, &err));
     assert_ok(nemesis_kill.begin(&fake->test, &kill, &err));
     assert_ok(nemesis_pause.end(&fake->test, &pause, &err));
     assert_contains(pause.ended_evidence.data, "nothing to resume: n2");
     assert_ok(nemesis_kill.end(&fake->test, &kill, &err));
     assert_true(fake_is_whole(fake));
-    fault_free(&pause);
-    fault_free(&kill);
+    fake_fault_free(&pause);
+    fake_fault_free(&kill);
     fake_free(fake);
 }
 
@@ -449,24 +426,24 @@ static void faults_by_hand_hit_processes_that_agents_do_not_know(void **state)
     struct err err = ERR_INIT;
     fake->by_process_name = true;
     fake_set(fake, "pause.targets", "n1+n2");
-    struct fault fault = fault_of(fake, &nemesis_pause, 1);
+    struct fault fault = fake_fault(fake, &nemesis_pause, 1);
     assert_ok(nemesis_pause.begin(&fake->test, &fault, &err));
     assert_int_equal(fake_running(fake, 0), 4);
     assert_ok(nemesis_pause.end(&fake->test, &fault, &err));
     assert_true(fake_is_whole(fake));
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake->daemons[0][0] = DAEMON_EXITED; /* there is none of that name on n1: nothing happens */
-    fault = fault_of(fake, &nemesis_pause, 1);
+    fault = fake_fault(fake, &nemesis_pause, 1);
     assert_int_equal(nemesis_pause.begin(&fake->test, &fault, &err), ERR_REMOTE);
     assert_contains(err.message, "pause n1, n2: SIGSTOP to db: n1: db does not run");
     assert_int_equal(fake_running(fake, 0), 6);
     assert_int_equal(fake_running(fake, 1), 7);
     fake_set(fake, "kill.targets", "n3");
-    struct fault kill = fault_of(fake, &nemesis_kill, 1);
+    struct fault kill = fake_fault(fake, &nemesis_kill, 1);
     assert_ok(nemesis_kill.begin(&fake->test, &kill, &err));
     assert_int_equal(fake_running(fake, 0), 2);
-    fault_free(&fault);
-    fault_free(&kill);
+    fake_fault_free(&fault);
+    fake_fault_free(&kill);
     fake_free(fake);
 }
 
@@ -476,21 +453,21 @@ static void a_resume_that_fails_is_told(void **state)
     struct fake_control *fake = fake_new(3);
     struct err err = ERR_INIT;
     fake_set(fake, "pause.targets", "n1+n2");
-    struct fault fault = fault_of(fake, &nemesis_pause, 1);
+    struct fault fault = fake_fault(fake, &nemesis_pause, 1);
     assert_ok(nemesis_pause.begin(&fake->test, &fault, &err));
     fake->fail_always = "daemon_signal";
     assert_int_equal(nemesis_pause.end(&fake->test, &fault, &err), ERR_REMOTE);
     assert_string_equal(err.message,
                         "resuming n1, n2: SIGCONT to db: scripted failure of daemon_signal");
-    struct fault second = fault_of(fake, &nemesis_pause, 1);
+    struct fault second = fake_fault(fake, &nemesis_pause, 1);
     fake->fail_always = NULL;
     assert_ok(nemesis_pause.end(&fake->test, &fault, &err));
     fake->fail_always = "daemon_signal";
     fake->fail_halfway = true;
     assert_int_equal(nemesis_pause.begin(&fake->test, &second, &err), ERR_REMOTE);
     assert_contains(err.message, "and undoing that failed too: resuming n1, n2: SIGCONT");
-    fault_free(&fault);
-    fault_free(&second);
+    fake_fault_free(&fault);
+    fake_fault_free(&second);
     fake_free(fake);
 }
 
@@ -589,7 +566,7 @@ static void a_trap_is_laid_in_its_order(void **state)
     fake_has_disks(fake);
     fake_set(fake, "disk.stage", "trap");
     fake_set(fake, "disk.damage", "wipe");
-    struct fault fault = fault_of(fake, &nemesis_disk, 5);
+    struct fault fault = fake_fault(fake, &nemesis_disk, 5);
     assert_int_equal(value_count(value_get(fault.asked, "nodes")), 1);
     assert_int_equal(value_count(value_get(fault.asked, "behind")), 1);
     assert_ok(nemesis_disk.begin(&fake->test, &fault, &err));
@@ -607,7 +584,7 @@ static void a_trap_is_laid_in_its_order(void **state)
     assert_ok(nemesis_disk.end(&fake->test, &fault, &err));
     assert_true(place_of(fake, "replace") > place_of(fake, "daemon_start"));
     assert_true(fake_is_whole(fake));
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake_free(fake);
 }
 
@@ -617,7 +594,7 @@ static void a_member_that_is_not_replaced_is_told(void **state)
     struct fake_control *fake = fake_new(3);
     struct err err = ERR_INIT;
     fake_has_disks(fake);
-    struct fault fault = fault_of(fake, &nemesis_disk, 2);
+    struct fault fault = fake_fault(fake, &nemesis_disk, 2);
     assert_ok(nemesis_disk.begin(&fake->test, &fault, &err));
     fake->fail_always = "replace";
     int64_t began_ns = fake->now_ns;
@@ -625,7 +602,7 @@ static void a_member_that_is_not_replaced_is_told(void **state)
     assert_contains(err.message, "making it a member again");
     assert_int_equal(fault.ended_verified, VERIFIED_NO);
     assert_true(fake->now_ns - began_ns >= 40 * NS_PER_SECOND);
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake_free(fake);
 }
 
@@ -637,7 +614,7 @@ static void clocks_are_made_wrong_as_asked(void **state)
     fake_set(fake, "clock.offset", "-10s");
     fake_set(fake, "clock.targets", "n2");
     assert_ok(nemesis_clock.check(&fake->test, &err));
-    struct fault fault = fault_of(fake, &nemesis_clock, 1);
+    struct fault fault = fake_fault(fake, &nemesis_clock, 1);
     assert_value(fault.asked,
                  "{:targets :named, :nodes [\"n2\"], :shape :bump, :offset-ms -10000}");
     assert_ok(nemesis_clock.begin(&fake->test, &fault, &err));
@@ -654,14 +631,14 @@ static void clocks_are_made_wrong_as_asked(void **state)
     fake->fail_always = NULL;
     assert_ok(nemesis_clock.end(&fake->test, &fault, &err));
     assert_int_equal(fault.ended_verified, VERIFIED_YES);
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake_set(fake, "clock.shape", "drift");
     fake_set(fake, "clock.rate", "1.05");
-    fault = fault_of(fake, &nemesis_clock, 1);
+    fault = fake_fault(fake, &nemesis_clock, 1);
     assert_ok(nemesis_clock.begin(&fake->test, &fault, &err));
     assert_int_equal(fake->skew.offset_ns, 0);
     assert_int_equal(fake->skew.rate_ppm, 50000);
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake_free(fake);
 }
 
@@ -672,17 +649,17 @@ static void a_clock_that_nobody_reads_is_no_fault(void **state)
     struct err err = ERR_INIT;
     fake_set(fake, "clock.targets", "n2+n3");
     fake->daemons[1][0] = fake->daemons[1][1] = DAEMON_EXITED;
-    struct fault fault = fault_of(fake, &nemesis_clock, 1);
+    struct fault fault = fake_fault(fake, &nemesis_clock, 1);
     assert_ok(nemesis_clock.begin(&fake->test, &fault, &err));
     assert_int_equal(fault.nodes, 4); /* n2 has nobody to lie to */
     assert_ok(nemesis_clock.end(&fake->test, &fault, &err));
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake->daemons[2][0] = fake->daemons[2][1] = DAEMON_EXITED;
-    fault = fault_of(fake, &nemesis_clock, 1);
+    fault = fake_fault(fake, &nemesis_clock, 1);
     assert_int_equal(nemesis_clock.begin(&fake->test, &fault, &err), ERR_REMOTE);
     assert_int_equal(fault.begun_verified, VERIFIED_NO);
     assert_int_equal(fault.nodes, 0);
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake_free(fake);
 }
 
@@ -718,10 +695,10 @@ static void the_means_are_what_the_nodes_allow(void **state)
         assert_int_equal(prepared,
                          cases[i].code == ERR_NONE && cases[i].means == CLOCK_MEANS_FAKETIME);
         if (cases[i].code == ERR_NONE) {
-            struct fault fault = fault_of(fake, &nemesis_clock, 1);
+            struct fault fault = fake_fault(fake, &nemesis_clock, 1);
             assert_ok(nemesis_clock.begin(&fake->test, &fault, &err));
             assert_int_equal(fake->skew.means, cases[i].means);
-            fault_free(&fault);
+            fake_fault_free(&fault);
         } else {
             assert_contains(err.message, "n1: it ");
         }

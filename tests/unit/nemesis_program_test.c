@@ -42,12 +42,6 @@ static struct fault fault_of(struct fake_control *fake, const struct nemesis *ne
                           .arena = &fake->arena};
 }
 
-static void fault_free(struct fault *fault)
-{
-    buf_free(&fault->begun_evidence);
-    buf_free(&fault->ended_evidence);
-}
-
 static void the_example_works(void **state)
 {
     (void)state;
@@ -79,9 +73,9 @@ static void the_example_works(void **state)
         assert_ok(nemesis->begin(&fake->test, &again, &err));
         assert_int_equal(again.nodes, NODE_SET(i));
         assert_ok(nemesis->end(&fake->test, &again, &err));
-        fault_free(&again);
+        fake_fault_free(&again);
     }
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake_free(fake);
 }
 
@@ -123,7 +117,7 @@ static void what_crashes_is_not_verified(void **state)
     assert_ok(nemesis->end(&fake->test, &fault, &err)); /* by a new process */
     assert_int_equal(fault.ended_verified, VERIFIED_YES);
     assert_string_equal(fault.ended_evidence.data, "cleaned up");
-    fault_free(&fault);
+    fake_fault_free(&fault);
     nemesis = program("dying", HELLO "begin) echo '{\"verified\": true, \"evidence\": \"x\"}';;\n"
                                      "end) exit 3;;\n");
     fault = fault_of(fake, nemesis);
@@ -131,7 +125,7 @@ static void what_crashes_is_not_verified(void **state)
     assert_int_equal(nemesis->end(&fake->test, &fault, &err), ERR_IO);
     assert_contains(err.message, "dying: ./dying ended with status 3");
     assert_int_equal(fault.ended_verified, VERIFIED_NO);
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake_free(fake);
 }
 
@@ -166,12 +160,12 @@ static void words_decide(void **state)
         assert_string_equal(buf_text(&fault.begun_evidence), evidence[i]);
         if (i == 0)
             assert_string_equal(err.message, "wordy: no way");
-        fault_free(&fault);
+        fake_fault_free(&fault);
     }
     struct fault fault = fault_of(fake, nemesis);
     assert_int_equal(nemesis->end(&fake->test, &fault, &err), ERR_REMOTE);
     assert_string_equal(err.message, "wordy: it stays");
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake_free(fake);
 }
 

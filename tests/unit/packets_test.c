@@ -7,30 +7,7 @@
 #include "nemeses/packets_judge.h"
 #include "tests/lib/fake_control.h"
 #include "tests/lib/test.h"
-
-static struct fault fault_of(struct fake_control *fake, uint64_t seed)
-{
-    struct prng prng = prng_stream(seed, "packets");
-    return (struct fault){.id = 1,
-                          .nemesis = &nemesis_packets,
-                          .asked = nemesis_packets.choose(&fake->test, &prng, &fake->arena),
-                          .state = arena_zalloc(&fake->arena, nemesis_packets.fault_state_size + 1),
-                          .arena = &fake->arena};
-}
-
-static void fault_free(struct fault *fault)
-{
-    buf_free(&fault->begun_evidence);
-    buf_free(&fault->ended_evidence);
-}
-
-static void assert_value(struct value value, const char *expected)
-{
-    struct buf out = BUF_INIT;
-    value_print(value, &out);
-    assert_string_equal(buf_text(&out), expected);
-    buf_free(&out);
-}
+#include "tests/lib/test_value.h"
 
 static void evidence_says_what_was_asked_and_measured(void **state)
 {
@@ -54,7 +31,7 @@ static void evidence_says_what_was_asked_and_measured(void **state)
         fake_set(fake, "packets.targets", "n2");
         fake_set(fake, "packets.direction", "both");
         assert_ok(nemesis_packets.check(&fake->test, &err));
-        struct fault fault = fault_of(fake, 1);
+        struct fault fault = fake_fault(fake, &nemesis_packets, 1);
         assert_ok(nemesis_packets.begin(&fake->test, &fault, &err));
         assert_contains(buf_text(&fault.begun_evidence), "in force in 7 ms, by decree; 6 paths");
         assert_contains(buf_text(&fault.begun_evidence), kinds[i].evidence);
@@ -62,7 +39,7 @@ static void evidence_says_what_was_asked_and_measured(void **state)
                                  "#{\"n2\"}}}");
         assert_ok(nemesis_packets.end(&fake->test, &fault, &err));
         assert_contains(buf_text(&fault.ended_evidence), "6 paths measured: 0 shaped, 6 as before");
-        fault_free(&fault);
+        fake_fault_free(&fault);
         fake_free(fake);
     }
 }
@@ -74,14 +51,14 @@ static void what_is_asked_is_told_in_full(void **state)
     fake_set(fake, "packets.kind", "delay+loss");
     fake_set(fake, "packets.targets", "n1");
     fake_set(fake, "packets.direction", "to");
-    struct fault fault = fault_of(fake, 1);
+    struct fault fault = fake_fault(fake, &nemesis_packets, 1);
     assert_value(fault.asked,
                  "{:kind :delay+loss, :shape {:delay-us 50000, :jitter-us 10000, :distribution "
                  ":normal, :loss 0.2}, :who {:targets :named, :nodes [\"n1\"]}, :direction :to}");
     fake_set(fake, "packets.targets", "random");
     fake_set(fake, "packets.kind", "rate");
     fake_set(fake, "packets.map", "n1:n2,n3:n1+n2");
-    fault = fault_of(fake, 1);
+    fault = fake_fault(fake, &nemesis_packets, 1);
     assert_value(fault.asked, "{:kind :rate, :shape {:rate-bps 1000000}, :paths {\"n1\" "
                               "#{\"n2\"}, \"n3\" #{\"n1\" \"n2\"}}}");
     struct err err = ERR_INIT;
@@ -90,7 +67,7 @@ static void what_is_asked_is_told_in_full(void **state)
     assert_int_equal(fake->shape.paths[1], 0);
     assert_int_equal(fake->shape.paths[2], NODE_SET(0) | NODE_SET(1));
     assert_int_equal(fault.nodes, test_all_nodes(&fake->test));
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake_free(fake);
 }
 
@@ -110,11 +87,11 @@ static void directions_are_those_of_packets(void **state)
         struct err err = ERR_INIT;
         fake_set(fake, "packets.targets", "n2");
         fake_set(fake, "packets.direction", directions[i].direction);
-        struct fault fault = fault_of(fake, 1);
+        struct fault fault = fake_fault(fake, &nemesis_packets, 1);
         assert_ok(nemesis_packets.begin(&fake->test, &fault, &err));
         for (uint32_t j = 0; j < 3; j++)
             assert_int_equal(fake->shape.paths[j], directions[i].paths[j]);
-        fault_free(&fault);
+        fake_fault_free(&fault);
         fake_free(fake);
     }
 }
@@ -166,13 +143,13 @@ static void what_is_not_measured_did_not_happen(void **state)
         struct err err = ERR_INIT;
         fake->cuts_do_nothing = true;
         fake_set(fake, "packets.kind", kinds[i]);
-        struct fault fault = fault_of(fake, 1);
+        struct fault fault = fake_fault(fake, &nemesis_packets, 1);
         assert_int_equal(nemesis_packets.begin(&fake->test, &fault, &err), ERR_REMOTE);
         assert_contains(err.message, "packets: made but not measured, and undone: ");
         assert_int_equal(fault.begun_verified, VERIFIED_NO);
         assert_int_equal(fault.nodes, 0);
         assert_true(fake_is_whole(fake));
-        fault_free(&fault);
+        fake_fault_free(&fault);
         fake_free(fake);
     }
 }
@@ -186,7 +163,8 @@ static void every_draw_breaks_and_heals(void **state)
         fake_has_primaries(fake);
         fake->primaries = 2;
         assert_ok(nemesis_packets.check(&fake->test, &err));
-        struct fault fault = fault_of(fake, seed), same = fault_of(fake, seed);
+        struct fault fault = fake_fault(fake, &nemesis_packets, seed),
+                     same = fake_fault(fake, &nemesis_packets, seed);
         assert_true(value_equal(fault.asked, same.asked));
         assert_ok(nemesis_packets.begin(&fake->test, &fault, &err));
         assert_int_equal(fault.begun_verified, VERIFIED_YES);
@@ -195,7 +173,7 @@ static void every_draw_breaks_and_heals(void **state)
         assert_ok(nemesis_packets.end(&fake->test, &fault, &err));
         assert_int_equal(fault.ended_verified, VERIFIED_YES);
         assert_true(fake_is_whole(fake));
-        fault_free(&fault);
+        fake_fault_free(&fault);
         fake_free(fake);
     }
 }
@@ -206,7 +184,7 @@ static bool survives(uint64_t seed, uint32_t fail_at)
 {
     struct fake_control *fake = fake_new(3);
     struct err err = ERR_INIT;
-    struct fault fault = fault_of(fake, seed);
+    struct fault fault = fake_fault(fake, &nemesis_packets, seed);
     fake->fail_at = fail_at;
     enum err_code code = nemesis_packets.begin(&fake->test, &fault, &err);
     assert_int_equal(fault.begun_verified, code == ERR_NONE ? VERIFIED_YES : VERIFIED_NO);
@@ -218,7 +196,7 @@ static bool survives(uint64_t seed, uint32_t fail_at)
         assert_contains(err.message, "scripted failure");
     assert_true(fake_is_whole(fake));
     bool reached = fake->call_count >= fail_at;
-    fault_free(&fault);
+    fake_fault_free(&fault);
     fake_free(fake);
     return reached;
 }
