@@ -525,6 +525,17 @@ static enum err_code end(struct test *test, struct fault *fault, struct err *err
     return ERR_NONE;
 }
 
+/* The same paths, whoever leads by then. */
+static struct value repeat(const struct test *test, struct value asked, struct value done,
+                           node_set nodes, struct arena *arena)
+{
+    (void)test, (void)nodes;
+    struct value items[] = {value_keyword(arena, "kind"),  value_get(asked, "kind"),
+                            value_keyword(arena, "shape"), value_get(asked, "shape"),
+                            value_keyword(arena, "paths"), value_get(done, "shaped")};
+    return value_items(arena, VALUE_MAP, items, 6);
+}
+
 static const struct option options[] = {
     {"kind", OPTION_TEXT, "random", NULL,
      "delay, loss, duplicate, reorder, corrupt, rate, some of them joined by +, or random: each "
@@ -556,6 +567,8 @@ const struct nemesis nemesis_packets = {
     .begin_f = "start-packets",
     .end_f = "stop-packets",
     .fault_state_size = sizeof(struct state),
+    .hits = HITS_NETWORK,
+    .repeat = repeat,
     .check = check,
     .choose = choose,
     .begin = begin,

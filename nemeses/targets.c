@@ -235,6 +235,8 @@ enum err_code targets_resolve(struct test *test, struct value chosen, node_set *
 node_set targets_where(const struct test *test, struct value asked)
 {
     node_set nodes = 0;
+    if (!value_is_nil(value_get(asked, "who")))
+        asked = value_get(asked, "who");
     bool named = strcmp(value_as_text(value_get(asked, "targets")), kind_names[PRIMARIES]) != 0;
     if (named && targets_read_names(test, value_get(asked, "nodes"), &nodes, NULL) == ERR_NONE)
         return nodes;
@@ -246,15 +248,20 @@ struct value targets_repeat(const struct test *test, struct value asked, struct 
 {
     enum { ITEMS_MAX = 32 };
     (void)done;
-    struct value items[ITEMS_MAX + 4];
+    struct value items[ITEMS_MAX + 4],
+        named[] = {value_keyword(arena, "targets"), value_keyword(arena, kind_names[NAMED]),
+                   value_keyword(arena, "nodes"), targets_names(test, nodes, arena, VALUE_VECTOR)};
     size_t count = 0;
-    items[count++] = value_keyword(arena, "targets");
-    items[count++] = value_keyword(arena, kind_names[NAMED]);
-    items[count++] = value_keyword(arena, "nodes");
-    items[count++] = targets_names(test, nodes, arena, VALUE_VECTOR);
+    if (!value_is_nil(value_get(asked, "who"))) {
+        items[count++] = value_keyword(arena, "who");
+        items[count++] = value_items(arena, VALUE_MAP, named, 4);
+    } else {
+        memcpy(items, named, sizeof named);
+        count = 4;
+    }
     for (size_t i = 0; i + 1 < value_count(asked) && count + 2 <= ITEMS_MAX; i += 2) {
         const char *key = value_as_text(value_at(asked, i));
-        if (strcmp(key, "targets") == 0 || strcmp(key, "nodes") == 0)
+        if (strcmp(key, "targets") == 0 || strcmp(key, "nodes") == 0 || strcmp(key, "who") == 0)
             continue;
         items[count++] = value_at(asked, i);
         items[count++] = value_at(asked, i + 1);

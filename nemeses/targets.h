@@ -45,7 +45,8 @@ struct value targets_add(struct value chosen, const char *key, struct value valu
 enum err_code targets_resolve(struct test *test, struct value chosen, node_set *nodes,
                               struct err *err);
 
-/* For nemesis.where and nemesis.repeat, where the value is that of targets_choose, with more: the
+/* For nemesis.where and nemesis.repeat, where the value is that of targets_choose, with more, or
+ * has it as :who: the
  * nodes it names (all of them when it is about primaries), and the same value about `nodes`. */
 node_set targets_where(const struct test *test, struct value asked);
 struct value targets_repeat(const struct test *test, struct value asked, struct value done,

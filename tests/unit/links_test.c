@@ -97,6 +97,37 @@ static void a_cut_that_does_not_cut_is_no_fault(void **state)
 }
 
 /* Who is cut off grows node by node, and shrinks in the order that was drawn. */
+/* What is asked for to repeat a fault hits the same nodes, whoever leads by then. */
+static void they_are_repeated_whoever_leads(void **state)
+{
+    (void)state;
+    static const struct nemesis *const network[] = {&nemesis_clog, &nemesis_flap, &nemesis_clients,
+                                                    &nemesis_reset, &nemesis_packets};
+    static const char *const targets[] = {"clog.targets", "flap.targets", "clients.targets",
+                                          "reset.targets", "packets.targets"};
+    for (size_t k = 0; k < 5; k++) {
+        struct fake_control *fake = cluster(5);
+        struct err err = ERR_INIT;
+        fake_set(fake, targets[k], "primaries");
+        assert_ok(network[k]->check(&fake->test, &err));
+        struct fault first = fake_fault(fake, network[k], 3),
+                     again = fake_fault(fake, network[k], 3);
+        assert_int_equal(network[k]->hits, HITS_NETWORK);
+        assert_ok(network[k]->begin(&fake->test, &first, &err));
+        assert_ok(network[k]->end(&fake->test, &first, &err));
+        fake->primaries = 4;
+        again.asked =
+            network[k]->repeat(&fake->test, first.asked, first.done, first.nodes, &fake->arena);
+        assert_ok(network[k]->begin(&fake->test, &again, &err));
+        assert_int_equal(again.nodes, first.nodes);
+        assert_true(value_equal(again.done, first.done));
+        assert_ok(network[k]->end(&fake->test, &again, &err));
+        fake_fault_free(&first);
+        fake_fault_free(&again);
+        fake_free(fake);
+    }
+}
+
 static void clogging_goes_one_by_one(void **state)
 {
     (void)state;
@@ -226,6 +257,7 @@ int main(void)
         cmocka_unit_test(every_one_breaks_and_heals),
         cmocka_unit_test(every_failing_call_leaves_the_network_whole),
         cmocka_unit_test(a_cut_that_does_not_cut_is_no_fault),
+        cmocka_unit_test(they_are_repeated_whoever_leads),
         cmocka_unit_test(clogging_goes_one_by_one),
         cmocka_unit_test(flapping_goes_and_comes),
         cmocka_unit_test(a_reset_of_nothing_is_no_fault),
