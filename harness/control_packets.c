@@ -77,6 +77,54 @@ enum err_code network_shape(struct test *test, const char *id, const node_set *p
     return code;
 }
 
+/* ---- One port ---- */
+
+enum err_code network_block_port(struct test *test, const char *id, const node_set *drops,
+                                 const char *protocol, uint16_t port, int64_t *in_force_ns,
+                                 struct err *err)
+{
+    struct control_calls calls = {.items = NULL};
+    for (uint32_t i = 0; i < test->node_count; i++) {
+        if (drops[i] == 0)
+            continue;
+        struct agent_call *call = control_calls_add(&calls, i, "fault-block");
+        line_key(&call->request, "id", id);
+        control_add_addresses(test, call, "from", drops[i]);
+        line_key(&call->request, "proto", protocol);
+        line_key_int(&call->request, "port", port);
+    }
+    int64_t began_ns = clock_monotonic_ns();
+    enum err_code code = control_calls_make(test, &calls, err);
+    *in_force_ns = clock_monotonic_ns() - began_ns;
+    control_calls_free(&calls);
+    if (code != ERR_NONE && network_undo(test, id, NULL) != ERR_NONE)
+        log_problem(test->control->log, "fault %s could not be undone on every node", id);
+    return code;
+}
+
+enum err_code network_count_dropped(struct test *test, const char *id, const node_set *drops,
+                                    struct network_dropped *dropped, struct err *err)
+{
+    struct control_calls calls = {.items = NULL};
+    *dropped = (struct network_dropped){.packets = 0};
+    for (uint32_t i = 0; i < test->node_count; i++)
+        if (drops[i] != 0)
+            line_key(&control_calls_add(&calls, i, "fault-counters")->request, "id", id);
+    enum err_code code = control_calls_make(test, &calls, err);
+    for (size_t i = 0; i < calls.count && code == ERR_NONE; i++) {
+        uint32_t cursor = 0;
+        for (const char *text;
+             (text = line_next(&calls.items[i].reply.line, "packets", &cursor));) {
+            uint64_t packets = strtoull(text, NULL, 10);
+            dropped->packets += packets;
+            dropped->links += packets > 0;
+            dropped->of_links++;
+        }
+    }
+    control_calls_free(&calls);
+    return code;
+}
+
 /* ---- Measuring ---- */
 
 /* The bursts of one measuring: that of path i has the number first + i. */

@@ -53,6 +53,20 @@ enum err_code network_block_clients(struct test *test, const char *id, node_set 
 enum err_code network_verify_clients(struct test *test, node_set cut, struct buf *evidence,
                                      struct err *err);
 
+/* Drops what passes between nodes to or from a port of one protocol ("tcp", "udp"); `drops` and the
+ * rest as network_block has them. */
+enum err_code network_block_port(struct test *test, const char *id, const node_set *drops,
+                                 const char *protocol, uint16_t port, int64_t *in_force_ns,
+                                 struct err *err);
+/* What a block has dropped by now: packets, and of how many of its links (ordered pairs of nodes,
+ * twice where there is IPv6) any. */
+struct network_dropped {
+    uint64_t packets;
+    uint32_t links, of_links;
+};
+enum err_code network_count_dropped(struct test *test, const char *id, const node_set *drops,
+                                    struct network_dropped *dropped, struct err *err);
+
 /* One way from one node to another, as a burst of datagrams saw it. */
 struct network_path {
     uint32_t source, target;

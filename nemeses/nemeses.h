@@ -10,6 +10,7 @@
     X(clog)                                                                                        \
     X(flap)                                                                                        \
     X(clients)                                                                                     \
+    X(port)                                                                                        \
     X(reset)                                                                                       \
     X(kill)                                                                                        \
     X(pause)                                                                                       \

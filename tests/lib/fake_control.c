@@ -501,6 +501,10 @@ enum err_code network_undo(struct test *test, const char *id, struct err *err)
             fake->cuts[i].id[0] = '\0';
             return ERR_NONE;
         }
+    if (strncmp(id, "port", 4) == 0) {
+        fake->port = 0;
+        return ERR_NONE;
+    }
     if (strncmp(id, "clients", 7) == 0) {
         fake->no_clients = 0;
         return ERR_NONE;
@@ -629,6 +633,28 @@ enum err_code network_reset(struct test *test, const char *id, node_set nodes,
                   : means == RESET_SILENT ? "silent"
                                           : "told",
                   err);
+}
+
+enum err_code network_block_port(struct test *test, const char *id, const node_set *drops,
+                                 const char *protocol, uint16_t port, int64_t *in_force_ns,
+                                 struct err *err)
+{
+    struct fake_control *fake = fake_of(test);
+    (void)drops, (void)protocol;
+    enum err_code code = called(fake, "network_block_port", 0, id, err);
+    *in_force_ns = 3 * NS_PER_MS;
+    if (code == ERR_NONE)
+        fake->port = port;
+    return code;
+}
+
+enum err_code network_count_dropped(struct test *test, const char *id, const node_set *drops,
+                                    struct network_dropped *dropped, struct err *err)
+{
+    struct fake_control *fake = fake_of(test);
+    (void)drops;
+    *dropped = (struct network_dropped){fake->dropped, fake->dropped > 0, 8};
+    return called(fake, "network_count_dropped", 0, id, err);
 }
 
 enum err_code network_block_clients(struct test *test, const char *id, node_set nodes,
@@ -819,7 +845,7 @@ bool fake_is_whole(const struct fake_control *fake)
     for (uint32_t i = 0; i < FAKE_CUTS; i++)
         if (fake->cuts[i].id[0] != '\0')
             return false;
-    if (fake->shape.id[0] != '\0' || fake->no_clients != 0)
+    if (fake->shape.id[0] != '\0' || fake->no_clients != 0 || fake->port != 0)
         return false;
     for (uint32_t d = 0; d < FAKE_DAEMONS; d++)
         if (fake_running(fake, d) != test_all_nodes(&fake->test))

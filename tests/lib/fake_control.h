@@ -61,6 +61,8 @@ struct fake_control {
     bool cuts_do_nothing;    /* network_block and network_shape say that all went well */
     bool cannot_shape;
     struct network_reset reset; /* what network_reset finds */
+    uint16_t port;              /* cut by network_block_port; 0: none */
+    uint64_t dropped;           /* what network_count_dropped counts */
     bool no_vdso, own_clocks;   /* what clock_possible says */
     uint32_t exit_after;        /* a daemon exits at this look after its start; 0: never */
     uint32_t looks;

@@ -1,4 +1,4 @@
-/* clog, flap, clients and reset against a cluster in memory. */
+/* clog, flap, clients, reset and port against a cluster in memory. */
 #include <stdio.h>
 #include <string.h>
 
@@ -8,13 +8,15 @@
 #include "tests/lib/test.h"
 
 static const struct nemesis *const all[] = {&nemesis_clog, &nemesis_flap, &nemesis_clients,
-                                            &nemesis_reset};
+                                            &nemesis_reset, &nemesis_port};
 enum { ALL = sizeof all / sizeof *all };
 
 static struct fake_control *cluster(uint32_t nodes)
 {
     struct fake_control *fake = fake_new(nodes);
     fake->reset = (struct network_reset){.found = 7, .gone = 7, .left_at_peers = 5};
+    fake->dropped = 12;
+    fake_set(fake, "port.number", "7712");
     fake_has_primaries(fake);
     fake->primaries = 2;
     return fake;
@@ -97,15 +99,40 @@ static void a_cut_that_does_not_cut_is_no_fault(void **state)
 }
 
 /* Who is cut off grows node by node, and shrinks in the order that was drawn. */
+static void a_port_that_nobody_uses_cannot_be_cut(void **state)
+{
+    (void)state;
+    struct fake_control *fake = cluster(3);
+    struct err err = ERR_INIT;
+    struct fault fault = fake_fault(fake, &nemesis_port, 1);
+    assert_int_equal(value_as_int(value_get(fault.asked, "port")), 7712);
+    fake->dropped = 0;
+    assert_int_equal(nemesis_port.begin(&fake->test, &fault, &err), ERR_REMOTE);
+    assert_contains(err.message, "port: not in force, and undone: nothing passed that port");
+    assert_int_equal(fault.begun_verified, VERIFIED_NO);
+    assert_int_equal(fake->port, 0);
+    fake->dropped = 3;
+    assert_ok(nemesis_port.begin(&fake->test, &fault, &err));
+    assert_int_equal(fake->port, 7712);
+    assert_contains(buf_text(&fault.begun_evidence),
+                    "3 packets of tcp port 7712 dropped on 1 of 8 links; else ");
+    fake_set(fake, "port.number", "0");
+    assert_int_equal(nemesis_port.check(&fake->test, &err), ERR_CONFIG);
+    assert_contains(err.message, "say which port is cut");
+    fake_fault_free(&fault);
+    fake_free(fake);
+}
+
 /* What is asked for to repeat a fault hits the same nodes, whoever leads by then. */
 static void they_are_repeated_whoever_leads(void **state)
 {
     (void)state;
-    static const struct nemesis *const network[] = {&nemesis_clog, &nemesis_flap, &nemesis_clients,
-                                                    &nemesis_reset, &nemesis_packets};
-    static const char *const targets[] = {"clog.targets", "flap.targets", "clients.targets",
-                                          "reset.targets", "packets.targets"};
-    for (size_t k = 0; k < 5; k++) {
+    static const struct nemesis *const network[] = {&nemesis_clog,    &nemesis_flap,
+                                                    &nemesis_clients, &nemesis_reset,
+                                                    &nemesis_packets, &nemesis_port};
+    static const char *const targets[] = {"clog.targets",  "flap.targets",    "clients.targets",
+                                          "reset.targets", "packets.targets", "port.targets"};
+    for (size_t k = 0; k < 6; k++) {
         struct fake_control *fake = cluster(5);
         struct err err = ERR_INIT;
         fake_set(fake, targets[k], "primaries");
@@ -257,6 +284,7 @@ int main(void)
         cmocka_unit_test(every_one_breaks_and_heals),
         cmocka_unit_test(every_failing_call_leaves_the_network_whole),
         cmocka_unit_test(a_cut_that_does_not_cut_is_no_fault),
+        cmocka_unit_test(a_port_that_nobody_uses_cannot_be_cut),
         cmocka_unit_test(they_are_repeated_whoever_leads),
         cmocka_unit_test(clogging_goes_one_by_one),
         cmocka_unit_test(flapping_goes_and_comes),
