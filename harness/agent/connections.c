@@ -4,7 +4,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/inet_diag.h>
-#include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "harness/agent/agentd.h"
+#include "harness/agent/netlink.h"
 #include "harness/base/clock.h"
 
 enum { REPLY_BYTES = 64 << 10, ANSWER_SECONDS_MAX = 5 };
@@ -111,9 +111,9 @@ static int read_answers(int fd, const struct agentd_peers *peers, struct found *
             continue;
         if (length <= 0)
             return length < 0 ? errno : ENODATA;
-        int rest = (int)length;
-        for (struct nlmsghdr *at = (struct nlmsghdr *)reply; NLMSG_OK(at, rest);
-             at = NLMSG_NEXT(at, rest)) {
+        size_t place = 0;
+        for (struct nlmsghdr *at;
+             (at = agentd_netlink_message(reply, (size_t)length, &place)) != NULL;) {
             if (at->nlmsg_type == NLMSG_DONE)
                 return 0;
             if (at->nlmsg_type == NLMSG_ERROR)

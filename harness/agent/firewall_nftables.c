@@ -113,9 +113,9 @@ static int collect_answers(struct agentd_firewall *firewall, uint32_t first, uin
                 return errno;
             return failure != 0 ? failure : answered ? 0 : ENODATA;
         }
-        size_t rest = (size_t)length;
-        for (struct nlmsghdr *at = (struct nlmsghdr *)reply; NLMSG_OK(at, rest);
-             at = NLMSG_NEXT(at, rest)) {
+        size_t place = 0;
+        for (struct nlmsghdr *at;
+             (at = agentd_netlink_message(reply, (size_t)length, &place)) != NULL;) {
             if (at->nlmsg_type != NLMSG_ERROR || at->nlmsg_seq - first > last - first)
                 continue; /* an answer to something older */
             const struct nlmsgerr *answer = NLMSG_DATA(at);
@@ -418,9 +418,9 @@ static int dump_rules(struct agentd_firewall *firewall, struct rule_visit *visit
         ssize_t length = receive(firewall, reply, 0);
         if (length <= 0)
             return length < 0 ? errno : ENODATA;
-        size_t rest = (size_t)length;
-        for (struct nlmsghdr *at = (struct nlmsghdr *)reply; NLMSG_OK(at, rest);
-             at = NLMSG_NEXT(at, rest)) {
+        size_t place = 0;
+        for (struct nlmsghdr *at;
+             (at = agentd_netlink_message(reply, (size_t)length, &place)) != NULL;) {
             if (at->nlmsg_seq != sequence)
                 continue;
             interrupted |= (at->nlmsg_flags & NLM_F_DUMP_INTR) != 0;

@@ -76,6 +76,17 @@ void agentd_netlink_nest_end(struct buf *out, size_t nest)
     memcpy(out->data + nest + offsetof(struct nlattr, nla_len), &length, sizeof length);
 }
 
+struct nlmsghdr *agentd_netlink_message(uint8_t *bytes, size_t length, size_t *at)
+{
+    if (*at >= length || length - *at < sizeof(struct nlmsghdr))
+        return NULL;
+    struct nlmsghdr *message = (struct nlmsghdr *)(void *)(bytes + *at);
+    if (message->nlmsg_len < sizeof *message || message->nlmsg_len > length - *at)
+        return NULL;
+    *at += NLMSG_ALIGN(message->nlmsg_len);
+    return message;
+}
+
 bool agentd_netlink_next(const uint8_t *bytes, size_t length, size_t *at,
                          struct agentd_attribute *attribute)
 {

@@ -22,6 +22,11 @@ void agentd_netlink_put_u64(struct buf *out, uint16_t type, uint64_t value);
 size_t agentd_netlink_nest(struct buf *out, uint16_t type);
 void agentd_netlink_nest_end(struct buf *out, size_t nest);
 
+/* Steps through the messages of a reply (aligned, `length` bytes long); start with *at = 0. NULL at
+ * the end, and at damage. Unlike NLMSG_NEXT it does not run on behind a last message whose length
+ * is not aligned. */
+struct nlmsghdr *agentd_netlink_message(uint8_t *bytes, size_t length, size_t *at);
+
 /* Attributes of a reply: `bytes` must be aligned and `length` bytes long. */
 struct agentd_attribute {
     uint16_t type;

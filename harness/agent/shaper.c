@@ -275,10 +275,9 @@ static void take_some(struct agentd_shaper *shaper, uint8_t *bytes)
         if (length <= 0)
             return;
         int64_t now_ns = clock_monotonic_ns();
-        /* Signed, as NLMSG_NEXT goes below 0 behind a message whose length is not aligned. */
-        int rest = (int)length;
-        for (struct nlmsghdr *at = (struct nlmsghdr *)(void *)bytes; NLMSG_OK(at, rest);
-             at = NLMSG_NEXT(at, rest))
+        size_t place = 0;
+        for (struct nlmsghdr *at;
+             (at = agentd_netlink_message(bytes, (size_t)length, &place)) != NULL;)
             take_message(shaper, at, now_ns);
     }
 }

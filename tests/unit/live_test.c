@@ -228,8 +228,10 @@ static void the_truth_is_never_convicted(void **state)
         assert_true(events > 5000);
         assert_true(costs.looks >= 3); /* it did look, in the midst of open operations */
         assert_true(costs.spent_ns > 0);
-        if (shape == LISTS) /* it read along, and judged all of it now and then */
-            assert_true(costs.judged > 0 && costs.judged < costs.looks);
+        /* It read along, and judged all of it now and then: at every look where a quarter more is
+         * there each time, as on a slow machine. */
+        if (shape == LISTS)
+            assert_true(costs.judged > 0 && costs.judged <= costs.looks);
     }
 }
 
