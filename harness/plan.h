@@ -15,7 +15,7 @@ struct workload;
 struct nemesis;
 struct schedule_step;
 
-enum { PLAN_NODES_MAX = 64, PLAN_NEMESES_MAX = 16 };
+enum { PLAN_NODES_MAX = 64, PLAN_NEMESES_MAX = 48 };
 
 struct plan {
     struct arena arena;
