@@ -1,12 +1,12 @@
 /* Clock offsets of nodes through a run: see clock_watch.h. */
 #include "harness/clock_watch.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
 
 #include "harness/base/clock.h"
+#include "harness/base/rests.h"
 #include "harness/system.h"
 
 enum { SAMPLES_MAX = 2400 }; /* a node; twenty minutes at half a second */
@@ -23,9 +23,8 @@ struct clock_watch {
     uint32_t count;
     int64_t every_ns;
     pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t wake;
-    bool running, stopping;
+    struct rests rests;
+    bool running;
 };
 
 /* Every second one goes, and from now on as many are taken. */
@@ -54,24 +53,13 @@ void clock_watch_look(struct clock_watch *watch)
     watch->count++;
 }
 
-static bool rest(struct clock_watch *watch)
-{
-    struct timespec until = clock_timespec(clock_monotonic_ns() + watch->every_ns);
-    pthread_mutex_lock(&watch->lock);
-    int result = 0;
-    while (!watch->stopping && result != ETIMEDOUT)
-        result = pthread_cond_timedwait(&watch->wake, &watch->lock, &until);
-    bool goes_on = !watch->stopping;
-    pthread_mutex_unlock(&watch->lock);
-    return goes_on;
-}
-
 static void *watch_clocks(void *argument)
 {
+    struct clock_watch *watch = argument;
     do
-        clock_watch_look(argument);
-    while (rest(argument));
-    clock_watch_look(argument); /* how it ended */
+        clock_watch_look(watch);
+    while (rests_for(&watch->rests, watch->every_ns));
+    clock_watch_look(watch); /* how it ended */
     return NULL;
 }
 
@@ -82,12 +70,7 @@ struct clock_watch *clock_watch_new(struct test *test, int64_t every_ns)
     struct sample *samples = arena_alloc(&arena, SAMPLES_MAX * sizeof *samples);
     *watch = (struct clock_watch){
         .test = test, .arena = arena, .samples = samples, .every_ns = every_ns};
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&watch->wake, &attributes);
-    pthread_condattr_destroy(&attributes);
-    pthread_mutex_init(&watch->lock, NULL);
+    rests_init(&watch->rests);
     return watch;
 }
 
@@ -114,10 +97,7 @@ void clock_watch_stop(struct clock_watch *watch)
 {
     if (watch == NULL || !watch->running)
         return;
-    pthread_mutex_lock(&watch->lock);
-    watch->stopping = true;
-    pthread_cond_signal(&watch->wake);
-    pthread_mutex_unlock(&watch->lock);
+    rests_end(&watch->rests);
     pthread_join(watch->thread, NULL);
     watch->running = false;
 }
@@ -127,8 +107,7 @@ void clock_watch_free(struct clock_watch *watch)
     if (watch == NULL)
         return;
     clock_watch_stop(watch);
-    pthread_cond_destroy(&watch->wake);
-    pthread_mutex_destroy(&watch->lock);
+    rests_free(&watch->rests);
     struct arena arena = watch->arena; /* it lives in it */
     arena_free(&arena);
 }

@@ -372,6 +372,19 @@ void control_add_addresses(struct test *test, struct agent_call *call, const cha
     }
 }
 
+enum err_code control_calls_inject(struct test *test, struct control_calls *calls, const char *id,
+                                   int64_t *in_force_ns, struct err *err)
+{
+    int64_t began_ns = clock_monotonic_ns();
+    enum err_code code = control_calls_make(test, calls, err);
+    if (in_force_ns != NULL)
+        *in_force_ns = clock_monotonic_ns() - began_ns;
+    control_calls_free(calls);
+    if (code != ERR_NONE && network_undo(test, id, NULL) != ERR_NONE)
+        log_problem(test->control->log, "fault %s could not be undone on every node", id);
+    return code;
+}
+
 enum err_code network_block(struct test *test, const char *id, const node_set *drops,
                             enum packets packets, int64_t *in_force_ns, struct err *err)
 {
@@ -385,14 +398,7 @@ enum err_code network_block(struct test *test, const char *id, const node_set *d
         if (packets == PACKETS_DATA)
             line_key(&call->request, "packets", "data");
     }
-    int64_t began_ns = clock_monotonic_ns();
-    enum err_code code = control_calls_make(test, &calls, err);
-    if (in_force_ns != NULL)
-        *in_force_ns = clock_monotonic_ns() - began_ns;
-    control_calls_free(&calls);
-    if (code != ERR_NONE && network_undo(test, id, NULL) != ERR_NONE)
-        log_problem(test->control->log, "fault %s could not be undone on every node", id);
-    return code;
+    return control_calls_inject(test, &calls, id, in_force_ns, err);
 }
 
 enum err_code control_undo(struct test *test, node_set set, const char *id, struct err *err)

@@ -60,6 +60,10 @@ struct control_calls {
 struct agent_call *control_calls_add(struct control_calls *calls, uint32_t node, const char *verb);
 enum err_code control_calls_make(struct test *test, struct control_calls *calls, struct err *err);
 void control_calls_free(struct control_calls *calls);
+/* Makes the calls of a fault and frees them; when one fails the fault is undone everywhere.
+ * `in_force_ns` (may be NULL) gets how long it took. */
+enum err_code control_calls_inject(struct test *test, struct control_calls *calls, const char *id,
+                                   int64_t *in_force_ns, struct err *err);
 /* Adds key=ADDRESS for each address of each of the nodes to a request. */
 void control_add_addresses(struct test *test, struct agent_call *call, const char *key,
                            node_set peers);

@@ -129,15 +129,10 @@ enum err_code network_block_clients(struct test *test, const char *id, node_set 
         line_key(&call->request, "from", controller);
         line_key(&call->request, "to", controller);
     }
-    int64_t began_ns = clock_monotonic_ns();
-    if (code == ERR_NONE)
-        code = control_calls_make(test, &calls, err);
-    if (in_force_ns != NULL)
-        *in_force_ns = clock_monotonic_ns() - began_ns;
-    control_calls_free(&calls);
     arena_free(&arena);
-    if (code != ERR_NONE && network_undo(test, id, NULL) != ERR_NONE)
-        log_problem(test->control->log, "fault %s could not be undone on every node", id);
+    if (code == ERR_NONE)
+        return control_calls_inject(test, &calls, id, in_force_ns, err);
+    control_calls_free(&calls);
     return code;
 }
 

@@ -68,13 +68,7 @@ enum err_code network_shape(struct test *test, const char *id, const node_set *p
         control_add_addresses(test, call, "from", paths[i]);
         add_shape(&call->request, shape);
     }
-    int64_t began_ns = clock_monotonic_ns();
-    enum err_code code = control_calls_make(test, &calls, err);
-    *in_force_ns = clock_monotonic_ns() - began_ns;
-    control_calls_free(&calls);
-    if (code != ERR_NONE && network_undo(test, id, NULL) != ERR_NONE)
-        log_problem(test->control->log, "fault %s could not be undone on every node", id);
-    return code;
+    return control_calls_inject(test, &calls, id, in_force_ns, err);
 }
 
 /* ---- One port ---- */
@@ -93,13 +87,7 @@ enum err_code network_block_port(struct test *test, const char *id, const node_s
         line_key(&call->request, "proto", protocol);
         line_key_int(&call->request, "port", port);
     }
-    int64_t began_ns = clock_monotonic_ns();
-    enum err_code code = control_calls_make(test, &calls, err);
-    *in_force_ns = clock_monotonic_ns() - began_ns;
-    control_calls_free(&calls);
-    if (code != ERR_NONE && network_undo(test, id, NULL) != ERR_NONE)
-        log_problem(test->control->log, "fault %s could not be undone on every node", id);
-    return code;
+    return control_calls_inject(test, &calls, id, in_force_ns, err);
 }
 
 enum err_code network_count_dropped(struct test *test, const char *id, const node_set *drops,

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "harness/base/clock.h"
+#include "harness/base/rests.h"
 #include "harness/histories/value_table.h"
 
 enum {
@@ -28,9 +29,7 @@ struct live {
     void *watching; /* NULL: it does not, or no longer */
     struct live_costs costs;
     pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t wake;
-    bool stopping;
+    struct rests rests;
 };
 
 static void copy_prefix(struct live *live)
@@ -155,19 +154,6 @@ static bool look(struct live *live, struct buf *why)
     return violated;
 }
 
-/* True when it is time to end. */
-static bool rest(struct live *live, int64_t rest_ns)
-{
-    struct timespec until = clock_timespec(clock_monotonic_ns() + rest_ns);
-    pthread_mutex_lock(&live->lock);
-    int result = 0;
-    while (!live->stopping && result == 0)
-        result = pthread_cond_timedwait(&live->wake, &live->lock, &until);
-    bool stopping = live->stopping;
-    pthread_mutex_unlock(&live->lock);
-    return stopping;
-}
-
 static int64_t spent_ns(void)
 {
     struct timespec now;
@@ -179,7 +165,7 @@ static void *watch(void *argument)
 {
     struct live *live = argument;
     int64_t rest_ns = live->options.rest_ns;
-    while (!rest(live, rest_ns)) {
+    while (rests_for(&live->rests, rest_ns)) {
         struct buf why = BUF_INIT;
         int64_t began_ns = clock_monotonic_ns();
         bool violated = look(live, &why);
@@ -215,6 +201,7 @@ static void free_live(struct live *live)
         live->watch->close(live->watching);
     history_free(&live->prefix);
     json_free(live->values);
+    rests_free(&live->rests);
     free(live);
 }
 
@@ -229,12 +216,7 @@ enum err_code live_start(const struct live_options *options, struct live **out, 
     live->values = options->options == NULL ? json_object() : json_copy(options->options);
     history_init(&live->prefix);
     open_watch(live);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&live->wake, &attributes);
-    pthread_condattr_destroy(&attributes);
-    pthread_mutex_init(&live->lock, NULL);
+    rests_init(&live->rests);
     int problem = pthread_create(&live->thread, NULL, watch, live);
     if (problem != 0) {
         free_live(live);
@@ -248,14 +230,9 @@ void live_stop(struct live *live, struct live_costs *costs)
 {
     if (live == NULL)
         return;
-    pthread_mutex_lock(&live->lock);
-    live->stopping = true;
-    pthread_cond_signal(&live->wake);
-    pthread_mutex_unlock(&live->lock);
+    rests_end(&live->rests);
     pthread_join(live->thread, NULL);
     if (costs != NULL)
         *costs = live->costs;
-    pthread_cond_destroy(&live->wake);
-    pthread_mutex_destroy(&live->lock);
     free_live(live);
 }

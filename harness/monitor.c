@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "harness/base/clock.h"
+#include "harness/base/rests.h"
 
 #define LIVE_EVERY_NS (NS_PER_SECOND / 4)
 #define LINE_EVERY_NS (10 * NS_PER_SECOND)
@@ -13,9 +14,8 @@
 struct monitor {
     struct monitor_options options;
     pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t wake;
-    bool ending, problem_told;
+    struct rests rests;
+    bool problem_told;
     struct scheduler_counts before;
     int64_t before_ns;
     double per_second;
@@ -54,13 +54,7 @@ static void *watch(void *argument)
     struct monitor *monitor = argument;
     bool live = log_is_live(monitor->options.log);
     int64_t next_line_ns = clock_monotonic_ns() + LINE_EVERY_NS;
-    pthread_mutex_lock(&monitor->lock);
-    while (!monitor->ending) {
-        struct timespec until = clock_timespec(clock_monotonic_ns() + LIVE_EVERY_NS);
-        pthread_cond_timedwait(&monitor->wake, &monitor->lock, &until);
-        if (monitor->ending)
-            break;
-        pthread_mutex_unlock(&monitor->lock);
+    while (rests_for(&monitor->rests, LIVE_EVERY_NS)) {
         int64_t now_ns = clock_monotonic_ns();
         struct buf text = BUF_INIT;
         describe(monitor, now_ns, &text);
@@ -77,9 +71,7 @@ static void *watch(void *argument)
             monitor->problem_told = true;
             monitor->options.on_problem(monitor->options.state, err.message);
         }
-        pthread_mutex_lock(&monitor->lock);
     }
-    pthread_mutex_unlock(&monitor->lock);
     return NULL;
 }
 
@@ -90,14 +82,10 @@ enum err_code monitor_start(const struct monitor_options *options, struct monito
     if (monitor == NULL)
         return err_set(err, ERR_NOMEM, "no memory for the monitor");
     monitor->options = *options;
-    pthread_mutex_init(&monitor->lock, NULL);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&monitor->wake, &attributes);
-    pthread_condattr_destroy(&attributes);
+    rests_init(&monitor->rests);
     int problem = pthread_create(&monitor->thread, NULL, watch, monitor);
     if (problem != 0) {
+        rests_free(&monitor->rests);
         free(monitor);
         return err_errno(err, problem, "start the monitor");
     }
@@ -109,13 +97,9 @@ void monitor_stop(struct monitor *monitor)
 {
     if (monitor == NULL)
         return;
-    pthread_mutex_lock(&monitor->lock);
-    monitor->ending = true;
-    pthread_cond_signal(&monitor->wake);
-    pthread_mutex_unlock(&monitor->lock);
+    rests_end(&monitor->rests);
     pthread_join(monitor->thread, NULL);
     log_status(monitor->options.log, "");
-    pthread_cond_destroy(&monitor->wake);
-    pthread_mutex_destroy(&monitor->lock);
+    rests_free(&monitor->rests);
     free(monitor);
 }

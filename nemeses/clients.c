@@ -42,7 +42,7 @@ static enum err_code begin(struct test *test, struct fault *fault, struct err *e
         code = network_block_clients(test, name, nodes, &in_force_ns, err);
     if (code != ERR_NONE)
         return err_wrap(err, "clients");
-    struct err cause = ERR_INIT, back = ERR_INIT;
+    struct err cause = ERR_INIT;
     struct buf tried = BUF_INIT;
     code = verify(test, nodes, CUTTING_BEGIN_NS, &tried, &cause);
     /* The nodes hear each other: this is no partition of them. */
@@ -55,11 +55,8 @@ static enum err_code begin(struct test *test, struct fault *fault, struct err *e
         fault->nodes = nodes;
         fault->done = value_pair(fault->arena, value_keyword(fault->arena, "unreachable"),
                                  targets_names(test, nodes, fault->arena, VALUE_SET));
-    } else if (cutting_undo(test, name, &back) != ERR_NONE) {
-        err_set(err, code, "clients: made but not in force: %s; and it could not be undone: %s",
-                cause.message, back.message);
     } else {
-        err_set(err, code, "clients: made but not in force, and undone: %s", cause.message);
+        cutting_give_up(test, name, "clients: made but not in force", code, &cause, err);
     }
     buf_free(&tried);
     return code;

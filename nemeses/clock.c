@@ -186,7 +186,7 @@ static struct value choose(struct test *test, struct prng *prng, struct arena *a
 {
     const char *offset = option_text(&test->plan->options, "clock.offset");
     const char *rate = option_text(&test->plan->options, "clock.rate");
-    struct value chosen = targets_choose(test, "clock.targets", prng, arena), items[12];
+    struct value chosen = targets_choose(test, "clock.targets", prng, arena);
     enum shape shape = draw_shape(test, prng);
     /* All are drawn, whatever is used, so that an option changes nothing else. */
     int64_t offset_ns = draw_size(prng, 100, 20) * NS_PER_MS; /* to two days */
@@ -196,18 +196,13 @@ static struct value choose(struct test *test, struct prng *prng, struct arena *a
         offset_ns = 0;
     if (is_given(rate) && parse_rate(rate, &rate_ppm, NULL) != ERR_NONE)
         rate_ppm = 0;
-    size_t count = value_count(chosen);
-    for (size_t i = 0; i < count; i++)
-        items[i] = value_at(chosen, i);
-    items[count++] = value_keyword(arena, "shape");
-    items[count++] = value_keyword(arena, shape_words[shape]);
-    items[count++] = value_keyword(arena, shape == SHAPE_DRIFT ? "rate-ppm" : "offset-ms");
-    items[count++] = value_int(arena, shape == SHAPE_DRIFT ? rate_ppm : offset_ns / NS_PER_MS);
-    if (shape == SHAPE_STROBE) {
-        items[count++] = value_keyword(arena, "every-ms");
-        items[count++] = value_int(arena, strobe_ms);
-    }
-    return value_items(arena, VALUE_MAP, items, count);
+    chosen = targets_add(chosen, "shape", value_keyword(arena, shape_words[shape]), arena);
+    if (shape == SHAPE_DRIFT)
+        return targets_add(chosen, "rate-ppm", value_int(arena, rate_ppm), arena);
+    chosen = targets_add(chosen, "offset-ms", value_int(arena, offset_ns / NS_PER_MS), arena);
+    return shape == SHAPE_STROBE
+               ? targets_add(chosen, "every-ms", value_int(arena, strobe_ms), arena)
+               : chosen;
 }
 
 static int64_t asked_int(const struct fault *fault, const char *key)
@@ -246,14 +241,8 @@ static enum err_code begin(struct test *test, struct fault *fault, struct err *e
     }
     for (int d = 0; names[d] != NULL; d++)
         hit |= state->targets[d].nodes;
-    struct value means[] = {value_keyword(fault->arena, "means"),
-                            value_keyword(fault->arena, means_words[means_found])};
-    struct value items[16];
-    size_t asked_count = value_count(fault->asked);
-    for (size_t i = 0; i < asked_count; i++)
-        items[i] = value_at(fault->asked, i);
-    memcpy(items + asked_count, means, sizeof means);
-    fault->done = value_items(fault->arena, VALUE_MAP, items, asked_count + 2);
+    fault->done = targets_add(fault->asked, "means",
+                              value_keyword(fault->arena, means_words[means_found]), fault->arena);
     fault->nodes = hit;
     fault->begun_verified = VERIFIED_YES;
     return ERR_NONE;

@@ -45,3 +45,26 @@ enum err_code cutting_undo(struct test *test, const char *id, struct err *err)
         clock_sleep_ns(retry_ns);
     }
 }
+
+enum err_code cutting_give_up(struct test *test, const char *id, const char *what,
+                              enum err_code code, const struct err *cause, struct err *err)
+{
+    struct err back = ERR_INIT;
+    if (cutting_undo(test, id, &back) != ERR_NONE)
+        return err_set(err, code, "%s: %s; and it could not be undone: %s", what, cause->message,
+                       back.message);
+    return err_set(err, code, "%s, and undone: %s", what, cause->message);
+}
+
+enum err_code cutting_end(struct test *test, struct fault *fault, const char *id,
+                          const char *undoing, const char *after, struct err *err)
+{
+    enum err_code code = cutting_undo(test, id, err);
+    if (code != ERR_NONE)
+        return err_wrap(err, "%s", undoing);
+    code = cutting_verify(test, NULL, CUTTING_END_NS, &fault->ended_evidence, err);
+    if (code != ERR_NONE)
+        return err_wrap(err, "%s", after);
+    fault->ended_verified = VERIFIED_YES;
+    return ERR_NONE;
+}

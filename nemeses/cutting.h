@@ -2,6 +2,7 @@
 #ifndef ORDEAL_NEMESES_CUTTING_H
 #define ORDEAL_NEMESES_CUTTING_H
 
+#include "harness/nemesis.h"
 #include "harness/test.h"
 
 #define CUTTING_BEGIN_NS (INT64_C(1000000000)) /* for probes to agree with a cut */
@@ -19,5 +20,13 @@ enum err_code cutting_verify(struct test *test, const node_set *drops, int64_t t
 /* Tried again and again, also after an interruption: a network that stays cut spoils more than this
  * fault. */
 enum err_code cutting_undo(struct test *test, const char *id, struct err *err);
+/* Undoes what was made but turned out not to be `what` ("port: not in force"), for `cause`, and
+ * says all of it; returns `code`. */
+enum err_code cutting_give_up(struct test *test, const char *id, const char *what,
+                              enum err_code code, const struct err *cause, struct err *err);
+/* The end of a fault: undone, and seen to be by probes, as its evidence. Errors begin with
+ * `undoing` or `after`. */
+enum err_code cutting_end(struct test *test, struct fault *fault, const char *id,
+                          const char *undoing, const char *after, struct err *err);
 
 #endif

@@ -227,10 +227,9 @@ static enum err_code begin(struct test *test, struct fault *fault, struct err *e
         buf_clear(&fault->begun_evidence);
         if (daemons_bring_back(test, &state->killed, &back) != ERR_NONE ||
             (state->damaged && replace(test, state->victim, &back) != ERR_NONE))
-            return err_set(err, code, "%s; and undoing that failed too: %s", cause.message,
-                           back.message);
+            return err_undone(err, code, &cause, &back);
         (void)!forget(test, fault, NULL); /* there may be none */
-        return err_set(err, code, "%s", cause.message);
+        return err_undone(err, code, &cause, NULL);
     }
     fault->nodes = daemons_nodes(test, &state->killed);
     fault->done = value_copy(fault->arena, fault->asked);

@@ -187,10 +187,8 @@ static enum err_code begin(struct test *test, struct fault *fault, struct err *e
         buf_clear(&fault->begun_evidence);
         enum err_code undone = bring_up(state, &unused, &back);
         buf_free(&unused);
-        if (undone != ERR_NONE)
-            return err_set(err, code, "ec2: %s; and undoing that failed too: %s", cause.message,
-                           back.message);
-        return err_set(err, code, "ec2: %s", cause.message);
+        err_undone(err, code, &cause, undone == ERR_NONE ? NULL : &back);
+        return err_wrap(err, "ec2");
     }
     fault->nodes = state->nodes;
     fault->done =

@@ -97,14 +97,8 @@ static enum err_code end(struct test *test, struct fault *fault, struct err *err
 {
     char name[32];
     snprintf(name, sizeof name, "flap-%u", fault->id);
-    enum err_code code = cutting_undo(test, name, err);
-    if (code != ERR_NONE)
-        return err_wrap(err, "healing links that flapped");
-    code = cutting_verify(test, NULL, CUTTING_END_NS, &fault->ended_evidence, err);
-    if (code != ERR_NONE)
-        return err_wrap(err, "links flap no more, but the network is not whole");
-    fault->ended_verified = VERIFIED_YES;
-    return ERR_NONE;
+    return cutting_end(test, fault, name, "healing links that flapped",
+                       "links flap no more, but the network is not whole", err);
 }
 
 static const struct option options[] = {

@@ -131,9 +131,7 @@ static enum err_code begin(struct test *test, struct fault *fault, struct err *e
         buf_clear(&fault->begun_evidence);
         enum err_code undone = mend(test, state, &unused, &back);
         buf_free(&unused);
-        return undone == ERR_NONE ? err_set(err, code, "%s", cause.message)
-                                  : err_set(err, code, "%s; and undoing that failed too: %s",
-                                            cause.message, back.message);
+        return err_undone(err, code, &cause, undone == ERR_NONE ? NULL : &back);
     }
     fault->nodes = hit;
     fault->done = daemons_outcome(test, asked, hit, what.io, "was-not-running", fault->arena);

@@ -94,10 +94,8 @@ static enum err_code begin(struct test *test, struct fault *fault, struct err *e
     if (code != ERR_NONE) {
         daemons_wrap(test, "kill", hit, &cause);
         buf_clear(&fault->begun_evidence);
-        if (daemons_bring_back(test, &state->killed, &back) != ERR_NONE)
-            return err_set(err, code, "%s; and undoing that failed too: %s", cause.message,
-                           back.message);
-        return err_set(err, code, "%s", cause.message);
+        enum err_code undone = daemons_bring_back(test, &state->killed, &back);
+        return err_undone(err, code, &cause, undone == ERR_NONE ? NULL : &back);
     }
     fault->nodes = hit;
     fault->done = daemons_outcome(test, asked, hit, is_polite(fault) ? "stopped" : "killed",

@@ -97,10 +97,7 @@ enum err_code limits_begin(struct test *test, const struct limits_kind *kind, st
         if (undone == ERR_NONE)
             undone = daemons_revive(test, &state->on, &unused, &back);
         buf_free(&unused);
-        if (undone != ERR_NONE)
-            return err_set(err, code, "%s; and undoing that failed too: %s", cause.message,
-                           back.message);
-        return err_set(err, code, "%s", cause.message);
+        return err_undone(err, code, &cause, undone == ERR_NONE ? NULL : &back);
     }
     fault->nodes = hit;
     fault->done = daemons_outcome(test, asked, hit, kind->word, "was-not-running", fault->arena);

@@ -267,10 +267,8 @@ static enum err_code begin(struct test *test, struct fault *fault, struct err *e
         buf_clear(&fault->begun_evidence);
         enum err_code undone = take_in(test, state, &unused, &back);
         buf_free(&unused);
-        if (undone != ERR_NONE)
-            return err_set(err, code, "membership: %s; and undoing that failed too: %s",
-                           cause.message, back.message);
-        return err_set(err, code, "membership: %s", cause.message);
+        err_undone(err, code, &cause, undone == ERR_NONE ? NULL : &back);
+        return err_wrap(err, "membership");
     }
     fault->nodes = NODE_SET(state->node);
     fault->done = daemons_outcome(test, fault->nodes, fault->nodes,

@@ -12,6 +12,7 @@
 
 #include "harness/base/clock.h"
 #include "harness/base/text.h"
+#include "nemeses/cutting.h"
 #include "nemeses/grudge.h"
 #include "nemeses/nemeses.h"
 #include "nemeses/packets_judge.h"
@@ -25,7 +26,6 @@ enum {
     RATE_BURST_BYTES = 1000,
 };
 static const int64_t verify_timeout_ns = 6 * NS_PER_SECOND; /* for measures to agree */
-static const int64_t undo_timeout_ns = 2 * NS_PER_SECOND;
 static const int64_t retry_ns = 50 * NS_PER_MS;
 static const int64_t patience_ns = 150 * NS_PER_MS; /* for a path that nothing is wrong with */
 static const int64_t rate_burst_ns = 200 * NS_PER_MS;
@@ -443,19 +443,6 @@ static void fault_name(const struct fault *fault, char *name, size_t size)
     snprintf(name, size, "packets-%u", fault->id);
 }
 
-static enum err_code undo(struct test *test, const struct fault *fault, struct err *err)
-{
-    char name[32];
-    fault_name(fault, name, sizeof name);
-    int64_t deadline_ns = test_now_ns(test) + undo_timeout_ns;
-    for (;;) {
-        enum err_code code = network_undo(test, name, err);
-        if (code == ERR_NONE || test_now_ns(test) >= deadline_ns)
-            return code;
-        clock_sleep_ns(retry_ns);
-    }
-}
-
 static node_set nodes_hit(const struct test *test, const struct state *state)
 {
     node_set nodes = 0;
@@ -499,23 +486,22 @@ static enum err_code begin(struct test *test, struct fault *fault, struct err *e
     code = network_shape(test, name, state->paths, &state->shape, &in_force_ns, err);
     if (code != ERR_NONE)
         return err_wrap(err, "packets");
-    struct err cause = ERR_INIT, back = ERR_INIT;
+    struct err cause = ERR_INIT;
     struct buf measured = BUF_INIT;
     code = verify(test, state, &state->shape, &measured, &cause);
     if (code == ERR_NONE)
         tell(test, fault, in_force_ns, means, &measured);
-    else if (undo(test, fault, &back) != ERR_NONE)
-        err_set(err, code, "packets: made but not measured: %s; and it could not be undone: %s",
-                cause.message, back.message);
     else
-        err_set(err, code, "packets: made but not measured, and undone: %s", cause.message);
+        cutting_give_up(test, name, "packets: made but not measured", code, &cause, err);
     buf_free(&measured);
     return code;
 }
 
 static enum err_code end(struct test *test, struct fault *fault, struct err *err)
 {
-    enum err_code code = undo(test, fault, err);
+    char name[32];
+    fault_name(fault, name, sizeof name);
+    enum err_code code = cutting_undo(test, name, err);
     if (code != ERR_NONE)
         return err_wrap(err, "letting packets pass");
     code = verify(test, fault->state, NULL, &fault->ended_evidence, err);

@@ -88,13 +88,6 @@ static void fault_name(const struct fault *fault, char *name, size_t size)
     snprintf(name, size, "partition-%u", fault->id);
 }
 
-static enum err_code undo(struct test *test, const struct fault *fault, struct err *err)
-{
-    char name[32];
-    fault_name(fault, name, sizeof name);
-    return cutting_undo(test, name, err);
-}
-
 static enum err_code resolve(struct test *test, const struct fault *fault, struct grudge *grudge,
                              struct err *err)
 {
@@ -117,7 +110,7 @@ static enum err_code begin(struct test *test, struct fault *fault, struct err *e
         code = network_block(test, name, grudge.drops, grudge.packets, &in_force_ns, err);
     if (code != ERR_NONE)
         return err_wrap(err, "partition");
-    struct err cause = ERR_INIT, back = ERR_INIT;
+    struct err cause = ERR_INIT;
     struct buf probes = BUF_INIT;
     code = cutting_verify(test, grudge.drops, CUTTING_BEGIN_NS, &probes, &cause);
     if (code == ERR_NONE) {
@@ -127,11 +120,8 @@ static enum err_code begin(struct test *test, struct fault *fault, struct err *e
         fault->nodes = cutting_nodes_hit(test, grudge.drops);
         fault->done = value_pair(fault->arena, value_keyword(fault->arena, "isolated"),
                                  grudge_drops_value(test, &grudge, fault->arena));
-    } else if (undo(test, fault, &back) != ERR_NONE) {
-        err_set(err, code, "partition: made but not in force: %s; and it could not be undone: %s",
-                cause.message, back.message);
     } else {
-        err_set(err, code, "partition: made but not in force, and undone: %s", cause.message);
+        cutting_give_up(test, name, "partition: made but not in force", code, &cause, err);
     }
     buf_free(&probes);
     return code;
@@ -139,14 +129,10 @@ static enum err_code begin(struct test *test, struct fault *fault, struct err *e
 
 static enum err_code end(struct test *test, struct fault *fault, struct err *err)
 {
-    enum err_code code = undo(test, fault, err);
-    if (code != ERR_NONE)
-        return err_wrap(err, "healing the network");
-    code = cutting_verify(test, NULL, CUTTING_END_NS, &fault->ended_evidence, err);
-    if (code != ERR_NONE)
-        return err_wrap(err, "the partition was undone, but the network is not whole");
-    fault->ended_verified = VERIFIED_YES;
-    return ERR_NONE;
+    char name[32];
+    fault_name(fault, name, sizeof name);
+    return cutting_end(test, fault, name, "healing the network",
+                       "the partition was undone, but the network is not whole", err);
 }
 
 /* The same drops, whoever leads by then. */

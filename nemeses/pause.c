@@ -61,10 +61,7 @@ static enum err_code begin(struct test *test, struct fault *fault, struct err *e
         enum err_code undone =
             resume(test, &state->paused, &resumed, &fault->begun_evidence, &back);
         buf_clear(&fault->begun_evidence);
-        if (undone != ERR_NONE)
-            return err_set(err, code, "%s; and undoing that failed too: %s", cause.message,
-                           back.message);
-        return err_set(err, code, "%s", cause.message);
+        return err_undone(err, code, &cause, undone == ERR_NONE ? NULL : &back);
     }
     fault->nodes = hit;
     fault->done = daemons_outcome(test, asked, hit, "paused", "was-not-running", fault->arena);

@@ -88,7 +88,7 @@ static enum err_code begin(struct test *test, struct fault *fault, struct err *e
     }
     if (code != ERR_NONE)
         return err_wrap(err, "port");
-    struct err cause = ERR_INIT, back = ERR_INIT;
+    struct err cause = ERR_INIT;
     struct buf probes = BUF_INIT;
     code = see_dropped(test, name, drops, &dropped, &cause);
     if (code == ERR_NONE) /* the nodes hear each other: this is no partition of them */
@@ -103,11 +103,8 @@ static enum err_code begin(struct test *test, struct fault *fault, struct err *e
         fault->nodes = nodes;
         fault->done = value_pair(fault->arena, value_keyword(fault->arena, "port-cut"),
                                  targets_names(test, nodes, fault->arena, VALUE_SET));
-    } else if (cutting_undo(test, name, &back) != ERR_NONE) {
-        err_set(err, code, "port: not in force: %s; and it could not be undone: %s", cause.message,
-                back.message);
     } else {
-        err_set(err, code, "port: not in force, and undone: %s", cause.message);
+        cutting_give_up(test, name, "port: not in force", code, &cause, err);
     }
     buf_free(&probes);
     return code;
@@ -117,13 +114,7 @@ static enum err_code end(struct test *test, struct fault *fault, struct err *err
 {
     char name[32];
     snprintf(name, sizeof name, "port-%u", fault->id);
-    enum err_code code = cutting_undo(test, name, err);
-    if (code == ERR_NONE)
-        code = cutting_verify(test, NULL, CUTTING_END_NS, &fault->ended_evidence, err);
-    if (code != ERR_NONE)
-        return err_wrap(err, "opening a port again");
-    fault->ended_verified = VERIFIED_YES;
-    return ERR_NONE;
+    return cutting_end(test, fault, name, "opening a port again", "opening a port again", err);
 }
 
 static const struct option options[] = {

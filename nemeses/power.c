@@ -44,13 +44,7 @@ static struct value choose(struct test *test, struct prng *prng, struct arena *a
     int64_t stall_ms = option_duration_ns(&test->plan->options, "power.stall") / NS_PER_MS;
     bool stalls = prng_below(prng, 2) == 0;
     struct value chosen = targets_choose(test, "power.targets", prng, arena);
-    struct value items[8];
-    size_t count = value_count(chosen);
-    for (size_t i = 0; i < count; i++)
-        items[i] = value_at(chosen, i);
-    items[count++] = value_keyword(arena, "stall");
-    items[count++] = value_int(arena, stalls ? stall_ms : 0);
-    return value_items(arena, VALUE_MAP, items, count);
+    return targets_add(chosen, "stall", value_int(arena, stalls ? stall_ms : 0), arena);
 }
 
 static void sleep_ms(const struct test *test, int64_t ms)
@@ -148,10 +142,9 @@ static enum err_code begin(struct test *test, struct fault *fault, struct err *e
         if (daemons_in(test, hit, &state->killed, DAEMON_ALIVE, &alive, &back) != ERR_NONE ||
             daemons_signal(test, &alive, "KILL", NULL, &back) != ERR_NONE ||
             restore(test, fault, &state->killed, &fault->begun_evidence, &back) != ERR_NONE)
-            return err_set(err, code, "%s; and undoing that failed too: %s", cause.message,
-                           back.message);
+            return err_undone(err, code, &cause, &back);
         buf_clear(&fault->begun_evidence);
-        return err_set(err, code, "%s", cause.message);
+        return err_undone(err, code, &cause, NULL);
     }
     fault->nodes = hit;
     fault->done =

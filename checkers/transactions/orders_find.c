@@ -103,15 +103,14 @@ static bool make_order(const struct finder *finder, enum order_form form, struct
         return false;
     if (form == ORDER_DATA)
         known.types &= ~EDGES_PROCESS;
-    bool good = false;
-    orders->form = form;
-    for (int with = 1; with >= 0 && !good; with--) {
+    for (int with = 1; with >= 0; with--) {
         orders->form = form;
-        good = orders_guess(orders, with ? &known : NULL, finder->arena, found);
+        bool good = orders_guess(orders, with ? &known : NULL, finder->arena, found);
         orders->form = asked;
-        good = good && orders_replay(orders, found);
+        if (good && orders_replay(orders, found))
+            return true;
     }
-    return good;
+    return false;
 }
 
 static enum order_answer search_order(struct finder *finder)

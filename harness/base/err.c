@@ -52,3 +52,11 @@ enum err_code err_wrap(struct err *err, const char *format, ...)
     va_end(arguments);
     return err_set(err, err->code, "%s: %s", prefix, err->message);
 }
+
+enum err_code err_undone(struct err *err, enum err_code code, const struct err *cause,
+                         const struct err *back)
+{
+    if (back == NULL)
+        return err_set(err, code, "%s", cause->message);
+    return err_set(err, code, "%s; and undoing that failed too: %s", cause->message, back->message);
+}

@@ -42,6 +42,11 @@ enum err_code err_errno(struct err *err, int errno_value, const char *format, ..
 /* Puts "<formatted>: " before the message; returns the code that is already there. */
 enum err_code err_wrap(struct err *err, const char *format, ...) FORMAT(2, 3);
 
+/* What is told of something that failed halfway and was undone: `cause`; and when undoing it failed
+ * too (`back` is not NULL), that. */
+enum err_code err_undone(struct err *err, enum err_code code, const struct err *cause,
+                         const struct err *back);
+
 #define ERR_INIT ((struct err){.code = ERR_NONE})
 
 #endif

@@ -1,21 +1,21 @@
 /* Who leads, as seen from outside: see watch.h. */
 #include "harness/schedules/watch.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 
 #include "harness/base/clock.h"
+#include "harness/base/rests.h"
 
 struct watch {
     struct test *test;
     void (*on_news)(void *state);
     void *state;
-    pthread_mutex_t lock; /* guards what follows */
-    pthread_cond_t wake;
+    pthread_mutex_t lock; /* guards the next two */
     struct watch_sight sight;
     node_set last_leaders; /* the last that were seen, however long nobody leads since */
-    bool running, stopping;
+    bool running;
+    struct rests rests;
     pthread_t thread;
     int64_t pause_ns;
 };
@@ -30,11 +30,7 @@ enum err_code watch_open(struct test *test, void (*on_news)(void *state), void *
     watch->on_news = on_news;
     watch->state = state;
     pthread_mutex_init(&watch->lock, NULL);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&watch->wake, &attributes);
-    pthread_condattr_destroy(&attributes);
+    rests_init(&watch->rests);
     *out = watch;
     return ERR_NONE;
 }
@@ -75,18 +71,6 @@ struct watch_sight watch_sight(struct watch *watch)
     return sight;
 }
 
-static bool rest(struct watch *watch)
-{
-    pthread_mutex_lock(&watch->lock);
-    struct timespec until = clock_timespec(clock_monotonic_ns() + watch->pause_ns);
-    int result = 0;
-    while (!watch->stopping && result == 0)
-        result = pthread_cond_timedwait(&watch->wake, &watch->lock, &until);
-    bool goes_on = !watch->stopping;
-    pthread_mutex_unlock(&watch->lock);
-    return goes_on;
-}
-
 static void *look(void *argument)
 {
     struct watch *watch = argument;
@@ -95,7 +79,7 @@ static void *look(void *argument)
         struct err err = ERR_INIT;
         if (watch->test->plan->system->primaries(watch->test, &primaries, &err) == ERR_NONE)
             watch_tell(watch, primaries & test_all_nodes(watch->test), test_now_ns(watch->test));
-    } while (rest(watch));
+    } while (rests_for(&watch->rests, watch->pause_ns));
     return NULL;
 }
 
@@ -115,12 +99,9 @@ void watch_stop(struct watch *watch)
 {
     if (watch == NULL || !watch->running)
         return;
-    pthread_mutex_lock(&watch->lock);
-    watch->stopping = true;
-    pthread_cond_signal(&watch->wake);
-    pthread_mutex_unlock(&watch->lock);
+    rests_end(&watch->rests);
     pthread_join(watch->thread, NULL);
-    watch->running = watch->stopping = false;
+    watch->running = false;
 }
 
 void watch_close(struct watch *watch)
@@ -128,7 +109,7 @@ void watch_close(struct watch *watch)
     if (watch == NULL)
         return;
     watch_stop(watch);
-    pthread_cond_destroy(&watch->wake);
+    rests_free(&watch->rests);
     pthread_mutex_destroy(&watch->lock);
     free(watch);
 }
