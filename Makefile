@@ -27,19 +27,29 @@ comma := ,
 VARIANT := $(if $(SAN),san-$(subst $(comma),-,$(SAN)),release)$(if $(filter-out cc gcc,$(CC)),-$(notdir $(CC)))
 B := build/$(VARIANT)
 
-LIBS_PKG := libcurl libssh2 libcjson hiredis libmicrohttpd libarchive
+# Client libraries that ordeal can do without: a system that needs one is a folder of workloads/systems/ named in the
+# table of workloads/systems/systems.h, and built where the library is. WITHOUT=libpq,libnats builds as if they were not.
+CLIENT_SYSTEMS := libpq:postgres libmariadb:mariadb librabbitmq:rabbitmq libnats:nats libmemcached:memcached zookeeper:zookeeper
+CLIENT_ALL := $(foreach entry,$(CLIENT_SYSTEMS),$(firstword $(subst :, ,$(entry))))
+zookeeper_header := $(shell echo '\#include <zookeeper/zookeeper.h>' | $(CC) -E -x c - >/dev/null 2>&1 && echo zookeeper)
+CLIENT_HAVE := $(filter-out $(subst $(comma), ,$(WITHOUT)),$(zookeeper_header) \
+	$(foreach library,$(filter-out zookeeper,$(CLIENT_ALL)),$(shell $(PKG_CONFIG) --exists $(library) 2>/dev/null && echo $(library))))
+CLIENT_PKG := $(filter-out zookeeper,$(CLIENT_HAVE))
+CLIENT_CFLAGS := $(foreach library,$(CLIENT_HAVE),-DORDEAL_HAVE_$(shell echo $(library) | tr a-z A-Z))
+CLIENT_LACKS := $(foreach entry,$(CLIENT_SYSTEMS),$(if $(filter $(CLIENT_HAVE),$(firstword $(subst :, ,$(entry)))),,$(lastword $(subst :, ,$(entry)))))
+
+LIBS_PKG := libcurl libssh2 libcjson hiredis libmicrohttpd libarchive $(CLIENT_PKG)
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(LIBS_PKG) 2>/dev/null)
 # CaDiCaL has no pkg-config file; its archive is C++, its interface C.
-PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(LIBS_PKG) 2>/dev/null) -lcadical -lstdc++
+PKG_LIBS := -Wl$(comma)--as-needed $(shell $(PKG_CONFIG) --libs $(LIBS_PKG) 2>/dev/null) $(if $(filter zookeeper,$(CLIENT_HAVE)),-lzookeeper_mt) -lcadical -lstdc++
 
 ORDEAL_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DORDEAL_VERSION='"$(VERSION)"' -DORDEAL_LIBEXEC='"$(PREFIX)/libexec/ordeal"' \
 	-Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings \
-	$(WERROR) -fno-common -fno-strict-aliasing -pthread -I. -MMD -MP $(PKG_CFLAGS)
+	$(WERROR) -fno-common -fno-strict-aliasing -pthread -I. -MMD -MP $(PKG_CFLAGS) $(CLIENT_CFLAGS)
 SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 # The queue's server is optimised as a whole: a tenth less processor time for a job. Its objects can be linked without as
 # well, as the tests do. gcc only: clang's archives would want tools of its own.
 QUEUE_LTO := $(if $(SAN),,$(shell $(CC) --version 2>/dev/null | grep -q 'Free Software' && echo -flto=auto))
-comma := ,
 # The agent must run on any node whatever its libraries; sanitizers cannot be linked statically.
 AGENT_LDFLAGS := $(if $(SAN),,-static -Wl$(comma)--wrap=dlopen)
 
@@ -48,7 +58,8 @@ BASE_SRC := $(wildcard harness/base/*.c)
 AGENT_FUSE_SRC := $(wildcard harness/agent/strict_fs*.c)
 AGENT_SRC := $(filter-out %/main.c $(AGENT_FUSE_SRC),$(wildcard harness/agent/*.c))
 LIB_SRC := $(filter-out harness/cli/main.c harness/agent/% harness/base/%,$(wildcard harness/*.c harness/*/*.c nemeses/*.c \
-	checkers/*.c checkers/*/*.c workloads/*.c workloads/systems/*.c reports/*.c reports/*/*.c))
+	checkers/*.c checkers/*/*.c workloads/*.c workloads/systems/*.c workloads/systems/*/*.c reports/*.c reports/*/*.c))
+LIB_SRC := $(filter-out $(foreach system,$(CLIENT_LACKS),workloads/systems/$(system)/%),$(LIB_SRC))
 # The queue shares no code with the harness, so that no bug can hide in both.
 QUEUE_SRC := $(filter-out queue/main.c,$(wildcard queue/*.c))
 QUEUE_TEST_SRC := $(wildcard tests/queue/*_test.c)
@@ -79,6 +90,11 @@ QUEUE_CLUSTER := $(call bin,$(wildcard tests/queue/cluster*_test.c tests/queue/d
 ifeq ($(V),)
 say = @printf '  %-5s %s\n' $(1) $(patsubst $(B)/%,%,$@);
 endif
+
+# Which client libraries there are is written down, so that what depends on it is compiled again when that changes.
+CLIENT_STAMP := $(B)/clients
+$(shell mkdir -p $(B); echo '$(CLIENT_HAVE)' | cmp -s - $(CLIENT_STAMP) || echo '$(CLIENT_HAVE)' >$(CLIENT_STAMP))
+$(B)/workloads/systems/systems.o: $(CLIENT_STAMP)
 
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -212,11 +212,23 @@ static void fill_default(struct plan *plan, const char *name, const char *value)
         json_set_text(plan->values, name, value);
 }
 
+/* Says so where a system is known, but not in this build. */
+static enum err_code left_out(const char *name, struct err *err)
+{
+    for (const struct system_left_out *entry = systems_left_out; entry->name != NULL; entry++)
+        if (strcmp(entry->name, name) == 0)
+            return err_set(err, ERR_CONFIG,
+                           "the system %s is not in this build, for its client library was not "
+                           "there: install %s and run make again",
+                           name, entry->package);
+    return err->code;
+}
+
 static enum err_code resolve_names(struct plan *plan, struct err *err)
 {
     plan->system = plugin_resolve(systems, "system", "systems", plan_text(plan, "system"), err);
     if (plan->system == NULL)
-        return err->code;
+        return left_out(plan_text(plan, "system"), err);
     plan->workload =
         plugin_resolve(workloads, "workload", "workloads", plan_text(plan, "workload"), err);
     if (plan->workload == NULL)

@@ -64,6 +64,11 @@ struct system {
 };
 
 extern const struct system *const systems[]; /* NULL at the end */
+/* Systems that this build lacks, for their client library was not there. */
+struct system_left_out {
+    const char *name, *package; /* Debian's, that has the library */
+};
+extern const struct system_left_out systems_left_out[]; /* .name NULL at the end */
 const struct system *system_find(const char *name);
 
 #endif

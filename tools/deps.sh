@@ -2,7 +2,8 @@
 # tools/deps.sh WHAT: installs the Debian packages that are missing for WHAT:
 #   build   compile ordeal and its tests          demo   raise a local cluster of etcd nodes
 #   dev     what CI and contributors use beyond    all    build and demo
-#   root    the tests that need root, with the demo
+#   root    the tests that need root, with the demo and the systems
+#   systems the servers under test that Debian has (on the nodes of a local cluster they show through)
 # It says what it installs and why before it does; when nothing is missing it says nothing and touches no network.
 set -u
 what=${1:-all}
@@ -35,6 +36,25 @@ build() {
     need libcadical-dev "the SAT solver behind serializability of registers" header ccadical.h
     need g++ "the C++ library, in which the SAT solver is written" cxx_library
     need libcmocka-dev "unit tests" pkg cmocka
+    # Without these ordeal builds, too, and leaves their systems out.
+    need libpq-dev "the client of postgres" pkg libpq
+    need libmariadb-dev "the client of mariadb" pkg libmariadb
+    need librabbitmq-dev "the client of rabbitmq" pkg librabbitmq
+    need libnats-dev "the client of nats" pkg libnats
+    need libmemcached-dev "the client of memcached" pkg libmemcached
+    need libzookeeper-mt-dev "the client of zookeeper" header zookeeper/zookeeper.h
+}
+systems() {
+    need redis-server "a system under test, and tests of power cuts" command -v redis-server
+    need nats-server "a system under test; also of wrong clocks, being a static Go program" command -v nats-server
+    need memcached "a system under test" command -v memcached
+    need postgresql "a system under test" test -x /usr/lib/postgresql/15/bin/postgres
+    need mariadb-server "a system under test" command -v mariadbd
+    need galera-4 "clusters of mariadb" test -e /usr/lib/galera/libgalera_smm.so
+    need rsync "how a new node of such a cluster gets its data" command -v rsync
+    need rabbitmq-server "a system under test" command -v rabbitmq-server
+    need zookeeper "a system under test" test -e /usr/share/java/zookeeper.jar
+    need beanstalkd "a system under test" command -v beanstalkd
 }
 demo() {
     need openssh-server "every local node runs a real sshd" command -v sshd
@@ -50,9 +70,8 @@ root() {
     need iputils-ping "tests look from outside at how late packets are" command -v ping
     need sudo "tests of users who become root" command -v sudo
     need xfsprogs "disks of nodes with an XFS" command -v mkfs.xfs
-    need redis-server "tests of servers with wrong clocks, and of their power cuts" command -v redis-server
-    need nats-server "the same; a static Go program" command -v nats-server
-    need erlang-base "the same; Erlang" command -v erl
+    need erlang-base "tests of servers with wrong clocks; Erlang" command -v erl
+    systems
 }
 faketime_library() { ls /usr/lib/*/faketime/libfaketimeMT.so.1; }
 dev() {
@@ -67,8 +86,8 @@ clang_version() { (clang --version 2>/dev/null || apt-cache policy clang 2>/dev/
     sed -n 's/.*version \([0-9]*\)\..*/\1/p' | head -1; }
 
 case $what in
-build) build ;; demo) demo ;; dev) build; demo; root; dev ;; root) demo; root ;; all) build; demo ;;
-*) echo "tools/deps.sh: '$what' is none of build, demo, root, dev, all" >&2; exit 1 ;;
+build) build ;; demo) demo ;; dev) build; demo; root; dev ;; root) demo; root ;; systems) systems ;; all) build; demo ;;
+*) echo "tools/deps.sh: '$what' is none of build, demo, systems, root, dev, all" >&2; exit 1 ;;
 esac
 [ ${#missing[@]} -eq 0 ] && exit 0
 
@@ -93,7 +112,7 @@ if [ ! -e $policy ]; then
 fi
 undo() { [ $made_policy = yes ] && "${as_root[@]}" rm -f $policy; }
 trap undo EXIT
-apt() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q "$@" >&2; }
+apt() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 "$@" >&2; }
 log=$(mktemp)
 apt install -y --no-install-recommends "${missing[@]}" >"$log" 2>&1 ||
     { apt update >"$log" 2>&1 && apt install -y --no-install-recommends "${missing[@]}" >>"$log" 2>&1; } ||

@@ -59,7 +59,7 @@ for page in docs/man/*.[1-8]; do
     if command -v mandoc >/dev/null; then mandoc -Tlint -Wwarning "$page" || failed=1; else complain "mandoc is not installed (tools/deps.sh dev)"; fi
 done
 for table in nemeses/nemeses.h workloads/workloads.h workloads/systems/systems.h checkers/checkers.h checkers/models/models.h reports/reports.h; do
-    for name in $(sed -n '/^#define [A-Z]*(X)/,/[^\\]$/p' $table | grep -oE 'X\([a-z_]+\)' | sed 's/X(\(.*\))/\1/; s/_/-/g' | sort -u); do
+    for name in $(sed -n '/^#define [A-Z]*(X[,)]/,/[^\\]$/p' $table | grep -oE 'X\([a-z_]+\)' | sed 's/X(\(.*\))/\1/; s/_/-/g' | sort -u); do
         grep -qE "^\.It (Cm|Ic|Sy) $name( |$)" docs/man/*.[1-8] || complain "$table: $name has no entry in docs/man"
     done
 done

@@ -63,6 +63,15 @@ static void print_list(const struct listed *list, struct buf *out)
         print_entry(list, *entry, out);
 }
 
+static void print_left_out(struct buf *out)
+{
+    for (const struct system_left_out *entry = systems_left_out; entry->name != NULL; entry++)
+        buf_printf(out,
+                   "  %-17s not in this build: its client library was missing; install %s and run "
+                   "make again\n",
+                   entry->name, entry->package);
+}
+
 static enum err_code take(void *state, const char *name, const char *value, struct err *err)
 {
     const char **wanted = state;
@@ -92,6 +101,8 @@ int cmd_list(int argc, char **argv)
         if (wanted == NULL)
             buf_printf(&out, "%s%s\n", i > 0 ? "\n" : "", lists[i].name);
         print_list(&lists[i], &out);
+        if (lists[i].table == systems)
+            print_left_out(&out);
         found = true;
     }
     if (!found && !help) {

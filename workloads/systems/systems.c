@@ -5,7 +5,12 @@
 #include <string.h>
 
 #define ENTRY(name) &system_##name,
-const struct system *const systems[] = {SYSTEMS(ENTRY) NULL};
+#define NO_ENTRY(name, package)
+const struct system *const systems[] = {SYSTEMS(ENTRY, NO_ENTRY) NULL};
+
+#define BUILT(name)
+#define LEFT_OUT(name, package) {#name, package},
+const struct system_left_out systems_left_out[] = {SYSTEMS(BUILT, LEFT_OUT){NULL, NULL}};
 
 const struct system *system_find(const char *name)
 {
