@@ -39,9 +39,9 @@
 #endif
 
 /* clang-format off: a line each */
-#define SYSTEMS(X, LEFT_OUT) \
-    X(noop) \
-    X(etcd) \
+#define SYSTEMS(X, LEFT_OUT)                                                                       \
+    X(noop)                                                                                        \
+    X(etcd)                                                                                        \
     X(queue)
 /* clang-format on */
 
