@@ -28,6 +28,28 @@ enum verdict verdict_from_json(const struct json *valid)
     return json_as_bool(valid, false) ? VERDICT_VALID : VERDICT_INVALID;
 }
 
+void verdict_tally_add(struct verdict_tally *tally, enum verdict verdict)
+{
+    *(verdict == VERDICT_VALID     ? &tally->valid
+      : verdict == VERDICT_INVALID ? &tally->invalid
+                                   : &tally->unknown) += 1;
+}
+
+double verdict_tally_rate(const struct verdict_tally *tally)
+{
+    size_t judged = tally->valid + tally->invalid + tally->unknown;
+    return judged == 0 ? -1 : (double)(judged - tally->valid) / (double)judged;
+}
+
+const char *verdict_reason(const struct json *results, enum verdict verdict)
+{
+    const struct json *judged = json_get(results, "checkers");
+    for (const struct json *one = json_first(judged); one != NULL; one = json_next(one))
+        if (verdict_from_json(json_get(one, "valid")) == verdict)
+            return json_as_text(json_get(one, "reason"), "");
+    return "";
+}
+
 enum keyed keyed_of(const char *text)
 {
     if (strcmp(text, "yes") == 0)

@@ -20,6 +20,19 @@ const char *verdict_name(enum verdict verdict);           /* "valid", "unknown",
 struct json *verdict_json(enum verdict verdict);          /* true, "unknown", false */
 enum verdict verdict_from_json(const struct json *valid); /* anything else is unknown */
 
+/* Verdicts of several runs of one thing, counted. */
+struct verdict_tally {
+    size_t valid, unknown, invalid;
+    size_t other; /* runs without a verdict */
+};
+void verdict_tally_add(struct verdict_tally *tally, enum verdict verdict);
+/* How many of the runs that were judged were not valid, from 0 to 1; -1 when none was. */
+double verdict_tally_rate(const struct verdict_tally *tally);
+
+/* Why the verdict of results.json is what it is, in the words of the first checker that has it; "".
+ */
+const char *verdict_reason(const struct json *results, enum verdict verdict);
+
 struct check_limits {
     int64_t time_ns;     /* of one checker, wall clock; 0: no limit */
     size_t memory_bytes; /* of one checker's search; 0: no limit */

@@ -144,10 +144,9 @@ const char *plan_scalar_text(struct arena *arena, const struct json *node)
     return copy;
 }
 
-static enum err_code read_member(struct plan *plan, const struct json *member, const char *where,
-                                 struct err *err)
+enum err_code plan_set_json(struct plan *plan, const char *name, const struct json *member,
+                            const char *where, struct err *err)
 {
-    const char *name = json_key(member);
     if (strcmp(name, "set") == 0 && json_kind(member) == JSON_OBJECT) {
         for (const struct json *option = json_first(member); option != NULL;
              option = json_next(option)) {
@@ -176,6 +175,19 @@ static enum err_code read_member(struct plan *plan, const struct json *member, c
     return plan_set(plan, name, value == NULL ? "" : value, where, err);
 }
 
+enum err_code plan_read_object(struct plan *plan, const struct json *object,
+                               const struct json_source *source, struct err *err)
+{
+    for (const struct json *member = json_first(object); member != NULL;
+         member = json_next(member)) {
+        char where[512];
+        json_where(source, member, where, sizeof where);
+        if (plan_set_json(plan, json_key(member), member, where, err) != ERR_NONE)
+            return err->code;
+    }
+    return ERR_NONE;
+}
+
 enum err_code plan_read_file(struct plan *plan, const char *path, struct err *err)
 {
     struct buf text = BUF_INIT;
@@ -187,14 +199,11 @@ enum err_code plan_read_file(struct plan *plan, const char *path, struct err *er
         code = json_parse(text.data, text.length, path, &root, err);
     if (code == ERR_NONE && json_kind(root) != JSON_OBJECT)
         code = err_set(err, ERR_CONFIG, "%s:1: a plan is a JSON object", path);
-    for (const struct json *member = json_first(root); member != NULL && code == ERR_NONE;
-         member = json_next(member)) {
-        char where[512];
-        if (strcmp(json_key(member), "schedule") == 0)
-            schedule_note_lines(plan, path, text.data);
-        snprintf(where, sizeof where, "%.400s:%d", path, json_line_of(text.data, json_key(member)));
-        code = read_member(plan, member, where, err);
-    }
+    if (code == ERR_NONE && json_get(root, "schedule") != NULL)
+        schedule_note_lines(plan, path, text.data);
+    struct json_source source = {path, text.data, root};
+    if (code == ERR_NONE)
+        code = plan_read_object(plan, root, &source, err);
     if (code == ERR_PARSE)
         err->code = code = ERR_CONFIG;
     json_free(root);

@@ -10,6 +10,7 @@
 #include "harness/checker.h"
 #include "harness/option.h"
 
+struct json_source;
 struct system;
 struct workload;
 struct nemesis;
@@ -69,6 +70,12 @@ void plan_free(struct plan *plan);
 enum err_code plan_set(struct plan *plan, const char *field, const char *value, const char *where,
                        struct err *err);
 enum err_code plan_read_file(struct plan *plan, const char *path, struct err *err);
+/* Sets one field from what a plan file says of it. */
+enum err_code plan_set_json(struct plan *plan, const char *field, const struct json *value,
+                            const char *where, struct err *err);
+/* The members of an object that is a plan, or a part of one, within a document. */
+enum err_code plan_read_object(struct plan *plan, const struct json *object,
+                               const struct json_source *source, struct err *err);
 /* Fills in the defaults, resolves names, checks that all fits together. After it `values` is
  * complete. */
 enum err_code plan_resolve(struct plan *plan, struct err *err);

@@ -18,8 +18,12 @@ struct run {
 
 struct reporter {
     const char *name, *summary;
-    const char *file_name; /* in the run directory: "report.html" */
-    enum err_code (*write)(const struct run *run, FILE *out, struct err *err);
+    const char *file_name; /* in the run directory: "report.html"; NULL: only when asked for */
+    enum err_code (*write)(const struct run *run, FILE *out,
+                           struct err *err); /* NULL: of suites only */
+    /* The same for a suite's summary.json; NULL: of runs only. */
+    const char *suite_file_name;
+    enum err_code (*write_suite)(const struct json *summary, FILE *out, struct err *err);
 };
 
 extern const struct reporter *const reporters[]; /* NULL at the end */

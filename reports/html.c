@@ -34,28 +34,28 @@ static void add_policy(struct html *html)
     html_raw(html, "'; base-uri 'none'; form-action 'none'\">\n");
 }
 
-static void add_title(struct html *html)
-{
-    const struct digest *digest = &html->digest;
-    const char *name = digest_test_text(digest, "name");
-    html_text(html, verdict_name(digest->verdict));
-    html_raw(html, " &ndash; ");
-    html_text(html, name != NULL ? name : "a history");
-    html_raw(html, " &ndash; ordeal");
-}
-
-static void add_head(struct html *html)
+void html_begin(struct html *html, const char *title)
 {
     html_raw(html, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     add_policy(html);
     html_raw(html, "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
                    "<meta name=\"referrer\" content=\"no-referrer\">\n"
                    "<meta name=\"generator\" content=\"ordeal " ORDEAL_VERSION "\">\n<title>");
-    add_title(html);
-    html_raw(html, "</title>\n<style>");
+    html_raw(html, title);
+    html_raw(html, " &ndash; ordeal</title>\n<style>");
     html_raw(html, html_style);
     html_raw(html, "</style>\n</head>\n<body>\n"
                    "<a class=\"skip\" href=\"#content\">Skip to the results</a>\n");
+}
+
+static void add_head(struct html *html)
+{
+    const char *name = digest_test_text(&html->digest, "name");
+    struct buf title = BUF_INIT;
+    buf_printf(&title, "%s &ndash; ", verdict_name(html->digest.verdict));
+    markup_add_text(&title, name != NULL ? name : "a history");
+    html_begin(html, buf_text(&title));
+    buf_free(&title);
 }
 
 static void add_sections(struct html *html)
@@ -142,4 +142,6 @@ const struct reporter reporter_html = {
     .summary = "one page that needs no server, no network and no script",
     .file_name = "report.html",
     .write = write_html,
+    .suite_file_name = "summary.html",
+    .write_suite = suite_html_write,
 };

@@ -12,6 +12,9 @@ struct html {
 
 extern const char html_style[]; /* the style sheet */
 
+/* The page up to its body's beginning; `title` is markup. */
+void html_begin(struct html *html, const char *title);
+
 /* ---- Sections, in the page's order ---- */
 void html_verdict(struct html *html);
 void html_anomalies(struct html *html);

@@ -236,4 +236,6 @@ const struct reporter reporter_junit = {
     .summary = "junit.xml for CI systems: a case for each checker",
     .file_name = "junit.xml",
     .write = write_junit,
+    .suite_file_name = "junit.xml",
+    .write_suite = suite_junit_write,
 };

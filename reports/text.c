@@ -445,4 +445,6 @@ const struct reporter reporter_text = {
     .summary = "the verdict, why, and what happened, for a terminal",
     .file_name = "report.txt",
     .write = write_text,
+    .suite_file_name = "summary.txt",
+    .write_suite = suite_text_write,
 };

@@ -25,7 +25,7 @@ while read -r file line target; do
     case $from in
     harness/base) [ "$to" = harness/base ] || complain "$file:$line: harness/base may not include $target" ;;
     harness/agent) case $to in harness/base | harness/agent) ;; *) complain "$file:$line: the agent may not include $target" ;; esac ;;
-    harness | harness/cluster | harness/cli | harness/generators | harness/histories | harness/remote | harness/schedules) case $target in
+    harness | harness/cluster | harness/cli | harness/generators | harness/histories | harness/remote | harness/schedules | harness/suites) case $target in
         nemeses/* | checkers/* | workloads/* | reports/* | queue/*) complain "$file:$line: the core knows plug-ins only through their tables, not $target" ;; esac ;;
     nemeses | checkers* | workloads* | reports*) case $target in
         harness/*) ;;

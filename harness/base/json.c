@@ -295,23 +295,56 @@ void json_print(const struct json *node, enum json_style style, struct buf *out)
     cJSON_free(text);
 }
 
-int json_line_of(const char *text, const char *key)
+/* The values of a document, in the order of its text, are its nodes in the order of a walk that
+ * takes a node before its children: the number of one in the walk finds its place in the text. */
+static bool number_of(const struct json *at, const struct json *node, size_t *number)
 {
-    int line = 1, depth = 0;
-    size_t length = strlen(key);
-    for (const char *c = text; *c != '\0'; c++) {
-        if (*c == '\n')
-            line++;
-        depth += (*c == '{' || *c == '[') - (*c == '}' || *c == ']');
-        if (*c != '"')
+    if (at == node)
+        return true;
+    (*number)++;
+    bool nested = json_kind(at) == JSON_ARRAY || json_kind(at) == JSON_OBJECT;
+    for (const struct json *child = nested ? json_first(at) : NULL; child != NULL;
+         child = json_next(child))
+        if (number_of(child, node, number))
+            return true;
+    return false;
+}
+
+static const char *skip_text(const char *quote)
+{
+    const char *c = quote + 1;
+    for (; *c != '\0' && *c != '"'; c++)
+        c += *c == '\\' && c[1] != '\0';
+    return *c == '\0' ? c : c + 1;
+}
+
+int json_line_at(const struct json_source *source, const struct json *node)
+{
+    size_t wanted = 0, number = 0;
+    if (node == NULL || !number_of(source->root, node, &wanted))
+        return 0;
+    int line = 1, key_line = 0;
+    for (const char *c = source->text; *c != '\0';) {
+        if (strchr(" \t\r\n,:]}", *c) != NULL) {
+            line += *c++ == '\n';
             continue;
-        if (depth == 1 && strncmp(c + 1, key, length) == 0 && c[length + 1] == '"' &&
-            c[length + 2 + strspn(c + length + 2, " \t\r\n")] == ':')
-            return line;
-        for (c++; *c != '\0' && *c != '"'; c++)
-            c += *c == '\\' && c[1] != '\0';
-        if (*c == '\0')
-            break;
+        }
+        const char *end = *c == '"' ? skip_text(c) : c + 1;
+        if (*c == '"' && end[strspn(end, " \t\r\n")] == ':') {
+            key_line = line;
+        } else {
+            if (number++ == wanted)
+                return key_line > 0 ? key_line : line;
+            key_line = 0;
+            if (strchr("\"{[", *c) == NULL)
+                end = c + strcspn(c, " \t\r\n,]}");
+        }
+        c = end;
     }
     return 0;
+}
+
+void json_where(const struct json_source *source, const struct json *node, char *where, size_t size)
+{
+    snprintf(where, size, "%.400s:%d", source->name, json_line_at(source, node));
 }

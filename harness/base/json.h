@@ -54,7 +54,17 @@ bool json_as_bool(const struct json *node, bool absent);
 enum json_style { JSON_COMPACT, JSON_PRETTY };
 void json_print(const struct json *node, enum json_style style, struct buf *out);
 
-/* Where the member `key` of the top-level object begins in `text`: line from 1, or 0. */
-int json_line_of(const char *text, const char *key);
+/* A document with the text that it was parsed from, for telling where in it something is. */
+struct json_source {
+    const char *name; /* the file's */
+    const char *text;
+    const struct json *root; /* as parsed from `text`, unchanged since */
+};
+/* The line, from 1, on which `node` (a member: its name) begins; 0 when it is none of the root's.
+ */
+int json_line_at(const struct json_source *source, const struct json *node);
+/* "plan.json:7" */
+void json_where(const struct json_source *source, const struct json *node, char *where,
+                size_t size);
 
 #endif

@@ -1,6 +1,8 @@
 /* ordeal report: render a stored run again. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "harness/cli/cli.h"
 #include "harness/plugin.h"
@@ -12,7 +14,7 @@ struct request {
 };
 
 static const struct cli_option options[] = {
-    {"format", "html|junit|json|text", "what to render; default text"},
+    {"format", "html|junit|json|text|edn|markdown", "what to render; default text"},
     {"output", "FILE", "where to; default: standard output (-o FILE is the same)"},
     {.name = NULL},
 };
@@ -35,12 +37,46 @@ static enum err_code take(void *state, const char *name, const char *value, stru
 static int print_help(void)
 {
     struct buf out = BUF_INIT;
-    buf_add_text(&out, "usage: ordeal report RUN [--format html|junit|json|text] [-o FILE]\n\n"
-                       "Renders a stored run (a directory such as store/latest) again.\n\n");
+    buf_add_text(&out, "usage: ordeal report RUN|SUITE [--format FORMAT] [-o FILE]\n\n"
+                       "Renders a stored run (a directory such as store/latest), or a suite's "
+                       "summary, again.\n\n");
     cli_print_options(options, &out);
     int status = cli_output(&out, 0);
     buf_free(&out);
     return status;
+}
+
+static bool is_suite(const char *directory)
+{
+    struct arena arena = ARENA_INIT;
+    bool suite = access(store_path(&arena, directory, "summary.json"), F_OK) == 0;
+    arena_free(&arena);
+    return suite;
+}
+
+static int render_suite(const struct request *request, const struct reporter *reporter,
+                        struct err *err)
+{
+    struct arena arena = ARENA_INIT;
+    struct json *summary = NULL;
+    enum err_code code =
+        json_read_file(store_path(&arena, request->directory, "summary.json"), &summary, err);
+    if (code == ERR_NONE && reporter->write_suite == NULL)
+        code = err_set(err, ERR_CONFIG, "%s is a suite, of which there is no report %s",
+                       request->directory, reporter->name);
+    FILE *out = stdout;
+    if (code == ERR_NONE && request->output != NULL && (out = fopen(request->output, "we")) == NULL)
+        code = err_errno(err, errno, "create %s", request->output);
+    if (code == ERR_NONE)
+        code = reporter->write_suite(summary, out, err);
+    if (out != NULL && fflush(out) != 0 && code == ERR_NONE)
+        code = err_errno(err, errno, "write %s",
+                         request->output == NULL ? "to standard output" : request->output);
+    if (out != NULL && out != stdout)
+        fclose(out);
+    json_free(summary);
+    arena_free(&arena);
+    return code == ERR_NONE ? 0 : cli_fail(err);
 }
 
 static int render(const struct request *request, struct err *err)
@@ -50,6 +86,13 @@ static int render(const struct request *request, struct err *err)
     struct stored_run stored;
     if (reporter == NULL)
         return cli_fail(err);
+    if (is_suite(request->directory))
+        return render_suite(request, reporter, err);
+    if (reporter->write == NULL) {
+        err_set(err, ERR_CONFIG, "%s is no suite, and the report %s is of suites",
+                request->directory, reporter->name);
+        return cli_fail(err);
+    }
     if (store_read(request->directory, &stored, err) != ERR_NONE)
         return cli_fail(err);
     enum err_code code = ERR_NONE;

@@ -4,12 +4,22 @@
 #include <unistd.h>
 
 #include "harness/base/text.h"
-#include "harness/cli/cli.h"
+#include "harness/cli/cmd_run.h"
 #include "harness/plugin.h"
 #include "harness/run.h"
 #include "harness/store.h"
 
 enum { FIELDS_MAX = 64 };
+
+static const struct cli_option suite_options[] = {
+    {"suite", "FILE",
+     "run every cell of a suite (ordeal-suite(5)); plan options then replace what "
+     "its plans say"},
+    {"shard", "I/N", "of a suite: only the I-th of N parts, such as 2/5"},
+    {"cell", "PATTERN", "of a suite: only cells whose name this matches, as a shell's pattern"},
+    {"continue", NULL, "of a suite: go on with the newest that was begun; what is done stays done"},
+    {.name = NULL},
+};
 
 struct request {
     struct plan *plan;
@@ -41,6 +51,9 @@ static enum err_code take_flag(void *state, const char *name, const char *value,
     }
     char where[80];
     snprintf(where, sizeof where, "--%s", name);
+    for (const struct cli_option *one = suite_options; one->name != NULL; one++)
+        if (strcmp(one->name, name) == 0)
+            return err_set(err, ERR_CONFIG, "%s: this is an option of suites: --suite FILE", where);
     return plan_set(request->plan, name, value, where, err);
 }
 
@@ -51,6 +64,8 @@ static size_t flags(struct cli_option *options)
         options[count++] = (struct cli_option){
             field->name, field->kind == OPTION_BOOL ? NULL : field->metavar, field->help};
     options[count++] = (struct cli_option){"json", NULL, "print the results as one JSON object"};
+    for (const struct cli_option *one = suite_options; one->name != NULL; one++)
+        options[count++] = *one;
     options[count] = (struct cli_option){.name = NULL};
     return count;
 }
@@ -59,7 +74,8 @@ static int print_help(void)
 {
     struct buf out = BUF_INIT;
     buf_add_text(&out,
-                 "usage: ordeal run [PLAN.json] [OPTION..]\n\n"
+                 "usage: ordeal run [PLAN.json] [OPTION..]\n"
+                 "       ordeal run --suite SUITE.json [OPTION..]\n\n"
                  "Runs one test and ends with the verdict and the report's path. A plan file\n"
                  "says what flags say, under the same names; flags replace what it says.\n");
     const char *group = "";
@@ -72,6 +88,8 @@ static int print_help(void)
     }
     cli_print_option("json", NULL, "print the results as one JSON object, and nothing else, there",
                      NULL, &out);
+    buf_add_text(&out, "\nSuites\n");
+    cli_print_options(suite_options, &out);
     buf_add_text(
         &out, "\nWithout --nodes the test runs on a local cluster of five nodes (needs root). A\n"
               "first Ctrl-C heals, judges what there is and reports; a second stops at once.\n\n"
@@ -82,7 +100,7 @@ static int print_help(void)
     return status;
 }
 
-static void rebuild_command(int argc, char **argv, struct buf *out)
+void cmd_run_words(int argc, char **argv, struct buf *out)
 {
     buf_add_text(out, "ordeal");
     for (int i = 0; i < argc; i++) {
@@ -142,6 +160,17 @@ static int finish(const struct request *request, const struct run_outcome *outco
     return status;
 }
 
+static bool names_suite(int argc, char **argv)
+{
+    bool suite = false;
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return false;
+        suite = suite || strcmp(argv[i], "--suite") == 0 || text_starts(argv[i], "--suite=");
+    }
+    return suite;
+}
+
 int cmd_run(int argc, char **argv)
 {
     struct plan plan;
@@ -149,8 +178,10 @@ int cmd_run(int argc, char **argv)
     struct cli_option options[FIELDS_MAX];
     struct request request = {.plan = &plan};
     bool help;
-    plan_init(&plan);
     flags(options);
+    if (names_suite(argc, argv))
+        return cmd_run_suite(argc, argv, options);
+    plan_init(&plan);
     enum err_code code = cli_parse(argc, argv, options, take_file, &request, &help, &err);
     if (code == ERR_NONE && !help)
         code = cli_parse(argc, argv, options, take_flag, &request, &help, &err);
@@ -165,7 +196,7 @@ int cmd_run(int argc, char **argv)
         return cli_fail(&err);
     }
     struct buf command = BUF_INIT;
-    rebuild_command(argc, argv, &command);
+    cmd_run_words(argc, argv, &command);
     struct log *log = log_open(LOG_TALK);
     struct run_outcome outcome;
     run_test(&plan, log, command.data, &outcome);

@@ -222,7 +222,7 @@ static bool tell_results(const struct live *live, struct json *out)
     if (results != NULL) {
         enum verdict verdict = verdict_from_json(json_get(results, "valid"));
         json_set_text(out, "verdict", verdict_name(verdict));
-        json_set_text(out, "reason", runs_reason(results, verdict));
+        json_set_text(out, "reason", verdict_reason(results, verdict));
     }
     json_free(results);
     return ended;

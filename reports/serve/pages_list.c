@@ -121,7 +121,7 @@ static void query_link(struct buf *out, const struct page_query *query, const ch
 
 struct test_sum {
     const char *test;
-    size_t valid, invalid, unknown, other;
+    struct verdict_tally tally;
 };
 
 static struct test_sum *sum_of(struct test_sum *sums, size_t *count, const char *test)
@@ -144,11 +144,9 @@ static size_t sum_up(const struct run_list *list, struct test_sum *sums)
         if (sum == NULL)
             continue;
         if (entry->state != RUN_ENDED)
-            sum->other++;
+            sum->tally.other++;
         else
-            *(entry->verdict == VERDICT_VALID     ? &sum->valid
-              : entry->verdict == VERDICT_INVALID ? &sum->invalid
-                                                  : &sum->unknown) += 1;
+            verdict_tally_add(&sum->tally, entry->verdict);
     }
     return count;
 }
@@ -172,16 +170,16 @@ static void cell(const struct run_entry *entry, struct buf *out)
 
 static void rate_row(const struct run_list *list, const struct test_sum *sum, struct buf *out)
 {
-    size_t judged = sum->valid + sum->invalid + sum->unknown;
+    const struct verdict_tally *tally = &sum->tally;
+    double rate = verdict_tally_rate(tally);
     buf_add_text(out, "<tr><th scope=\"row\">");
     markup_add_text(out, sum->test);
     buf_printf(out, "</th><td class=\"n\">%zu</td><td class=\"n\">%zu</td><td class=\"n\">%zu</td>",
-               sum->valid, sum->invalid, sum->unknown);
-    if (judged == 0)
+               tally->valid, tally->invalid, tally->unknown);
+    if (rate < 0)
         buf_add_text(out, "<td class=\"n\">-</td>");
     else
-        buf_printf(out, "<td class=\"n\">%.1f %%</td>",
-                   100.0 * (double)(judged - sum->valid) / (double)judged);
+        buf_printf(out, "<td class=\"n\">%.1f %%</td>", 100.0 * rate);
     buf_add_text(out, "<td><ul class=\"cells\">");
     size_t shown = 0;
     for (size_t i = 0; i < list->count && shown < CELLS_A_TEST; i++)

@@ -121,15 +121,6 @@ static const char *join(struct arena *arena, const struct json *array)
     return text;
 }
 
-const char *runs_reason(const struct json *results, enum verdict verdict)
-{
-    const struct json *judged = json_get(results, "checkers");
-    for (const struct json *one = json_first(judged); one != NULL; one = json_next(one))
-        if (verdict_from_json(json_get(one, "valid")) == verdict)
-            return json_as_text(json_get(one, "reason"), "");
-    return "";
-}
-
 static void take_test(struct arena *arena, const struct json *test, struct run_entry *entry)
 {
     const char *system = json_as_text(json_get(test, "system-version"), "");
@@ -171,7 +162,7 @@ static void read_results(struct known_run *known, const char *path, off_t bytes)
     } else {
         entry->state = RUN_ENDED;
         entry->verdict = verdict_from_json(json_get(results, "valid"));
-        entry->reason = arena_strdup(&known->arena, runs_reason(results, entry->verdict));
+        entry->reason = arena_strdup(&known->arena, verdict_reason(results, entry->verdict));
         entry->fault_count = (int64_t)json_count(json_get(results, "faults"));
         take_test(&known->arena, json_get(results, "test"), entry);
     }

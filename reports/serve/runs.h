@@ -46,8 +46,6 @@ enum err_code runs_list(struct runs *runs, struct arena *arena, struct run_list 
 
 /* "20261121T083015.123Z" */
 bool runs_is_time(const char *name);
-/* Why the verdict is what it is, in the words of the first checker that has it; "". */
-const char *runs_reason(const struct json *results, enum verdict verdict);
 const char *run_state_word(const struct run_entry *entry); /* "valid" ... "going on", "damaged" */
 
 #endif

@@ -116,15 +116,35 @@ static void text_is_always_utf8(void **state)
     }
 }
 
-static void members_have_lines(void **state)
+static void every_node_has_a_line(void **state)
 {
     (void)state;
-    static const char text[] = "{\n \"a\": {\"b\": 1},\n \"c\": \"b\",\n \"b\" : 2\n}";
-    assert_int_equal(json_line_of(text, "a"), 2);
-    assert_int_equal(json_line_of(text, "c"), 3);
-    assert_int_equal(json_line_of(text, "b"), 4);
-    assert_int_equal(json_line_of(text, "d"), 0);
-    assert_int_equal(json_line_of("{\"unfinished", "d"), 0);
+    static const char text[] = "{\n \"a\": {\"b\": [1,\n true, \"x:\\\"\"]},\n"
+                               " \"b\"\n : [\n{\"a\": null},\n[], -1.5e3\n]}";
+    struct err err = ERR_INIT;
+    struct json *root;
+    assert_ok(json_parse(text, strlen(text), "x.json", &root, &err));
+    struct json_source source = {"x.json", text, root};
+    const struct json *list = json_get(json_get(root, "a"), "b"), *other = json_get(root, "b");
+    assert_int_equal(json_line_at(&source, root), 1);
+    assert_int_equal(json_line_at(&source, json_get(root, "a")), 2);
+    assert_int_equal(json_line_at(&source, list), 2);
+    assert_int_equal(json_line_at(&source, json_at(list, 0)), 2);
+    assert_int_equal(json_line_at(&source, json_at(list, 1)), 3);
+    assert_int_equal(json_line_at(&source, json_at(list, 2)), 3);
+    assert_int_equal(json_line_at(&source, other), 4); /* where its name is */
+    assert_int_equal(json_line_at(&source, json_at(other, 0)), 6);
+    assert_int_equal(json_line_at(&source, json_get(json_at(other, 0), "a")), 6);
+    assert_int_equal(json_line_at(&source, json_at(other, 1)), 7);
+    assert_int_equal(json_line_at(&source, json_at(other, 2)), 7);
+    assert_int_equal(json_line_at(&source, NULL), 0);
+    char where[64];
+    json_where(&source, json_at(list, 1), where, sizeof where);
+    assert_string_equal(where, "x.json:3");
+    struct json *stranger = json_object();
+    assert_int_equal(json_line_at(&source, stranger), 0);
+    json_free(stranger);
+    json_free(root);
 }
 
 static void files_are_read_with_their_name(void **state)
@@ -151,7 +171,7 @@ int main(void)
         cmocka_unit_test(absent_things_answer_quietly),
         cmocka_unit_test(numbers_are_exact_to_53_bits),
         cmocka_unit_test(text_is_always_utf8),
-        cmocka_unit_test(members_have_lines),
+        cmocka_unit_test(every_node_has_a_line),
         cmocka_unit_test(files_are_read_with_their_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
