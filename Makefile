@@ -98,7 +98,7 @@ $(B)/workloads/systems/systems.o: $(CLIENT_STAMP)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all prove prove-clean prove-schedules check check-all check-queue check-root check-san deps demo fuzz tidy bench bench-queue bench-transactions bench-check conformance coverage install uninstall dist clean help programs tests format
+.PHONY: all prove prove-clean prove-schedules findings check check-all check-queue check-root check-san deps demo fuzz tidy bench bench-queue bench-transactions bench-check conformance coverage install uninstall dist clean help programs tests format
 
 all: programs
 
@@ -200,6 +200,9 @@ prove-clean: programs ## short clean runs of the queue with every nemesis on: RU
 prove-schedules: programs ## short runs of the queue under random schedules of everything at once: RUNS=100 (root)
 	@./tools/deps.sh demo
 	@tests/prove_schedules.sh $(or $(RUNS),100)
+findings: programs   ## what the suites of tests/findings show, into docs/findings.md: FINDINGS='etcd queue' (root; long)
+	@./tools/deps.sh demo
+	@tests/findings.sh $(FINDINGS)
 fuzz:                ## fuzz what parses: FUZZ_SECONDS each (clang, libFuzzer)
 	+tests/fuzz/run.sh $(or $(FUZZ_SECONDS),60)
 bench: programs $(call bin,$(BENCH_SRC)) ## measure what the documents promise, print the figures
