@@ -38,7 +38,7 @@ CLIENT_PKG := $(filter-out zookeeper,$(CLIENT_HAVE))
 CLIENT_CFLAGS := $(foreach library,$(CLIENT_HAVE),-DORDEAL_HAVE_$(shell echo $(library) | tr a-z A-Z))
 CLIENT_LACKS := $(foreach entry,$(CLIENT_SYSTEMS),$(if $(filter $(CLIENT_HAVE),$(firstword $(subst :, ,$(entry)))),,$(lastword $(subst :, ,$(entry)))))
 
-LIBS_PKG := libcurl libssh2 libcjson hiredis libmicrohttpd libarchive $(CLIENT_PKG)
+LIBS_PKG := libcurl libssh2 libcjson hiredis libmicrohttpd libarchive yaml-0.1 $(CLIENT_PKG)
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(LIBS_PKG) 2>/dev/null)
 # CaDiCaL has no pkg-config file; its archive is C++, its interface C.
 PKG_LIBS := -Wl$(comma)--as-needed $(shell $(PKG_CONFIG) --libs $(LIBS_PKG) 2>/dev/null) $(if $(filter zookeeper,$(CLIENT_HAVE)),-lzookeeper_mt) -lcadical -lstdc++

@@ -23,6 +23,7 @@ struct node {
     const char *user;          /* NULL: the fleet's */
     const char *peer_address;  /* what the other nodes use to reach it; NULL: `address` */
     const char *peer_address6; /* the same over IPv6; NULL: it has none that a fault must cut */
+    const char *jump;          /* "[user@]host[:port]" through which SSH goes; NULL: straight */
     const char *const *key_files; /* private keys, NULL at the end; NULL: the fleet's */
     const char *password;         /* tried after the keys; NULL: the fleet's */
     enum node_sudo sudo;
@@ -38,5 +39,16 @@ uint16_t node_port(const struct node *node);
  * wrong. */
 enum err_code node_parse(struct arena *arena, const char *text, uint32_t index, struct node *node,
                          struct err *err);
+
+/* Reads an object of a plan's nodes: {"name", "address", "port", "user", "key" (files with commas
+ * between), "peer-address", "peer-address6", "jump"}, of which the name or the address is needed.
+ * The texts are in the arena. */
+struct json;
+enum err_code node_from_json(struct arena *arena, const struct json *object, uint32_t index,
+                             struct node *node, struct err *err);
+
+/* A jump host, as a node without a name of its own: its texts are in the arena. */
+enum err_code node_parse_jump(struct arena *arena, const char *text, struct node *jump,
+                              struct err *err);
 
 #endif

@@ -9,8 +9,10 @@
 
 #include "harness/base/clock.h"
 #include "harness/base/text.h"
+#include "harness/inventories/inventory.h"
 #include "harness/live.h"
 #include "harness/nemesis.h"
+#include "harness/node.h"
 #include "harness/plugin.h"
 #include "harness/schedules/schedule.h"
 #include "harness/system.h"
@@ -86,15 +88,23 @@ static enum err_code check_kind(const struct plan_field *field, const char *valu
                    message == NULL ? why.message : message);
 }
 
-/* The latest of these says when what breaks. */
-static void keep_one_schedule(struct plan *plan, const char *name)
+static void keep_one(struct plan *plan, const char *name, const char *const *names)
 {
-    static const char *const names[] = {"nemesis", "schedule", "replay"};
-    for (size_t i = 0; i < 3; i++)
-        if (strcmp(name, names[i]) == 0)
-            for (size_t j = 0; j < 3; j++)
-                if (j != i)
-                    json_remove(plan->values, names[j]);
+    bool among = false;
+    for (const char *const *one = names; *one != NULL; one++)
+        among = among || strcmp(name, *one) == 0;
+    for (; among && *names != NULL; names++)
+        if (strcmp(name, *names) != 0)
+            json_remove(plan->values, *names);
+}
+
+/* The latest of those that say the same wins, so that a flag can replace what a plan file says. */
+static void keep_latest(struct plan *plan, const char *name)
+{
+    static const char *const faults[] = {"nemesis", "schedule", "replay", NULL};
+    static const char *const machines[] = {"nodes", "local", "inventory", NULL};
+    keep_one(plan, name, faults);
+    keep_one(plan, name, machines);
 }
 
 enum err_code plan_set(struct plan *plan, const char *name, const char *value, const char *where,
@@ -108,12 +118,7 @@ enum err_code plan_set(struct plan *plan, const char *name, const char *value, c
     if (check_kind(field, value, where, err) != ERR_NONE)
         return err->code;
     json_set_text(plan->values, name, value);
-    /* The later of "nodes" and "local" wins, so that a flag can replace what a plan file says. */
-    if (strcmp(name, "nodes") == 0)
-        json_remove(plan->values, "local");
-    if (strcmp(name, "local") == 0)
-        json_remove(plan->values, "nodes");
-    keep_one_schedule(plan, name);
+    keep_latest(plan, name);
     return ERR_NONE;
 }
 
@@ -162,9 +167,11 @@ enum err_code plan_set_json(struct plan *plan, const char *name, const struct js
     }
     if (json_kind(member) == JSON_NULL && field_find(name) != NULL)
         return ERR_NONE;
-    if (strcmp(name, "schedule") == 0 && json_kind(member) == JSON_ARRAY) {
+    bool objects = json_kind(member) == JSON_ARRAY && json_kind(json_first(member)) == JSON_OBJECT;
+    if (json_kind(member) == JSON_ARRAY &&
+        (strcmp(name, "schedule") == 0 || (strcmp(name, "nodes") == 0 && objects))) {
         json_set(plan->values, name, json_copy(member));
-        keep_one_schedule(plan, name);
+        keep_latest(plan, name);
         return ERR_NONE;
     }
     const char *value = plan_scalar_text(&plan->arena, member);
@@ -295,16 +302,63 @@ static enum err_code resolve_checkers(struct plan *plan, struct err *err)
     return ERR_NONE;
 }
 
+/* An inventory becomes the nodes that it names, so that plan.json says where the run was. */
+static enum err_code take_inventory(struct plan *plan, struct err *err)
+{
+    const char *path = plan_text(plan, "inventory"), *hosts = plan_text(plan, "inventory-hosts");
+    struct json *nodes;
+    if (path == NULL && hosts != NULL)
+        return err_set(err, ERR_CONFIG, "inventory-hosts: it chooses from an inventory: name one");
+    if (path == NULL)
+        return ERR_NONE;
+    if (inventory_read(path, hosts, &nodes, err) != ERR_NONE)
+        return err->code;
+    json_set(plan->values, "nodes", nodes);
+    json_remove(plan->values, "inventory");
+    json_remove(plan->values, "inventory-hosts");
+    return ERR_NONE;
+}
+
+static enum err_code take_nodes(struct plan *plan, const struct json *list, struct err *err)
+{
+    const char **texts = NULL;
+    bool objects = json_kind(list) == JSON_ARRAY;
+    size_t count =
+        objects ? json_count(list) : text_split(&plan->arena, json_as_text(list, ""), ',', &texts);
+    if (count == 0 || count > PLAN_NODES_MAX)
+        return err_set(err, ERR_CONFIG, "nodes: %zu are named; 1 to %d are possible", count,
+                       PLAN_NODES_MAX);
+    plan->nodes = arena_zalloc(&plan->arena, count * sizeof *plan->nodes);
+    plan->node_count = count;
+    const struct json *object = objects ? json_first(list) : NULL;
+    for (uint32_t i = 0; i < count; i++) {
+        struct node *node = &plan->nodes[i];
+        enum err_code code = objects ? node_from_json(&plan->arena, object, i, node, err)
+                                     : node_parse(&plan->arena, texts[i], i, node, err);
+        if (code != ERR_NONE)
+            return code;
+        for (uint32_t j = 0; j < i; j++)
+            if (strcmp(plan->nodes[j].name, node->name) == 0)
+                return err_set(err, ERR_CONFIG, "nodes: %s is named twice", node->name);
+        object = objects ? json_next(object) : NULL;
+    }
+    return ERR_NONE;
+}
+
 static enum err_code resolve_nodes(struct plan *plan, struct err *err)
 {
-    const char *nodes = plan_text(plan, "nodes");
-    if (nodes != NULL) {
-        plan->node_count = text_split(&plan->arena, nodes, ',', &plan->nodes);
-        if (plan->node_count == 0 || plan->node_count > PLAN_NODES_MAX)
-            return err_set(err, ERR_CONFIG, "nodes: %zu are named; 1 to %d are possible",
-                           plan->node_count, PLAN_NODES_MAX);
-        return ERR_NONE;
-    }
+    const char *jump = plan_text(plan, "jump");
+    struct node parsed;
+    plan->nodes = NULL;
+    plan->local = false;
+    if (take_inventory(plan, err) != ERR_NONE ||
+        (jump != NULL && node_parse_jump(&plan->arena, jump, &parsed, err) != ERR_NONE))
+        return err->code;
+    const struct json *nodes = json_get(plan->values, "nodes");
+    if (nodes != NULL)
+        return take_nodes(plan, nodes, err);
+    if (jump != NULL)
+        return err_set(err, ERR_CONFIG, "jump: a local cluster is reached without one");
     fill_default(plan, "local", "5");
     long count = strtol(plan_text(plan, "local"), NULL, 10);
     if (count < 1 || count > PLAN_NODES_MAX)

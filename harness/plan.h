@@ -14,6 +14,7 @@ struct json_source;
 struct system;
 struct workload;
 struct nemesis;
+struct node;
 struct schedule_step;
 
 enum { PLAN_NODES_MAX = 64, PLAN_NEMESES_MAX = 48 };
@@ -35,7 +36,7 @@ struct plan {
     const char *const *checkers; /* names; the workload's own unless the plan says others */
     size_t checker_count;
 
-    const char **nodes; /* as written; empty for a local cluster */
+    struct node *nodes; /* as the plan has them; NULL for a local cluster */
     size_t node_count;  /* of either */
     bool local;
     const char *cluster; /* name of the local cluster */

@@ -14,6 +14,14 @@ const struct plan_field plan_fields[] = {
 
     {"nodes", OPTION_TEXT, NULL, "A,B..", "Where",
      "machines to use, each [name=][user@]address[:port]; default: a local cluster"},
+    {"inventory", OPTION_TEXT, NULL, "FILE", "Where",
+     "or those of a file: Ansible's inventory (INI, YAML), terraform output -json "
+     "(ordeal-inventory(5))"},
+    {"inventory-hosts", OPTION_TEXT, NULL, "H,H..", "Where",
+     "of an inventory: only these groups, hosts and patterns, without !those; or the output's "
+     "name"},
+    {"jump", OPTION_TEXT, NULL, "[USER@]HOST", "Where",
+     "a jump host through which SSH reaches nodes that name none themselves"},
     {"local", OPTION_INT, NULL, "N", "Where", "use a local cluster of N nodes (default 5)"},
     {"cluster", OPTION_TEXT, "default", "NAME", "Where", "name of the local cluster"},
     {"ssh-user", OPTION_TEXT, NULL, "USER", "Where", "who logs in where a node names nobody"},

@@ -95,12 +95,16 @@ static enum err_code name_far_nodes(const struct plan *plan, struct reach *reach
     reach->node_count = (uint32_t)plan->node_count;
     for (uint32_t i = 0; i < reach->node_count; i++) {
         struct node *node = &reach->nodes[i];
-        if (node_parse(&reach->arena, plan->nodes[i], i, node, err) != ERR_NONE)
-            return err->code;
-        for (uint32_t j = 0; j < i; j++)
-            if (strcmp(reach->nodes[j].name, node->name) == 0)
-                return err_set(err, ERR_CONFIG, "nodes: %s is named twice", node->name);
-        find_peer_addresses(&reach->arena, node);
+        *node = plan->nodes[i];
+        if (node->jump == NULL)
+            node->jump = plan_text(plan, "jump");
+        if (node->peer_address == NULL)
+            find_peer_addresses(&reach->arena, node);
+        if (node->jump != NULL && node->peer_address == NULL)
+            return err_set(err, ERR_CONFIG,
+                           "node %s: only its jump host may know the address of '%s': give it a "
+                           "peer-address, which faults and clients use",
+                           node->name, node_address(node));
     }
     return ERR_NONE;
 }

@@ -29,6 +29,7 @@ build() {
     need libssh2-1-dev "SSH to the nodes" pkg libssh2
     need libhiredis-dev "clients of the job queue, which speaks the Redis protocol" pkg hiredis
     need libcjson-dev "JSON: plans, results, databases' answers" pkg libcjson
+    need libyaml-dev "inventories that are YAML" pkg yaml-0.1
     need libmicrohttpd-dev "pages of ordeal serve" pkg libmicrohttpd
     need libarchive-dev "stored runs as one archive" pkg libarchive
     need libssl-dev "TLS and keyed greetings of the job queue" pkg libssl

@@ -25,7 +25,7 @@ while read -r file line target; do
     case $from in
     harness/base) [ "$to" = harness/base ] || complain "$file:$line: harness/base may not include $target" ;;
     harness/agent) case $to in harness/base | harness/agent) ;; *) complain "$file:$line: the agent may not include $target" ;; esac ;;
-    harness | harness/cluster | harness/cli | harness/generators | harness/histories | harness/remote | harness/schedules | harness/suites) case $target in
+    harness | harness/cluster | harness/cli | harness/generators | harness/histories | harness/remote | harness/schedules | harness/suites | harness/inventories) case $target in
         nemeses/* | checkers/* | workloads/* | reports/* | queue/*) complain "$file:$line: the core knows plug-ins only through their tables, not $target" ;; esac ;;
     nemeses | checkers* | workloads* | reports*) case $target in
         harness/*) ;;
@@ -40,7 +40,7 @@ one_place() { # HEADER PLACE-REGEX
     grep -ln "#include <$1" $sources | grep -Ev "$2" | while read -r file; do echo "tidy: $file: <$1> is met in $2 only"; done
 }
 met=$(one_place cJSON.h '^harness/base/json\.c$'; one_place libssh2.h '^harness/remote/(remote_ssh|ssh_)[a-z_]*\.[ch]$|^tests/'; one_place curl/curl.h '^workloads/http\.c$|^nemeses/ec2_api\.c$|^tests/'
-    one_place hiredis.h '^workloads/redis\.c$|^tests/'; one_place microhttpd.h '^reports/serve/http\.c$|^tests/'; one_place archive.h '^reports/serve/files\.c$')
+    one_place hiredis.h '^workloads/redis\.c$|^tests/'; one_place microhttpd.h '^reports/serve/http\.c$|^tests/'; one_place yaml.h '^harness/inventories/ansible_yaml\.c$'; one_place archive.h '^reports/serve/files\.c$')
 [ -n "$met" ] && { echo "$met"; failed=1; }
 
 # Lines, debts, long files.

@@ -10,7 +10,7 @@ mkdir -p build/fuzz/crashes
 make -s -j"$(nproc)" CC=clang B=build/fuzz CFLAGS="-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all" \
     LDFLAGS="-fsanitize=address,undefined" build/fuzz/libordeal.a build/fuzz/libqueue.a || exit 1
 targets=${*:-$(basename -s .c tests/fuzz/*_fuzz.c)}
-libraries=$(pkg-config --libs libcurl libssh2 libcjson)
+libraries=$(pkg-config --libs libcurl libssh2 libcjson yaml-0.1)
 status=0
 for target in $targets; do
     name=${target%_fuzz}
