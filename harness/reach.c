@@ -90,7 +90,36 @@ static void find_peer_addresses(struct arena *arena, struct node *node)
     node->peer_address6 = four != NULL ? six : NULL;
 }
 
-static enum err_code name_far_nodes(const struct plan *plan, struct reach *reach, struct err *err)
+static bool is_same(const char *one, const char *other)
+{
+    return one != NULL && other != NULL && strcmp(one, other) == 0;
+}
+
+/* A fault between a node and the jump host would cut ordeal off from the node, too. */
+static enum err_code check_jump(struct reach *reach, const struct node *node, struct err *err)
+{
+    struct node jump;
+    if (node->jump == NULL)
+        return ERR_NONE;
+    if (node_parse_jump(&reach->arena, node->jump, &jump, err) != ERR_NONE)
+        return err->code;
+    find_peer_addresses(&reach->arena, &jump);
+    for (uint32_t i = 0; i < reach->node_count; i++) {
+        const struct node *other = &reach->nodes[i];
+        if (is_same(node_address(&jump), node_address(other)) ||
+            is_same(jump.peer_address, other->peer_address) ||
+            is_same(jump.peer_address, other->peer_address6) ||
+            is_same(jump.peer_address6, other->peer_address6))
+            return err_set(err, ERR_CONFIG,
+                           "node %s: its jump host '%s' is the node %s: faults between the two "
+                           "would cut ordeal off; use a machine that is none of the nodes",
+                           node->name, node->jump, other->name);
+    }
+    return ERR_NONE;
+}
+
+static enum err_code name_far_nodes(const struct plan *plan, enum reach_mode mode,
+                                    struct reach *reach, struct err *err)
 {
     reach->node_count = (uint32_t)plan->node_count;
     for (uint32_t i = 0; i < reach->node_count; i++) {
@@ -106,6 +135,9 @@ static enum err_code name_far_nodes(const struct plan *plan, struct reach *reach
                            "peer-address, which faults and clients use",
                            node->name, node_address(node));
     }
+    for (uint32_t i = 0; mode != REACH_HEAL && i < reach->node_count; i++)
+        if (check_jump(reach, &reach->nodes[i], err) != ERR_NONE)
+            return err->code;
     return ERR_NONE;
 }
 
@@ -168,7 +200,7 @@ enum err_code reach_open(const struct plan *plan, enum reach_mode mode, const ch
         if (code == ERR_NONE)
             code = name_local_nodes(reach, err);
     } else {
-        code = name_far_nodes(plan, reach, err);
+        code = name_far_nodes(plan, mode, reach, err);
     }
     if (code == ERR_NONE)
         code = set_options(plan, reach, err);

@@ -69,8 +69,6 @@ static bool has(const struct ansible_names *names, uint32_t item)
 
 static void add(struct ansible_names *names, uint32_t item)
 {
-    if (has(names, item))
-        return;
     names->items = grow(names->items, names->count, &names->capacity, sizeof *names->items);
     names->items[names->count++] = item;
 }
@@ -119,6 +117,8 @@ void ansible_set(struct ansible *ansible, struct ansible_var **vars, const char 
 
 void ansible_add_host(struct ansible *ansible, uint32_t group, uint32_t host)
 {
+    if (has(&ansible->hosts[host].groups, group)) /* of which there are few */
+        return;
     add(&ansible->groups[group].hosts, host);
     add(&ansible->hosts[host].groups, group);
 }

@@ -7,7 +7,7 @@
 #include "harness/base/arena.h"
 #include "harness/inventories/inventory.h"
 
-enum { ANSIBLE_HOSTS_MAX = 10000, ANSIBLE_GROUPS_MAX = 2000 };
+enum { ANSIBLE_HOSTS_MAX = 5000, ANSIBLE_GROUPS_MAX = 2000 };
 
 struct ansible_var {
     const char *name, *value; /* value NULL: not a scalar */

@@ -40,7 +40,7 @@ static enum err_code ssh_prepare(struct err *err)
 
 /* ---- Addresses ---- */
 
-static enum err_code ssh_resolve(const struct node *node, void **address, struct err *err)
+static enum err_code resolve_node(const struct node *node, void **address, struct err *err)
 {
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     char port[8];
@@ -56,6 +56,20 @@ static enum err_code ssh_resolve(const struct node *node, void **address, struct
     }
     *address = found;
     return ERR_NONE;
+}
+
+/* What is behind a jump host, that one resolves. */
+static enum err_code ssh_resolve(const struct node *node, void **address, struct err *err)
+{
+    if (node->jump == NULL)
+        return resolve_node(node, address, err);
+    struct arena arena = ARENA_INIT;
+    struct node jump;
+    enum err_code code = ssh_jump_node(&arena, node, &jump, err);
+    if (code == ERR_NONE && resolve_node(&jump, address, err) != ERR_NONE)
+        code = err_wrap(err, "the jump host");
+    arena_free(&arena);
+    return code;
 }
 
 static void ssh_address_free(void *address)
@@ -143,8 +157,11 @@ static void set_callbacks(LIBSSH2_SESSION *ssh)
 #endif
 }
 
-static void fill_incoming(struct remote_session *session)
+/* Returns whether something came in that may not be all. */
+static bool fill_incoming(struct remote_session *session)
 {
+    if (session->jump != NULL)
+        return ssh_jump_fill(session, INCOMING_MAX) > 0;
     while (!session->peer_closed && session->socket_error == 0 &&
            ssh_queue_length(&session->incoming) < INCOMING_MAX) {
         struct buf *buf = &session->incoming.buf;
@@ -154,19 +171,24 @@ static void fill_incoming(struct remote_session *session)
             buf->length += (size_t)got;
             buf->data[buf->length] = '\0';
             if (got < RECEIVE_BYTES / 2)
-                return; /* surely all there is; poll tells of more */
+                return false; /* surely all there is; poll tells of more */
         } else if (got == 0) {
             session->peer_closed = true;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            return;
+            return false;
         } else if (errno != EINTR) {
             session->socket_error = errno;
         }
     }
+    return false;
 }
 
 static void flush_outgoing(struct remote_session *session)
 {
+    if (session->jump != NULL) {
+        ssh_jump_flush(session);
+        return;
+    }
     while (ssh_queue_length(&session->outgoing) > 0 && session->socket_error == 0) {
         ssize_t sent = send(session->fd, ssh_queue_data(&session->outgoing),
                             ssh_queue_length(&session->outgoing), MSG_NOSIGNAL);
@@ -281,6 +303,10 @@ static enum ssh_step connecting_timed_out(struct remote_session *session)
                         "no answer from %s within %s: is the node up, and does a firewall drop "
                         "what is sent to it?",
                         session->place, limit);
+    if (session->phase == SSH_TUNNEL)
+        return ssh_fail(session, true, ERR_TIMEOUT,
+                        "the jump host opened no way to %s within %s: is the node up?",
+                        session->place, limit);
     if (session->phase == SSH_HANDSHAKE)
         return ssh_fail(session, true, ERR_TIMEOUT,
                         "%s took the connection but finished no SSH handshake within %s",
@@ -311,6 +337,11 @@ static enum err_code session_open(const struct node *node, const void *address,
     snprintf(opened->place, sizeof opened->place,
              strchr(node_address(node), ':') != NULL ? "[%s]:%u" : "%s:%u", node_address(node),
              node_port(node));
+    if (node->jump != NULL) {
+        size_t length = strlen(opened->place);
+        snprintf(opened->place + length, sizeof opened->place - length, " (through %.200s)",
+                 node->jump);
+    }
     opened->ssh = libssh2_session_init_ex(NULL, NULL, NULL, opened);
     if (opened->ssh == NULL || opened->read_buffer == NULL) {
         free(opened->read_buffer);
@@ -319,7 +350,13 @@ static enum err_code session_open(const struct node *node, const void *address,
     }
     libssh2_session_set_blocking(opened->ssh, 0);
     set_callbacks(opened->ssh);
-    if (connect_next(opened, 0) != SSH_STEP_FAILED)
+    if (node->jump != NULL && ssh_jump_open(opened, address, err) != ERR_NONE) {
+        libssh2_session_free(opened->ssh);
+        free(opened->read_buffer);
+        free(opened);
+        return err->code;
+    }
+    if (node->jump == NULL && connect_next(opened, 0) != SSH_STEP_FAILED)
         opened->phase = SSH_CONNECT;
     *session = opened;
     return ERR_NONE;
@@ -331,6 +368,8 @@ static enum ssh_step step_once(struct remote_session *session)
         return SSH_STEP_FAILED;
     if (session->phase == SSH_CONNECT)
         return step_connect(session);
+    if (session->phase == SSH_TUNNEL)
+        return ssh_jump_step(session);
     if (session->phase != SSH_READY)
         return ssh_login_step(session);
     return ssh_channels_step(session);
@@ -355,18 +394,23 @@ static void move_all(struct remote_session *session)
     } while (step == SSH_STEP_MOVED || (step == SSH_STEP_WAIT && session->moved != moved));
 }
 
+static bool has_way(const struct remote_session *session)
+{
+    return session->phase != SSH_CONNECT && session->phase != SSH_TUNNEL &&
+           session->phase != SSH_FAILED;
+}
+
 static enum remote_state session_step(struct remote_session *session, struct err *err)
 {
-    if (session->phase != SSH_CONNECT && session->phase != SSH_FAILED)
-        fill_incoming(session);
-    bool was_full;
+    bool was_full, more;
     do { /* channels that waited for room behind the socket go on once there is some */
+        more = has_way(session) && fill_incoming(session);
         move_all(session);
         was_full = ssh_queue_length(&session->outgoing) >= SSH_OUTGOING_MAX;
         if (session->fd >= 0)
             flush_outgoing(session);
-    } while (was_full && session->phase == SSH_READY && session->socket_error == 0 &&
-             ssh_queue_length(&session->outgoing) < SSH_OUTGOING_MAX);
+    } while (more || (was_full && session->phase == SSH_READY && session->socket_error == 0 &&
+                      ssh_queue_length(&session->outgoing) < SSH_OUTGOING_MAX));
     notice_end(session);
     if (session->phase != SSH_READY && session->phase != SSH_FAILED &&
         clock_monotonic_ns() >= session->deadline_ns)
@@ -381,7 +425,9 @@ static void session_poll(struct remote_session *session, struct pollfd *pollfd,
                          int64_t *deadline_ns)
 {
     *pollfd = (struct pollfd){.fd = session->fd};
-    if (session->phase == SSH_CONNECT) {
+    if (session->jump != NULL) {
+        session_poll(ssh_jump_session(session), pollfd, deadline_ns);
+    } else if (session->phase == SSH_CONNECT) {
         pollfd->events = POLLOUT;
         if (session->address != NULL && session->address_deadline_ns < *deadline_ns)
             *deadline_ns = session->address_deadline_ns;
@@ -416,6 +462,7 @@ static void session_close(struct remote_session *session)
         if (libssh2_session_free(session->ssh) != LIBSSH2_ERROR_EAGAIN)
             break;
     ssh_channels_free(session);
+    ssh_jump_close(session);
     if (session->fd >= 0)
         close(session->fd);
     buf_free(&session->incoming.buf);

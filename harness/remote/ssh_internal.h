@@ -72,6 +72,7 @@ struct ssh_address {
 
 enum ssh_phase {
     SSH_CONNECT,
+    SSH_TUNNEL, /* the way through a jump host is not there yet */
     SSH_HANDSHAKE,
     SSH_METHODS, /* asks what the server lets us log in with */
     SSH_KEY_FILES,
@@ -106,8 +107,10 @@ struct remote_channel {
 };
 TAILQ_HEAD(channel_list, remote_channel);
 
+struct ssh_jump;
 struct remote_session {
     const struct node *node;
+    struct ssh_jump *jump; /* NULL: it has a socket of its own */
     const struct remote_options *options;
     const struct addrinfo *address, *last_address; /* the one being tried */
     enum ssh_phase phase;
@@ -152,6 +155,19 @@ enum ssh_step ssh_fail(struct remote_session *session, bool may_retry, enum err_
 /* The same from libssh2's last error, or from the socket's state, which explains it better. */
 enum ssh_step ssh_fail_library(struct remote_session *session, const char *what);
 const char *ssh_user(const struct remote_session *session);
+
+/* ssh_jump.c: of sessions with a jump host. The node that it is: */
+enum err_code ssh_jump_node(struct arena *arena, const struct node *node, struct node *jump,
+                            struct err *err);
+/* Opens the outer session to `address`, as remote_ssh.resolve found it. */
+enum err_code ssh_jump_open(struct remote_session *session, const void *address, struct err *err);
+struct remote_session *ssh_jump_session(const struct remote_session *session);
+enum ssh_step ssh_jump_step(struct remote_session *session); /* in SSH_TUNNEL */
+/* Moves bytes between the queues and the outer session; `most` is what incoming may hold. Returns
+ * how many came in. */
+size_t ssh_jump_fill(struct remote_session *session, size_t most);
+void ssh_jump_flush(struct remote_session *session);
+void ssh_jump_close(struct remote_session *session);
 
 /* From the greeting to being logged in (ssh_login.c). */
 enum err_code ssh_login_begin(struct remote_session *session, struct err *err);

@@ -483,6 +483,7 @@ enum ssh_step ssh_login_step(struct remote_session *session)
     case SSH_INTERACTIVE:
         return try_interactive(session);
     case SSH_CONNECT:
+    case SSH_TUNNEL:
     case SSH_READY:
     case SSH_FAILED:
         break;

@@ -122,7 +122,7 @@ static void bad_ini_files_are_refused_with_their_line(void **state)
         {"n[1:2:0]\n", NULL, "a range is"},
         {"n[1\n", NULL, "a range is"},
         {"n[0:999999]\n", NULL, "a range is"},
-        {"n[0:999][0:999]\n", NULL, "more than 10000 hosts"},
+        {"n[0:999][0:999]\n", NULL, "more than 5000 hosts"},
         {"n1:0\n", NULL, "'0' is not a port"},
         {"n1:ssh\n", NULL, "'ssh' is not a port"},
         {"[a]\nn1\n[b:vars]\nx=1\n", NULL, "f:3: the group b is used, but there is no section [b]"},
