@@ -80,6 +80,8 @@ struct history {
 
 void history_init(struct history *history);
 void history_free(struct history *history);
+/* Frees a history whose values are in `keeper`, too: its arena lives on, and ends with keeper's. */
+void history_free_into(struct history *history, struct history *keeper);
 
 /* The id of a function name, made on first use. Ends the process past HISTORY_F_MAX names. */
 uint16_t history_f(struct history *history, const char *name);

@@ -7,6 +7,7 @@
  * writer. Versions of transactions that failed are stepped over. */
 #include "checkers/transactions/append.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "checkers/transactions/aside.h"
@@ -149,42 +150,84 @@ const struct version *append_previous(const struct append *append, const struct 
 
 /* ---- Appends that nobody read ---- */
 
-static bool unseen(const struct append *append, uint32_t t, const struct mop *mop)
+static bool is_unseen(const struct txns *txns, uint32_t slot)
 {
-    const struct append_key *key = &append->keys[mop->key];
-    return mop->kind == MOP_APPEND && append->txns->committed[t] && !key->irregular &&
-           !key->incompatible && append->txns->slots[mop->slot].position == TXN_NONE;
+    const struct slot *element = &txns->slots[slot];
+    return element->txn != TXN_NONE && element->position == TXN_NONE &&
+           txns->committed[element->txn];
 }
 
+static int by_number(const void *left, const void *right)
+{
+    uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
+    return (a > b) - (a < b);
+}
+
+/* Elements are numbered by value, and values mostly grow with the transactions that write them. */
+static void order_unseen(struct append *append, struct append_key *key)
+{
+    uint32_t *list = append->unseen + key->unseen, count = 0;
+    bool ascending = true;
+    for (uint32_t i = 1; i < key->unseen_count; i++)
+        ascending = ascending && list[i - 1] <= list[i];
+    if (!ascending)
+        qsort(list, key->unseen_count, sizeof *list, by_number);
+    for (uint32_t i = 0; i < key->unseen_count; i++)
+        if (count == 0 || list[count - 1] != list[i])
+            list[count++] = list[i];
+    key->unseen_count = count;
+    key->node = append->txns->count + append->aux_count;
+    if (count > DIRECT_MAX)
+        append->aux_count += 2 * count;
+}
+
+/* Those of keys whose elements are hashed, which lie in any order: `filled` are there before. */
+static void find_unseen_hashed(struct append *append, uint32_t filled)
+{
+    struct txns *txns = append->txns;
+    for (int pass = 0; pass < 2; pass++) {
+        for (uint32_t slot = txns->hashed_base; slot < txns->slot_count; slot++) {
+            struct append_key *key = &append->keys[txns->hashed_key[slot - txns->hashed_base]];
+            if (!is_unseen(txns, slot) || key->irregular || key->incompatible)
+                continue;
+            if (pass == 1)
+                append->unseen[key->unseen + key->unseen_count] = txns->slots[slot].txn;
+            key->unseen_count++;
+        }
+        for (uint32_t k = 0; pass == 0 && k < txns->key_count; k++) {
+            struct append_key *key = &append->keys[k];
+            if (txns->key_slots[k].count > 0)
+                continue;
+            key->unseen = filled;
+            filled += key->unseen_count;
+            key->unseen_count = 0;
+        }
+    }
+}
+
+/* The key of each slot: those of dense keys lie together, key by key, the others behind. */
 static void find_unseen(struct append *append)
 {
     struct txns *txns = append->txns;
-    for (uint32_t t = 0; t < txns->count; t++)
-        for (uint32_t m = txns->first[t]; m < txns->first[t + 1]; m++)
-            if (unseen(append, t, &txns->mops[m]))
-                append->keys[txns->mops[m].key].unseen_count++;
-    uint32_t total = 0;
-    for (uint32_t k = 0; k < txns->key_count; k++) {
-        append->keys[k].unseen = total;
-        total += append->keys[k].unseen_count;
-        append->keys[k].unseen_count = 0;
-    }
+    uint32_t total = 0, filled = 0;
+    for (uint32_t slot = 0; slot < txns->slot_count; slot++)
+        total += is_unseen(txns, slot);
     append->unseen = arena_alloc(txns->arena, ((size_t)total + 1) * sizeof *append->unseen);
-    for (uint32_t t = 0; t < txns->count; t++)
-        for (uint32_t m = txns->first[t]; m < txns->first[t + 1]; m++) {
-            struct append_key *key = &append->keys[txns->mops[m].key];
-            if (!unseen(append, t, &txns->mops[m]))
-                continue;
-            uint32_t *list = append->unseen + key->unseen;
-            if (key->unseen_count == 0 || list[key->unseen_count - 1] != t)
-                list[key->unseen_count++] = t;
-        }
     for (uint32_t k = 0; k < txns->key_count; k++) {
+        const struct key_slots *slots = &txns->key_slots[k];
         struct append_key *key = &append->keys[k];
-        key->node = txns->count + append->aux_count;
-        if (key->unseen_count > DIRECT_MAX)
-            append->aux_count += 2 * key->unseen_count;
+        key->unseen = filled;
+        key->unseen_count = 0;
+        if (key->irregular || key->incompatible)
+            continue;
+        for (uint32_t slot = slots->base; slot < slots->base + slots->count; slot++)
+            if (is_unseen(txns, slot))
+                append->unseen[filled++] = txns->slots[slot].txn;
+        key->unseen_count = filled - key->unseen;
     }
+    find_unseen_hashed(append, filled);
+    for (uint32_t k = 0; k < txns->key_count; k++)
+        order_unseen(append, &append->keys[k]);
 }
 
 /* Where `t` stands among the unseen, or where it would stand. */

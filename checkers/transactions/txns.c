@@ -60,9 +60,10 @@ struct decoder {
     struct txns *txns;
     const struct history *history;
     int f_txn;
-    int f_init; /* of histories with predicates; -1 */
+    int f_init;         /* of histories with predicates; -1 */
+    uint64_t read_bits; /* the last word met that means r: readers make it once, or once a block */
     /* integer keys in [0, direct_count) directly, others through a table */
-    uint32_t *direct, direct_count;
+    uint32_t *direct, direct_count, direct_max; /* as many as were needed so far; and ever */
     struct value_table others;
     uint32_t *others_key;
     uint32_t others_capacity;
@@ -125,6 +126,8 @@ static enum err_code measure(struct decoder *d, uint64_t *txn_count, uint64_t *m
     *txn_count = *mop_count = 0;
     for (uint32_t event = 0; event < history->count; event++) {
         uint32_t invoked, completed;
+        if (event + AHEAD < history->count)
+            value_prefetch(history->value[event + AHEAD]);
         if (!begins(d, event, &invoked, &completed))
             continue;
         struct value value = txn_value(history, invoked, completed);
@@ -185,11 +188,26 @@ static uint32_t other_key(struct decoder *d, struct value key)
     return d->others_key[id];
 }
 
+static void grow_direct(struct decoder *d, uint32_t key)
+{
+    uint32_t count = d->direct_count == 0 ? 4096 : d->direct_count;
+    while (count <= key)
+        count = count > d->direct_max / 2 ? d->direct_max : count * 2;
+    uint32_t *grown = arena_alloc(d->txns->arena, count * sizeof *grown);
+    if (d->direct_count > 0)
+        memcpy(grown, d->direct, d->direct_count * sizeof *grown);
+    memset(grown + d->direct_count, 0xff, (count - d->direct_count) * sizeof *grown);
+    d->direct = grown;
+    d->direct_count = count;
+}
+
 static uint32_t key_number(struct decoder *d, struct value key)
 {
     if (value_kind(key) == VALUE_INT) {
         int64_t integer = value_as_int(key);
-        if (integer >= 0 && integer < d->direct_count) {
+        if (integer >= 0 && integer < d->direct_max) {
+            if (integer >= d->direct_count)
+                grow_direct(d, (uint32_t)integer);
             if (d->direct[integer] == TXN_NONE)
                 d->direct[integer] = new_key(d, key);
             return d->direct[integer];
@@ -202,9 +220,7 @@ static void init_keys(struct decoder *d)
 {
     struct arena *arena = d->txns->arena;
     uint64_t wanted = UINT64_C(2) * d->history->count + 4096;
-    d->direct_count = wanted > (1 << 28) ? 1 << 28 : (uint32_t)wanted;
-    d->direct = arena_alloc(arena, d->direct_count * sizeof *d->direct);
-    memset(d->direct, 0xff, d->direct_count * sizeof *d->direct);
+    d->direct_max = wanted > (1 << 28) ? 1 << 28 : (uint32_t)wanted;
     value_table_init(&d->others, arena);
     d->others_capacity = 64;
     d->others_key = arena_alloc(arena, d->others_capacity * sizeof *d->others_key);
@@ -265,7 +281,11 @@ static enum err_code add_mop(struct decoder *d, uint32_t event, struct value val
     struct value room[VALUE_ROOM];
     size_t count;
     const struct value *items = value_array(value, room, &count);
-    int kind = count == 2 || count == 3 ? kind_of(items[0]) : -1;
+    int kind = count != 2 && count != 3        ? -1
+               : items[0].bits == d->read_bits ? MOP_READ
+                                               : kind_of(items[0]);
+    if (kind == MOP_READ)
+        d->read_bits = items[0].bits;
     if (kind < 0 || (count == 2 && !may_be_two(items)))
         return err_set(err, ERR_PARSE,
                        "event %" PRIu32 ": a micro-operation is none of [:r key value], [:append "

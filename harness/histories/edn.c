@@ -64,7 +64,7 @@ static bool fail_token(struct edn_reader *reader, const char *at, const char *pr
 
 enum { NAMES_SLOTS = 8192, NAMES_MAX = NAMES_SLOTS / 2, NAME_BYTES_MAX = 40 };
 
-enum { RECENT_SLOTS = 64, RECENT_BYTES = 8 };
+enum { RECENT_SLOTS = 64, RECENT_BYTES = 8, LIST_ENDS_MAX = 4096 };
 
 struct edn_names {
     /* Short keywords met lately, whole in one word with their colon: found without hashing. */
@@ -80,6 +80,7 @@ struct edn_names {
     unsigned count;
     struct value_recent vectors;
     struct value_lists lists;
+    uint32_t ends[LIST_ENDS_MAX];
 };
 
 static struct value make_text(struct edn_reader *reader, enum value_kind kind, const char *text,
@@ -518,6 +519,74 @@ static bool is_list_read(const struct edn_reader *reader, size_t base)
            value_is_small(reader->stack[base - 1]);
 }
 
+/* Where each of `count` integers ends in a text that has one space between them, and begins at its
+ * byte `from`; false when it is written otherwise. */
+static bool find_ends(const char *text, size_t length, size_t from, uint32_t *ends, size_t count)
+{
+    size_t found = 0;
+    for (size_t i = from; i < length; i++) {
+        if (text[i] == ' ') {
+            if (found == count)
+                return false;
+            ends[found++] = (uint32_t)i;
+        } else if ((class_of(text[i]) & DIGIT) == 0 && text[i] != '-') {
+            return false;
+        }
+    }
+    if (found + 1 != count)
+        return false;
+    ends[found] = (uint32_t)length;
+    return true;
+}
+
+/* A list that begins as the key's list did when it was read before, and goes on with integers or
+ * not at all. False leaves the reader where it was. */
+static bool read_known_list(struct edn_reader *reader, size_t base, struct value *value)
+{
+    struct edn_names *names = reader->names;
+    struct value_list *list = value_lists_read(&names->lists, reader->stack[base - 1]);
+    const char *began = reader->at, *text = began + 1;
+    if (list == NULL || reader->end - text <= 1)
+        return false;
+    size_t same = value_list_agrees(list, text, (size_t)(reader->end - text) - 1);
+    if (text[same] == ']') {
+        if (same == 0 || !value_list_until(list, same, value))
+            return false;
+        reader->at = text + same + 1;
+        return true;
+    }
+    if (same < list->length || text[same] != ' ')
+        return false;
+    size_t count = 0;
+    reader->at = text + same + 1;
+    bool good = read_ints(reader, &count);
+    size_t length = (size_t)(reader->at - text) - same;
+    reader->stack_count = base;
+    if (good && count > 0 && count <= LIST_ENDS_MAX && reader->at < reader->end &&
+        *reader->at == ']' && list->count + count <= VALUE_PREFIX_MAX &&
+        find_ends(text + same, length, 1, names->ends, count)) {
+        *value = value_list_extend(list, reader->arena, reader->stack + base, count, text + same,
+                                   names->ends);
+        reader->at++;
+        return true;
+    }
+    reader->at = began;
+    return false;
+}
+
+static struct value make_list(struct edn_reader *reader, const char *text,
+                              const struct value *items, size_t count)
+{
+    struct edn_names *names = reader->names;
+    struct value key = items[-1];
+    struct value list = value_lists_vector(&names->lists, reader->arena, key, items, count);
+    size_t length = (size_t)(reader->at - 1 - text);
+    if (count <= LIST_ENDS_MAX && length <= VALUE_LIST_BYTES_MAX &&
+        find_ends(text, length, 0, names->ends, count))
+        value_lists_remember(&names->lists, key, text, names->ends, count);
+    return list;
+}
+
 /* `open` bytes begin it. */
 static bool read_collection(struct edn_reader *reader, enum value_kind kind, size_t open,
                             char close, struct value *value)
@@ -525,7 +594,11 @@ static bool read_collection(struct edn_reader *reader, enum value_kind kind, siz
     if (reader->depth >= EDN_DEPTH_MAX)
         return edn_fail(reader, reader->at, "collections nested more than 512 deep");
     size_t base = reader->stack_count, count;
-    reader->at += open;
+    bool lists = kind == VALUE_VECTOR && reader->names != NULL && reader->skipping == 0 &&
+                 is_list_read(reader, base);
+    if (lists && read_known_list(reader, base, value))
+        return true;
+    const char *text = reader->at += open;
     reader->depth++;
     bool good = read_items(reader, kind, close, &count);
     reader->depth--;
@@ -536,8 +609,8 @@ static bool read_collection(struct edn_reader *reader, enum value_kind kind, siz
     const struct value *items = reader->stack == NULL ? NULL : reader->stack + base;
     if (kind != VALUE_VECTOR || reader->names == NULL)
         *value = value_items(reader->arena, kind, items, count);
-    else if (is_list_read(reader, base) && count > 0 && value_lists_take(items[count - 1], count))
-        *value = value_lists_vector(&reader->names->lists, reader->arena, items[-1], items, count);
+    else if (lists && count > 0 && value_lists_take(items[count - 1], count))
+        *value = make_list(reader, text, items, count);
     else
         *value = value_recent_vector(&reader->names->vectors, reader->arena, items, count);
     return true;
@@ -727,6 +800,8 @@ void edn_reader_init(struct edn_reader *reader, struct arena *arena)
 
 void edn_reader_free(struct edn_reader *reader)
 {
+    if (reader->names != NULL)
+        value_lists_free(&reader->names->lists);
     free(reader->names);
     free(reader->stack);
 }

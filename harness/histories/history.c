@@ -39,6 +39,14 @@ void history_free(struct history *history)
     *history = (struct history){.arena = ARENA_INIT};
 }
 
+void history_free_into(struct history *history, struct history *keeper)
+{
+    if (history->arena.blocks != NULL)
+        *arena_child(&keeper->arena) = history->arena;
+    history->arena = ARENA_INIT;
+    history_free(history);
+}
+
 /* Tables are small and grow rarely: one realloc a new entry. */
 static void *grow_table(void *table, uint32_t count, size_t size)
 {

@@ -9,8 +9,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "harness/base/processors.h"
 #include "harness/histories/history_reader.h"
 
 enum { WINDOW_MIN = 8, WINDOW_MAX = 128, WORKERS_MAX = 4, SERIAL_MAX = 64 };
@@ -183,6 +183,7 @@ static void open_worker(struct worker *worker, uint32_t number)
     *worker = (struct worker){.number = number};
     history_init(&worker->part);
     record_decoder_init(&worker->decoder);
+    worker->decoder.same_arena = true;
 }
 
 /* Its values stay, in an arena that ends with the history's. */
@@ -194,12 +195,6 @@ static void close_worker(struct worker *worker, struct history *whole)
     free(part->errors);
     record_decoder_free(&worker->decoder);
     free(worker->bytes);
-}
-
-static uint32_t count_workers(void)
-{
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    return processors < 1 ? 1 : processors > WORKERS_MAX ? WORKERS_MAX : (uint32_t)processors;
 }
 
 /* `serial`: how many blocks are next read one by one. After a window that ended early their number
@@ -235,7 +230,7 @@ enum err_code history_reader_rest(struct history_reader *reader, struct history 
                                   struct err *err)
 {
     struct worker workers[WORKERS_MAX];
-    uint32_t count = count_workers();
+    uint32_t count = processors_usable(WORKERS_MAX);
     for (uint32_t i = 0; i < count; i++)
         open_worker(&workers[i], i);
     enum err_code code = read_windows(reader, history, workers, count, err);

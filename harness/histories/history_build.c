@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPEN_MAX = 10000, PROCESS_NAMES_MAX = 4096, DESCRIBE_BYTES = 60 };
+enum { OPEN_MAX = 10000, DESCRIBE_BYTES = 60 };
 
 /* ---- Notes ---- */
 
@@ -61,6 +61,23 @@ enum event_field event_field_of(const char *key, size_t length)
     return (enum event_field)i;
 }
 
+void history_notes_key(struct history_notes *notes, const char *name, uint64_t count)
+{
+    uint32_t i = 0;
+    while (i < notes->key_count && strcmp(notes->keys[i].name, name) != 0)
+        i++;
+    if (i == NOTES_KEYS_MAX) {
+        notes->other_keys += count;
+        return;
+    }
+    if (i == notes->key_count) {
+        snprintf(notes->keys[i].name, sizeof notes->keys[i].name, "%s", name);
+        notes->keys[i].count = 0;
+        notes->key_count++;
+    }
+    notes->keys[i].count += count;
+}
+
 static void note_key(struct history_notes *notes, struct value key)
 {
     char name[NOTES_KEY_BYTES];
@@ -71,19 +88,7 @@ static void note_key(struct history_notes *notes, struct value key)
         length = strlen(text);
     }
     snprintf(name, sizeof name, "%.*s", (int)(length < sizeof name ? length : sizeof name), text);
-    uint32_t i = 0;
-    while (i < notes->key_count && strcmp(notes->keys[i].name, name) != 0)
-        i++;
-    if (i == NOTES_KEYS_MAX) {
-        notes->other_keys++;
-        return;
-    }
-    if (i == notes->key_count) {
-        memcpy(notes->keys[i].name, name, sizeof name);
-        notes->keys[i].count = 0;
-        notes->key_count++;
-    }
-    notes->keys[i].count++;
+    history_notes_key(notes, name, 1);
 }
 
 /* ---- Fields ---- */
@@ -227,7 +232,11 @@ static const char *check_index(struct history_builder *builder, const struct eve
         return NULL;
     if (!value_is_int(index))
         return complain(builder, ":index must be a number", index);
-    builder->notes->renumbered += value_as_int(index) != (int64_t)builder->history->count;
+    uint64_t number = (uint64_t)value_as_int(index), here = builder->history->count;
+    if (builder->index_unknown)
+        builder->index_ahead = number - here;
+    builder->index_unknown = false;
+    builder->notes->renumbered += number != builder->index_ahead + here;
     return NULL;
 }
 

@@ -15,7 +15,7 @@
 
 #include "harness/history.h"
 
-enum { NOTES_KEYS_MAX = 32, NOTES_KEY_BYTES = 48 };
+enum { NOTES_KEYS_MAX = 32, NOTES_KEY_BYTES = 48, PROCESS_NAMES_MAX = 4096 };
 
 /* What a reader did with a file that its user should know. */
 struct history_notes {
@@ -34,6 +34,8 @@ struct history_notes {
 
 /* Adds one line a note: "other keys, kept: :node (12), :link (3)". Nothing when there is none. */
 void history_notes_print(const struct history_notes *notes, struct buf *out);
+/* Events had this other key, so many more times. */
+void history_notes_key(struct history_notes *notes, const char *name, uint64_t count);
 
 enum event_field {
     FIELD_TYPE,
@@ -59,6 +61,10 @@ struct event_fields {
 struct history_builder {
     struct history *history;
     struct history_notes *notes;
+    /* Of a part of a history, which does not know how many events are ahead of its own: set by the
+     * caller, and false again once an event gave its index; that many are ahead then. */
+    bool index_unknown;
+    uint64_t index_ahead;
     /* private */
     struct builder_open {
         uint32_t index;

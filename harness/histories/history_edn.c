@@ -227,15 +227,28 @@ static enum text_found read_item(struct text_reading *reading, void *data, const
     return good ? TEXT_ITEM : TEXT_FAILED;
 }
 
+static void open_state(void *data, struct arena *arena, int way)
+{
+    struct edn_reading *state = data;
+    (void)way;
+    memset(state->layout, 0, sizeof state->layout);
+    edn_reader_init(&state->edn, arena);
+}
+
+static void close_state(void *data)
+{
+    struct edn_reading *state = data;
+    edn_reader_free(&state->edn);
+}
+
 enum err_code history_edn_read(struct source *source, struct history *history,
                                struct history_notes *notes, struct err *err)
 {
-    struct edn_reading state;
-    memset(state.layout, 0, sizeof state.layout);
-    edn_reader_init(&state.edn, &history->arena);
-    enum err_code code = history_text_read(source, read_item, &state, history, notes, err);
-    edn_reader_free(&state.edn);
-    return code;
+    static const struct text_format format = {.item = read_item,
+                                              .state_size = sizeof(struct edn_reading),
+                                              .open = open_state,
+                                              .close = close_state};
+    return history_text_read(source, &format, history, notes, err);
 }
 
 /* ---- Writing ---- */

@@ -160,12 +160,31 @@ static bool is_txn_format(const char *format)
            strcmp(format, "dbcop") == 0;
 }
 
+/* Texts worth reading by several threads are mapped, so that each can read where it likes. */
+enum { MAP_FROM_BYTES = 1 << 20 };
+
+static const char *map_text(int fd, size_t *length)
+{
+    struct stat status;
+    if (lseek(fd, 0, SEEK_CUR) != 0 || fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) ||
+        status.st_size < MAP_FROM_BYTES)
+        return NULL;
+    *length = (size_t)status.st_size;
+    void *bytes = mmap(NULL, *length, PROT_READ, MAP_PRIVATE, fd, 0);
+    return bytes == MAP_FAILED ? NULL : bytes;
+}
+
 static enum err_code read_text(int fd, const char *name, const char *format,
                                struct history *history, struct history_notes *notes,
                                struct err *err)
 {
     struct source source;
-    source_open_fd(&source, name, fd);
+    size_t length = 0;
+    const char *text = map_text(fd, &length);
+    if (text != NULL)
+        source_open_text(&source, name, text, length);
+    else
+        source_open_fd(&source, name, fd);
     enum err_code code;
     if (strcmp(format, "log") == 0)
         code = history_log_read(&source, history, notes, err);
@@ -177,6 +196,8 @@ static enum err_code read_text(int fd, const char *name, const char *format,
         code = history_json_read(&source, strcmp(format, "json") == 0 ? JSON_PLAIN : JSON_EXACT,
                                  history, notes, err);
     source_close(&source);
+    if (text != NULL)
+        munmap((void *)(uintptr_t)text, length);
     return code;
 }
 

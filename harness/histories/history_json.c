@@ -134,14 +134,25 @@ static enum text_found read_item(struct text_reading *reading, void *state, cons
     return good ? TEXT_ITEM : TEXT_FAILED;
 }
 
+static void open_state(void *state, struct arena *arena, int way)
+{
+    json_reader_init(state, arena, (enum json_way)way);
+}
+
+static void close_state(void *state)
+{
+    json_reader_free(state);
+}
+
 enum err_code history_json_read(struct source *source, enum json_way way, struct history *history,
                                 struct history_notes *notes, struct err *err)
 {
-    struct json_reader json;
-    json_reader_init(&json, &history->arena, way);
-    enum err_code code = history_text_read(source, read_item, &json, history, notes, err);
-    json_reader_free(&json);
-    return code;
+    const struct text_format format = {.item = read_item,
+                                       .state_size = sizeof(struct json_reader),
+                                       .open = open_state,
+                                       .close = close_state,
+                                       .way = (int)way};
+    return history_text_read(source, &format, history, notes, err);
 }
 
 /* ---- Writing ---- */

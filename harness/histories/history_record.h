@@ -19,6 +19,7 @@ enum {
     RECORD_IDS_MAX = 1024,      /* keywords, and errors, that get a number; the rest stand inline */
     RECORD_ID_BYTES_MAX = 4096, /* a longer error always stands inline */
     RECORD_PROCESSES_MAX = 4096,
+    RECORD_LIST_MAX = 4096, /* items of a list whose bytes are remembered at once */
 };
 /* A value larger than this is refused by the encoder. */
 #define RECORD_BYTES_MAX ((size_t)1 << 30)
@@ -63,9 +64,11 @@ struct record_decoder {
     uint8_t micro[16]; /* enum value_micro_op: what the first keywords name */
     struct value_recent vectors_here;
     struct value_lists lists_here;
+    uint32_t ends[RECORD_LIST_MAX]; /* of a list's items, while it is read */
     struct value *errors;
     uint32_t f_count, process_count, keyword_count, error_count;
-    bool follows; /* another one's tables */
+    bool follows;    /* another one's tables */
+    bool same_arena; /* all blocks' values go to one, so that later ones may share earlier ones */
     struct value *stack;
     size_t stack_count, stack_capacity;
 };

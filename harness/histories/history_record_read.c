@@ -143,6 +143,81 @@ static bool get_items(struct cursor *cursor, struct arena *arena, enum value_kin
     return true;
 }
 
+/* Integers onto the decoder's stack, and where each ends behind `text`; how many there are, of
+ * `count` at most, before something else comes. */
+static size_t get_small_ints(struct cursor *cursor, const unsigned char *text, size_t count)
+{
+    struct record_decoder *decoder = cursor->decoder;
+    size_t i = 0;
+    if (!reserve(decoder, count))
+        return 0;
+    struct value *top = decoder->stack + decoder->stack_count;
+    for (; i < count && cursor->at < cursor->end; i++) {
+        uint64_t number;
+        const unsigned char *began = cursor->at;
+        unsigned tag = *cursor->at++;
+        if (tag >= V_INT_SMALL) {
+            top[i] = small_int_of(tag);
+        } else if (tag == V_INT && get_varint(cursor, &number) && number < INT_PLAIN) {
+            top[i] = value_small(unzigzag(number));
+        } else {
+            cursor->at = began;
+            break;
+        }
+        decoder->ends[i] = (uint32_t)(cursor->at - text);
+    }
+    return i;
+}
+
+/* A list that is what the key's list was before, or its beginning, or that and integers. False
+ * leaves the cursor where it was. */
+static bool get_known_list(struct cursor *cursor, struct arena *arena, struct value key,
+                           uint64_t count, struct value *value)
+{
+    struct record_decoder *decoder = cursor->decoder;
+    struct value_list *list = value_lists_read(&decoder->lists_here, key);
+    const unsigned char *text = cursor->at;
+    size_t left = (size_t)(cursor->end - text);
+    if (list == NULL || count == 0)
+        return false;
+    size_t known = count < list->count ? (size_t)count : list->count,
+           length = list->ends[known - 1];
+    if (length > left || memcmp(list->bytes, text, length) != 0)
+        return false;
+    cursor->at += length;
+    if (known == count) {
+        *value = value_prefix(list->items, known);
+        return true;
+    }
+    size_t more = count - known <= RECORD_LIST_MAX ? (size_t)count - known : 0;
+    if (more > 0 && count <= VALUE_PREFIX_MAX &&
+        get_small_ints(cursor, text + length, more) == more) {
+        *value = value_list_extend(list, arena, decoder->stack + decoder->stack_count, more,
+                                   text + length, decoder->ends);
+        return true;
+    }
+    cursor->at = text;
+    return false;
+}
+
+/* The same for one of which nothing is known. */
+static bool get_new_list(struct cursor *cursor, struct arena *arena, struct value key,
+                         uint64_t count, struct value *value)
+{
+    struct record_decoder *decoder = cursor->decoder;
+    const unsigned char *text = cursor->at;
+    size_t length = (size_t)count;
+    if (count == 0 || count > RECORD_LIST_MAX || count > VALUE_PREFIX_MAX ||
+        get_small_ints(cursor, text, length) != length) {
+        cursor->at = text;
+        return false;
+    }
+    const struct value *items = decoder->stack + decoder->stack_count;
+    *value = value_lists_vector(&decoder->lists_here, arena, key, items, length);
+    value_lists_remember(&decoder->lists_here, key, text, decoder->ends, length);
+    return true;
+}
+
 /* The third part of a micro-operation of `key`, if it is a vector: lists that were read. */
 static bool get_list(struct cursor *cursor, struct arena *arena, struct value key,
                      struct value *value, unsigned depth)
@@ -151,8 +226,12 @@ static bool get_list(struct cursor *cursor, struct arena *arena, struct value ke
     size_t base = decoder->stack_count;
     unsigned tag = *cursor->at++;
     uint64_t count = tag - V_VECTOR_SMALL;
-    bool good = (tag != V_VECTOR || get_varint(cursor, &count)) &&
-                get_sequence(cursor, arena, count, depth);
+    bool good = tag != V_VECTOR || get_varint(cursor, &count);
+    if (good && depth < RECORD_DEPTH_MAX &&
+        (get_known_list(cursor, arena, key, count, value) ||
+         get_new_list(cursor, arena, key, count, value)))
+        return true;
+    good = good && get_sequence(cursor, arena, count, depth);
     decoder->stack_count = base;
     const struct value *items = decoder->stack == NULL ? NULL : decoder->stack + base;
     if (!good)
@@ -391,6 +470,7 @@ void record_decoder_resolve(const struct record_decoder *decoder, struct history
 void record_decoder_free(struct record_decoder *decoder)
 {
     free(decoder->stack);
+    value_lists_free(&decoder->lists_here);
     arena_free(&decoder->arena);
 }
 
@@ -485,15 +565,17 @@ static bool get_event(struct cursor *cursor, unsigned tag, struct op *op)
 /* Histories differ from call to call: what was looked up in the last one is forgotten. */
 static void forget_lookups(struct record_decoder *decoder)
 {
+    decoder->stack_count = 0;
     for (uint32_t i = 0; i < decoder->f_count; i++)
         decoder->f_here[i] = INT32_MIN;
     for (uint32_t i = 0; i < decoder->process_count; i++)
         decoder->process_here[i] = INT32_MIN;
     for (uint32_t i = 0; i < decoder->keyword_count; i++)
         decoder->keyword_here[i] = value_nil();
+    if (decoder->same_arena)
+        return;
     memset(&decoder->vectors_here, 0, sizeof decoder->vectors_here);
-    memset(&decoder->lists_here, 0, sizeof decoder->lists_here);
-    decoder->stack_count = 0;
+    value_lists_forget(&decoder->lists_here);
 }
 
 bool record_decode(struct record_decoder *decoder, const unsigned char *payload, size_t length,

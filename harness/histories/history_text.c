@@ -2,7 +2,10 @@
 #include "harness/histories/history_text.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "harness/histories/history_lines.h"
 
 bool text_take_bracket(struct text_reading *reading, int next, const char *open, const char *close)
 {
@@ -36,15 +39,22 @@ static void tell_cut(struct text_reading *reading, size_t at, const char *where)
 }
 
 /* `done` bytes of the window are dealt with. */
-static enum err_code read_items(struct text_reading *reading, text_item_fn *item, void *state,
-                                size_t done, struct err *err)
+static enum err_code read_items(struct text_reading *reading, const struct text_format *format,
+                                void *state, struct text_workers *workers, size_t done,
+                                struct err *err)
 {
     struct source *source = reading->source;
     struct text_place place;
     for (;;) {
         const char *text = source->data + done;
+        size_t left = source->length - done;
+        size_t ahead =
+            workers != NULL && reading->began ? text_workers_read(workers, reading, text, left) : 0;
+        done += ahead;
+        if (ahead > 0)
+            continue;
         place = (struct text_place){.begin = text};
-        enum text_found found = item(reading, state, text, source->length - done, &place);
+        enum text_found found = format->item(reading, state, text, left, &place);
         if (found == TEXT_ITEM) {
             reading->began = true;
             done = (size_t)(place.at - source->data);
@@ -67,12 +77,17 @@ static enum err_code read_items(struct text_reading *reading, text_item_fn *item
     return ERR_NONE;
 }
 
-enum err_code history_text_read(struct source *source, text_item_fn *item, void *state,
+enum err_code history_text_read(struct source *source, const struct text_format *format,
                                 struct history *history, struct history_notes *notes,
                                 struct err *err)
 {
     static const char byte_order_mark[] = {'\xef', '\xbb', '\xbf'};
     struct text_reading reading = {.source = source};
+    void *state = malloc(format->state_size);
+    if (state == NULL)
+        return err_set(err, ERR_NOMEM, "%s: out of memory for its reader", source->name);
+    format->open(state, &history->arena, format->way);
+    struct text_workers *workers = source->end ? text_workers_open(format, source->length) : NULL;
     history_builder_init(&reading.builder, history, notes);
     enum err_code code = ERR_NONE;
     while (code == ERR_NONE && !source->end && source->length < sizeof byte_order_mark)
@@ -82,7 +97,10 @@ enum err_code history_text_read(struct source *source, text_item_fn *item, void 
         memcmp(source->data, byte_order_mark, sizeof byte_order_mark) == 0)
         done = sizeof byte_order_mark;
     if (code == ERR_NONE)
-        code = read_items(&reading, item, state, done, err);
+        code = read_items(&reading, format, state, workers, done, err);
+    text_workers_close(workers, history);
     history_builder_free(&reading.builder);
+    format->close(state);
+    free(state);
     return code;
 }

@@ -41,7 +41,16 @@ bool text_take_bracket(struct text_reading *reading, int next, const char *open,
 /* NULL, or what is wrong with an operation here. */
 const char *text_expect_operation(const struct text_reading *reading);
 
-enum err_code history_text_read(struct source *source, text_item_fn *item, void *state,
+/* How a format reads its items. A text that is in memory as a whole is read by several threads. */
+struct text_format {
+    text_item_fn *item;
+    size_t state_size; /* of what one reader remembers */
+    void (*open)(void *state, struct arena *arena, int way);
+    void (*close)(void *state);
+    int way; /* handed to `open` */
+};
+
+enum err_code history_text_read(struct source *source, const struct text_format *format,
                                 struct history *history, struct history_notes *notes,
                                 struct err *err);
 

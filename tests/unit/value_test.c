@@ -341,6 +341,7 @@ static void lists_that_grow_stay_as_they_were_read(void **state)
     assert_false(value_lists_take(value_int(NULL, 1), VALUE_PREFIX_MAX + 1));
     arena_free(&arena);
     arena_free(&other);
+    value_lists_free(lists);
     free(lists);
     free(kept);
     free(copies);
