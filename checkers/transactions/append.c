@@ -44,18 +44,15 @@ static enum err_code check_kinds(const struct txns *txns, struct err *err)
 static void find_longest(struct append *append)
 {
     const struct txns *txns = append->txns;
-    for (uint32_t t = 0; t < txns->count; t++)
-        for (uint32_t m = txns->first[t]; m < txns->first[t + 1]; m++) {
-            const struct mop *mop = &txns->mops[m];
-            if (mop->kind != MOP_READ)
-                continue;
-            struct append_key *key = &append->keys[mop->key];
-            if (mop->slot > key->length) {
-                key->length = mop->slot;
-                key->longest = mop->value;
-                key->longest_txn = t;
-            }
-        }
+    for (uint32_t k = 0; k < txns->key_count; k++) {
+        const struct key_seen *seen = &txns->seen[k];
+        struct append_key *key = &append->keys[k];
+        if (seen->length == 0)
+            continue;
+        key->length = seen->length;
+        key->longest = txns->mops[seen->longest].value;
+        key->longest_txn = seen->txn;
+    }
 }
 
 static void order_key(struct append *append, uint32_t number)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "checkers/transactions/append.h"
+#include "checkers/transactions/aside.h"
 
 enum { AHEAD = 16 };
 
@@ -227,17 +228,71 @@ static struct reading reading_of(struct inference *inference)
     return (struct reading){inference, inference->state, inference->txns, inference->found};
 }
 
+/* Nearly all reads are of a plain beginning of the key's list, of which nothing need be told. Those
+ * that are not are found by two threads, since that changes nothing, and looked at by one. */
+struct suspects {
+    uint32_t first, last; /* of the transactions between these */
+    struct suspect {
+        uint32_t txn, mop;
+    } * list;
+    uint32_t count, capacity;
+    struct arena arena;
+};
+
+static bool is_plain(const struct append *append, const struct txns *txns, const struct mop *mop)
+{
+    const struct append_key *key = &append->keys[mop->key];
+    uint32_t length = mop->slot;
+    if (key->irregular || (length > 0 && !is_prefix(mop->value, key->longest)))
+        return false;
+    return length == 0 || (key->failed >= length &&
+                           !txns->slots[append->order[key->base + length - 1].slot].overwritten);
+}
+
+static void suspect(struct suspects *suspects, uint32_t t, uint32_t m)
+{
+    if (suspects->count == suspects->capacity) {
+        suspects->capacity = suspects->capacity == 0 ? 64 : suspects->capacity * 2;
+        struct suspect *grown =
+            arena_alloc(&suspects->arena, suspects->capacity * sizeof *suspects->list);
+        if (suspects->count > 0)
+            memcpy(grown, suspects->list, suspects->count * sizeof *grown);
+        suspects->list = grown;
+    }
+    suspects->list[suspects->count++] = (struct suspect){t, m};
+}
+
+static void find_suspects(struct inference *inference, void *state)
+{
+    struct suspects *suspects = state;
+    const struct append *append = inference->state;
+    const struct txns *txns = inference->txns;
+    for (uint32_t t = suspects->first; t < suspects->last; t++)
+        for (uint32_t m = txns->first[t]; m < txns->first[t + 1]; m++) {
+            if (txns->mops[m].kind != MOP_READ)
+                continue;
+            if (m + AHEAD < txns->mop_count)
+                value_prefetch(txns->mops[m + AHEAD].value);
+            if (!is_plain(append, txns, &txns->mops[m]))
+                suspect(suspects, t, m);
+        }
+}
+
 void append_find_reads(struct inference *inference)
 {
     struct reading r = reading_of(inference);
     struct txns *txns = r.txns;
-    for (uint32_t t = 0; t < txns->count; t++)
-        for (uint32_t m = txns->first[t]; m < txns->first[t + 1]; m++)
-            if (txns->mops[m].kind == MOP_READ) {
-                if (m + AHEAD < txns->mop_count)
-                    value_prefetch(txns->mops[m + AHEAD].value);
-                check_read(&r, t, &txns->mops[m]);
-            }
+    struct suspects halves[] = {{.last = txns->count / 2},
+                                {.first = txns->count / 2, .last = txns->count}};
+    struct aside aside;
+    aside_begin(&aside, inference, find_suspects, &halves[1]);
+    find_suspects(inference, &halves[0]);
+    aside_end(&aside, inference->found);
+    for (int half = 0; half < 2; half++) {
+        for (uint32_t i = 0; i < halves[half].count; i++)
+            check_read(&r, halves[half].list[i].txn, &txns->mops[halves[half].list[i].mop]);
+        arena_free(&halves[half].arena);
+    }
 }
 
 /* ---- Dirty updates ---- */

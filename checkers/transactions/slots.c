@@ -40,44 +40,21 @@ uint32_t txns_slot(const struct txns *txns, uint32_t key, struct value value)
     return found == 0 ? TXN_NONE : found - 1;
 }
 
-struct range {
-    int64_t min, max;
-    uint32_t count;
-    bool sparse;
-};
-
-static void measure_key(struct range *range, struct value value)
-{
-    if (value_kind(value) != VALUE_INT) {
-        range->sparse = true;
-        range->count++;
-        return;
-    }
-    int64_t integer = value_as_int(value);
-    if (range->count++ == 0)
-        range->min = range->max = integer;
-    range->min = integer < range->min ? integer : range->min;
-    range->max = integer > range->max ? integer : range->max;
-}
-
 /* Gives dense keys their numbers; returns how many elements are to be hashed. */
-static uint32_t lay_out(struct txns *txns, struct range *ranges)
+static uint32_t lay_out(struct txns *txns)
 {
     uint32_t sparse = 0, next = 0;
-    for (uint32_t m = 0; m < txns->mop_count; m++)
-        if (mop_writes(&txns->mops[m]))
-            measure_key(&ranges[txns->mops[m].key], txns->mops[m].value);
     for (uint32_t key = 0; key < txns->key_count; key++) {
-        struct range *range = &ranges[key];
-        uint64_t span = (uint64_t)range->max - (uint64_t)range->min;
-        if (range->count == 0)
+        const struct key_seen *seen = &txns->seen[key];
+        uint64_t span = (uint64_t)seen->max - (uint64_t)seen->min;
+        if (seen->writes == 0)
             continue;
-        if (range->sparse || span >= UINT64_C(4) * range->count + 16) {
-            sparse += range->count;
+        if (seen->sparse || span >= UINT64_C(4) * seen->writes + 16) {
+            sparse += seen->writes;
             continue;
         }
         txns->key_slots[key] =
-            (struct key_slots){.min = range->min, .base = next, .count = (uint32_t)span + 1};
+            (struct key_slots){.min = seen->min, .base = next, .count = (uint32_t)span + 1};
         next += (uint32_t)span + 1;
     }
     txns->hashed_base = next;
@@ -115,10 +92,9 @@ static uint32_t number(struct txns *txns, const struct mop *mop)
 void txns_number_slots(struct txns *txns)
 {
     struct arena *arena = txns->arena;
-    struct range *ranges = arena_zalloc(arena, ((size_t)txns->key_count + 1) * sizeof *ranges);
     size_t keys = (size_t)txns->key_count + 1;
     txns->key_slots = arena_zalloc(arena, keys * sizeof *txns->key_slots);
-    uint32_t sparse = lay_out(txns, ranges);
+    uint32_t sparse = lay_out(txns);
     init_hashed(txns, sparse);
     txns->slot_count = txns->hashed_base;
     size_t most = (size_t)txns->hashed_base + sparse + 1;

@@ -4,7 +4,10 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { KEYS_MAX = 1 << 30, AHEAD = 16 };
+enum { KEYS_MAX = 1 << 30 };
+/* Events whose values are fetched before they are needed: a completion is some way behind its
+ * invocation, one for each process that is busy between the two. */
+enum { AHEAD = 64 };
 
 /* ---- Which events are transactions ---- */
 
@@ -163,11 +166,16 @@ static uint32_t new_key(struct decoder *d, struct value key)
     if (txns->key_count == d->key_capacity) {
         d->key_capacity = d->key_capacity == 0 ? 1024 : d->key_capacity * 2;
         struct value *grown = arena_alloc(txns->arena, d->key_capacity * sizeof *grown);
-        if (txns->key_count > 0)
+        struct key_seen *seen = arena_alloc(txns->arena, d->key_capacity * sizeof *seen);
+        if (txns->key_count > 0) {
             memcpy(grown, txns->keys, txns->key_count * sizeof *grown);
+            memcpy(seen, txns->seen, txns->key_count * sizeof *seen);
+        }
         txns->keys = grown;
+        txns->seen = seen;
     }
     txns->keys[txns->key_count] = key;
+    txns->seen[txns->key_count] = (struct key_seen){.min = INT64_MAX, .max = INT64_MIN};
     return txns->key_count++;
 }
 
@@ -244,16 +252,37 @@ static uint32_t read_length(struct txns *txns, struct value value)
 static const uint8_t kind_of_micro[] = {
     [VALUE_MICRO_R] = MOP_READ, [VALUE_MICRO_APPEND] = MOP_APPEND, [VALUE_MICRO_W] = MOP_WRITE};
 
+static void see_write(struct key_seen *seen, struct value value)
+{
+    seen->writes++;
+    if (value_kind(value) != VALUE_INT) {
+        seen->sparse = true;
+        return;
+    }
+    int64_t integer = value_as_int(value);
+    seen->min = integer < seen->min ? integer : seen->min;
+    seen->max = integer > seen->max ? integer : seen->max;
+}
+
 static void add_parts(struct decoder *d, enum mop_kind kind, uint32_t key, struct value value)
 {
     struct txns *txns = d->txns;
+    struct key_seen *seen = &txns->seen[key];
     struct mop *mop = &txns->mops[txns->mop_count++];
     mop->key = key & (KEYS_MAX - 1);
     mop->kind = (unsigned)kind & 3;
     mop->slot = TXN_NONE;
     mop->value = value;
-    if (kind == MOP_READ)
+    if (kind == MOP_READ) {
         mop->slot = read_length(txns, value);
+        if (mop->slot > seen->length) {
+            seen->length = mop->slot;
+            seen->longest = txns->mop_count - 1;
+            seen->txn = txns->count - 1;
+        }
+    } else if (kind != MOP_PREDICATE) {
+        see_write(seen, value);
+    }
     txns->reads += kind == MOP_READ;
     txns->appends += kind == MOP_APPEND;
     txns->writes += kind == MOP_WRITE;
@@ -317,6 +346,7 @@ static void add_init(struct decoder *d, uint32_t t, struct value value)
         mop->kind = MOP_WRITE;
         mop->slot = TXN_NONE;
         mop->value = value_at(value, i + 1);
+        see_write(&txns->seen[mop->key], mop->value);
         txns->writes++;
     }
 }

@@ -46,6 +46,15 @@ struct key_slots {
     uint32_t base, count; /* count 0: hashed */
 };
 
+/* What was seen of a key while its micro-operations were decoded. */
+struct key_seen {
+    int64_t min, max;      /* of the integers written */
+    uint32_t writes;       /* elements written */
+    uint32_t length;       /* of the longest list read; 0: none, or all were empty */
+    uint32_t longest, txn; /* the first read that gave it (into mops), and whose it is */
+    bool sparse;           /* something else than integers was written */
+};
+
 struct txns {
     const struct history *history;
     struct arena *arena;
@@ -68,6 +77,7 @@ struct txns {
     uint32_t *previous; /* of the same process, ok; TXN_NONE */
     /* keys and elements */
     struct value *keys;
+    struct key_seen *seen;
     uint32_t key_count;
     struct key_slots *key_slots;
     struct slot *slots;

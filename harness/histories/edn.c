@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "harness/histories/edn_escape.h"
+#include "harness/histories/edn_number.h"
 #include "harness/histories/value_lists.h"
 #include "harness/histories/value_recent.h"
 
@@ -119,73 +120,6 @@ static bool is_number_start(const char *at, const char *end)
     return (*at == '-' || *at == '+') && at + 1 < end && (class_of(at[1]) & DIGIT);
 }
 
-static size_t digits(const char *text, size_t length)
-{
-    size_t count = 0;
-    while (count < length && (class_of(text[count]) & DIGIT))
-        count++;
-    return count;
-}
-
-/* The integer of `length` digits; false when it does not fit. */
-static bool decimal(const char *text, size_t length, bool negative, int64_t *integer)
-{
-    uint64_t sum = 0;
-    if (length > 19)
-        return false;
-    for (size_t i = 0; i < length; i++)
-        sum = sum * 10 + (uint64_t)(text[i] - '0'); /* 19 digits fit an unsigned word */
-    if (sum > (uint64_t)INT64_MAX + negative)
-        return false;
-    *integer = (int64_t)(negative ? 0 - sum : sum);
-    return true;
-}
-
-static bool hexadecimal(const char *text, size_t length, bool negative, int64_t *integer)
-{
-    uint64_t sum = 0;
-    for (size_t i = 0; i < length; i++) {
-        char c = text[i];
-        unsigned digit = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
-                         : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
-                         : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A') + 10
-                                                : 16;
-        if (digit == 16 || sum >> 59 != 0)
-            return false;
-        sum = sum << 4 | digit;
-    }
-    *integer = (int64_t)(negative ? 0 - sum : sum);
-    return length > 0;
-}
-
-/* What the whole token is, after its sign: "12", "12N", "1/3", "1.5M", "1.0E10". */
-static bool is_ratio(const char *text, size_t length)
-{
-    size_t above = digits(text, length);
-    return above > 0 && above < length && text[above] == '/' &&
-           digits(text + above + 1, length - above - 1) == length - above - 1 && above + 1 < length;
-}
-
-static bool is_real(const char *text, size_t length)
-{
-    size_t at = digits(text, length);
-    if (at == 0)
-        return false;
-    if (at < length && text[at] == '.') {
-        at++;
-        at += digits(text + at, length - at);
-    }
-    if (at < length && (text[at] == 'e' || text[at] == 'E')) {
-        at++;
-        at += at < length && (text[at] == '-' || text[at] == '+');
-        size_t exponent = digits(text + at, length - at);
-        if (exponent == 0)
-            return false;
-        at += exponent;
-    }
-    return at == length;
-}
-
 static bool read_real(struct edn_reader *reader, const char *text, size_t length,
                       struct value *value)
 {
@@ -218,14 +152,14 @@ static bool read_number(struct edn_reader *reader, const char *text, size_t leng
     bool negative = text[0] == '-';
     size_t sign = negative || text[0] == '+';
     const char *body = text + sign;
-    size_t count = length - sign, whole = digits(body, count);
+    size_t count = length - sign, whole = edn_digits(body, count);
     int64_t integer;
     char last = body[count - 1];
     *value = value_nil();
     if (whole == count || (whole + 1 == count && last == 'N')) {
         if (whole > 1 && body[0] == '0')
             return fail_token(reader, text, "a number that begins with 0 (octal or decimal?)");
-        if (decimal(body, whole, negative, &integer))
+        if (edn_decimal(body, whole, negative, &integer))
             *value = value_int(reader->arena, integer);
         else
             *value = wide_integer(reader, text[0] == '+' ? body : text,
@@ -233,13 +167,13 @@ static bool read_number(struct edn_reader *reader, const char *text, size_t leng
         return true;
     }
     if (count > 2 && body[0] == '0' && (body[1] == 'x' || body[1] == 'X') &&
-        hexadecimal(body + 2, count - 2, negative, &integer)) {
+        edn_hexadecimal(body + 2, count - 2, negative, &integer)) {
         *value = value_int(reader->arena, integer);
         return true;
     }
-    if (is_real(body, count))
+    if (edn_is_real(body, count))
         return read_real(reader, text, length, value);
-    if (is_ratio(body, count) || (last == 'M' && is_real(body, count - 1))) {
+    if (edn_is_ratio(body, count) || (last == 'M' && edn_is_real(body, count - 1))) {
         *value = make_text(reader, VALUE_NUMBER, text, length);
         return true;
     }
@@ -519,26 +453,6 @@ static bool is_list_read(const struct edn_reader *reader, size_t base)
            value_is_small(reader->stack[base - 1]);
 }
 
-/* Where each of `count` integers ends in a text that has one space between them, and begins at its
- * byte `from`; false when it is written otherwise. */
-static bool find_ends(const char *text, size_t length, size_t from, uint32_t *ends, size_t count)
-{
-    size_t found = 0;
-    for (size_t i = from; i < length; i++) {
-        if (text[i] == ' ') {
-            if (found == count)
-                return false;
-            ends[found++] = (uint32_t)i;
-        } else if ((class_of(text[i]) & DIGIT) == 0 && text[i] != '-') {
-            return false;
-        }
-    }
-    if (found + 1 != count)
-        return false;
-    ends[found] = (uint32_t)length;
-    return true;
-}
-
 /* A list that begins as the key's list did when it was read before, and goes on with integers or
  * not at all. False leaves the reader where it was. */
 static bool read_known_list(struct edn_reader *reader, size_t base, struct value *value)
@@ -564,7 +478,7 @@ static bool read_known_list(struct edn_reader *reader, size_t base, struct value
     reader->stack_count = base;
     if (good && count > 0 && count <= LIST_ENDS_MAX && reader->at < reader->end &&
         *reader->at == ']' && list->count + count <= VALUE_PREFIX_MAX &&
-        find_ends(text + same, length, 1, names->ends, count)) {
+        edn_int_ends(text + same, length, 1, names->ends, count)) {
         *value = value_list_extend(list, reader->arena, reader->stack + base, count, text + same,
                                    names->ends);
         reader->at++;
@@ -582,7 +496,7 @@ static struct value make_list(struct edn_reader *reader, const char *text,
     struct value list = value_lists_vector(&names->lists, reader->arena, key, items, count);
     size_t length = (size_t)(reader->at - 1 - text);
     if (count <= LIST_ENDS_MAX && length <= VALUE_LIST_BYTES_MAX &&
-        find_ends(text, length, 0, names->ends, count))
+        edn_int_ends(text, length, 0, names->ends, count))
         value_lists_remember(&names->lists, key, text, names->ends, count);
     return list;
 }

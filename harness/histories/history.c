@@ -6,10 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "harness/histories/edn.h"
 
-enum { CAPACITY_MIN = 1024 };
+enum { CAPACITY_MIN = 1024, HUGE_PAGE = 2 << 20, HUGE_FROM = 16 << 20 };
 
 void history_init(struct history *history)
 {
@@ -126,9 +127,14 @@ const char *history_process_name(const struct history *history, int32_t process)
 
 static bool grow_column(void *column, uint32_t capacity, size_t size)
 {
-    void *grown = realloc(*(void **)column, (size_t)capacity * size);
+    size_t bytes = (size_t)capacity * size;
+    void *grown = realloc(*(void **)column, bytes);
     if (grown == NULL)
         return false;
+    if (bytes >= HUGE_FROM) { /* pages inside of it; where there are no huge ones, small ones do */
+        uintptr_t from = ((uintptr_t)grown + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1);
+        madvise((void *)from, bytes - (from - (uintptr_t)grown), MADV_HUGEPAGE);
+    }
     *(void **)column = grown;
     return true;
 }

@@ -21,7 +21,8 @@ static struct seat *find_seat(struct seat *seats, uint32_t mask, int32_t process
 }
 
 /* For each event, 1 + the event that its invocation must follow (0: it has one, or needs none); 1 +
- * history->count stands for the beginning. */
+ * history->count stands for the beginning. Where `anchors` is NULL they are only counted: nearly
+ * always there is none. */
 static uint32_t find_anchors(const struct history *history, struct seat *seats, uint32_t mask,
                              uint32_t *anchors, int32_t *processes)
 {
@@ -31,18 +32,20 @@ static uint32_t find_anchors(const struct history *history, struct seat *seats, 
         if (history->process[i] >= fresh)
             fresh = history->process[i] == INT32_MAX ? INT32_MAX : history->process[i] + 1;
     for (uint32_t i = 0; i < history->count; i++) {
-        anchors[i] = 0;
-        processes[i] = history->process[i];
+        if (anchors != NULL) {
+            anchors[i] = 0;
+            processes[i] = history->process[i];
+        }
         if (!history_is_client(history, i))
             continue;
         struct seat *seat = find_seat(seats, mask, history->process[i]);
         bool invokes = history->type[i] == OP_INVOKE;
-        if (!invokes && !seat->open) {
+        count += !invokes && !seat->open;
+        if (!invokes && !seat->open && anchors != NULL) {
             anchors[i] = seat->last == 0 || seat->mixed ? history->count + 1 : seat->last;
             /* Several at once are several processes. */
             if (seat->mixed && fresh < INT32_MAX)
                 processes[i] = fresh++;
-            count++;
         }
         bool mixed = seat->mixed || (invokes && seat->open);
         *seat = (struct seat){history->process[i], i + 1, invokes, mixed};
@@ -127,6 +130,25 @@ static enum err_code rebuild(struct history *history, const uint32_t *anchors,
     return code;
 }
 
+static enum err_code supply(struct history *history, struct seat *seats, uint32_t mask)
+{
+    uint32_t *anchors = calloc((size_t)history->count + 1, sizeof *anchors);
+    uint32_t *heads = calloc((size_t)history->count + 1, sizeof *heads);
+    uint32_t *nexts = calloc((size_t)history->count + 1, sizeof *nexts);
+    int32_t *processes = calloc((size_t)history->count + 1, sizeof *processes);
+    enum err_code code = ERR_NOMEM;
+    if (anchors != NULL && heads != NULL && nexts != NULL && processes != NULL) {
+        memset(seats, 0, ((size_t)mask + 1) * sizeof *seats);
+        find_anchors(history, seats, mask, anchors, processes);
+        code = rebuild(history, anchors, processes, heads, nexts);
+    }
+    free(anchors);
+    free(processes);
+    free(heads);
+    free(nexts);
+    return code;
+}
+
 enum err_code history_supply_invocations(struct history *history, uint32_t *supplied,
                                          struct err *err)
 {
@@ -134,21 +156,13 @@ enum err_code history_supply_invocations(struct history *history, uint32_t *supp
     while (mask / 2 < history->count && mask < UINT32_MAX / 2)
         mask = mask * 2 + 1;
     struct seat *seats = calloc((size_t)mask + 1, sizeof *seats);
-    uint32_t *anchors = calloc((size_t)history->count + 1, sizeof *anchors);
-    uint32_t *heads = calloc((size_t)history->count + 1, sizeof *heads);
-    int32_t *processes = calloc((size_t)history->count + 1, sizeof *processes);
-    uint32_t *nexts = calloc((size_t)history->count + 1, sizeof *nexts);
     enum err_code code = ERR_NOMEM;
     *supplied = 0;
-    if (seats != NULL && anchors != NULL && heads != NULL && nexts != NULL && processes != NULL) {
-        *supplied = find_anchors(history, seats, mask, anchors, processes);
-        code = *supplied == 0 ? ERR_NONE : rebuild(history, anchors, processes, heads, nexts);
+    if (seats != NULL) {
+        *supplied = find_anchors(history, seats, mask, NULL, NULL);
+        code = *supplied == 0 ? ERR_NONE : supply(history, seats, mask);
     }
     free(seats);
-    free(anchors);
-    free(processes);
-    free(heads);
-    free(nexts);
     return code == ERR_NONE
                ? code
                : err_set(err, code, "invocations for %u completions: out of memory", *supplied);
