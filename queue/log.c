@@ -75,6 +75,8 @@ enum disk_result log_open(const struct log_options *options, struct log **out,
             result = DISK_FAILED;
         }
     }
+    if (result == DISK_OK && options->ahead)
+        ahead_start(&log->ahead, options->disk, log->options.segment_bytes);
     if (result != DISK_OK) {
         free_log(log);
         return result;
@@ -93,6 +95,7 @@ void log_close(struct log *log)
         pthread_join(log->writer, NULL);
     else
         log_work(log);
+    ahead_stop(&log->ahead);
     free_log(log);
 }
 
@@ -364,7 +367,9 @@ static enum disk_result roll(struct log *log, uint32_t frame_sectors, struct que
                                 .sectors = (uint32_t)(wanted < needed ? needed : wanted),
                                 .next_index = log->runs.last + 1};
     memcpy(segment->disk_id, log->disk_id, META_DISK_ID_BYTES);
-    enum disk_result result = segment_create(segment, error);
+    bool usual = (uint64_t)segment->sectors * SEGMENT_SECTOR == log->ahead.bytes;
+    int ahead = usual ? ahead_take(&log->ahead) : -1;
+    enum disk_result result = segment_create(segment, ahead, error);
     if (result == DISK_OK) {
         struct frame frame = {.kind = FRAME_CLOSE, .index = segment->sequence, .content = ""};
         result = segment_write(old, &frame, &log->scratch, error);
@@ -379,6 +384,7 @@ static enum disk_result roll(struct log *log, uint32_t frame_sectors, struct que
     }
     pthread_mutex_lock(&log->lock);
     log_add_segment(log, segment);
+    log->counters.segments_ahead += ahead >= 0;
     pthread_mutex_unlock(&log->lock);
     return DISK_OK;
 }
@@ -392,6 +398,10 @@ enum disk_result log_write_frame(struct log *log, const struct frame *frame,
     if (segment->tail + (uint64_t)sectors + 1 > segment->sectors) {
         result = roll(log, sectors, error);
         segment = active(log);
+    }
+    if (segment->tail > segment->sectors / 4 && log->ahead_asked < segment->sequence) {
+        ahead_want(&log->ahead);
+        log->ahead_asked = segment->sequence;
     }
     uint32_t sector = segment->tail;
     bool sync = log->options.sync == LOG_SYNC;

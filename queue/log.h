@@ -34,6 +34,7 @@ struct log_options {
      * Opening then cuts the newest segment at the first thing that is wrong. */
     enum log_sync sync;
     enum log_thread thread; /* LOG_INLINE: no thread; the caller runs log_work */
+    bool ahead;             /* the next segment is made ahead, by another thread: see ahead.h */
     void (*fatal)(void *context, const char *message);
     void *context;
 };
@@ -41,6 +42,7 @@ struct log_options {
 struct log_counters {
     uint64_t entries, frames, syncs, bytes; /* written since opening */
     uint64_t segments;                      /* there are now */
+    uint64_t segments_ahead;                /* begun in a file that was made ahead */
 };
 
 struct log;

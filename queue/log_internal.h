@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "queue/ahead.h"
 #include "queue/log.h"
 #include "queue/runs.h"
 
@@ -29,6 +30,8 @@ struct log {
 
     /* The writer's own. */
     struct segment_buffer scratch;
+    struct ahead ahead;   /* the next segment's file */
+    uint64_t ahead_asked; /* for the segment behind this one */
 
     /* `lock` guards what follows. `segments` and `runs` are changed by the writer only, which may
      * therefore read them without it. */

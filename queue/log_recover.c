@@ -42,7 +42,7 @@ enum disk_result log_create(const struct disk *disk, const unsigned char *disk_i
                               .sectors = (uint32_t)(bytes / SEGMENT_SECTOR),
                               .next_index = 1};
     memcpy(segment.disk_id, disk_id, META_DISK_ID_BYTES);
-    result = segment_create(&segment, error);
+    result = segment_create(&segment, -1, error);
     if (result == DISK_OK)
         segment_close(&segment);
     return result;

@@ -70,6 +70,7 @@ static uint32_t collect(struct server *server, struct number *numbers)
         {"log_syncs", true, log.syncs},
         {"log_bytes", true, log.bytes},
         {"log_segments", false, log.segments},
+        {"log_segments_ahead", true, log.segments_ahead},
         {"batches", true, node->counters.batches},
         {"commands", true, node->counters.commands},
         {"ticks", true, node->counters.ticks},

@@ -28,6 +28,7 @@ static struct storage_options storage_options(const struct node *node)
     return (struct storage_options){.node = node->config->node,
                                     .sync = node->config->sync ? LOG_SYNC : LOG_NO_SYNC,
                                     .thread = LOG_THREAD,
+                                    .ahead = node->config->sync,
                                     .fatal = on_fatal};
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "queue/ahead.h"
 #include "queue/bytes.h"
 #include "queue/crc32c.h"
 
@@ -108,14 +109,14 @@ static void encode_header(const struct segment *segment, char sector[SEGMENT_SEC
     bytes_put32(sector + AT_CRC, crc32c(0, sector + AT_FORMAT, SEGMENT_SECTOR - AT_FORMAT));
 }
 
-static enum disk_result fill_new_file(struct segment *segment, const char *aside,
+static enum disk_result fill_new_file(struct segment *segment, const char *aside, bool empty,
                                       struct queue_error *error)
 {
     const struct disk *disk = segment->disk;
     char header[SEGMENT_SECTOR];
     encode_header(segment, header);
-    if (disk->calls->allocate(disk->context, segment->file,
-                              (uint64_t)segment->sectors * SEGMENT_SECTOR) != 0) {
+    if (empty && disk->calls->allocate(disk->context, segment->file,
+                                       (uint64_t)segment->sectors * SEGMENT_SECTOR) != 0) {
         queue_error_set(error, "reserve %llu bytes for %s: %m",
                         (unsigned long long)segment->sectors * SEGMENT_SECTOR, segment->name);
         return DISK_FAILED;
@@ -127,21 +128,26 @@ static enum disk_result fill_new_file(struct segment *segment, const char *aside
     return result == DISK_OK ? disk_rename(disk, aside, segment->name, error) : result;
 }
 
-enum disk_result segment_create(struct segment *segment, struct queue_error *error)
+enum disk_result segment_create(struct segment *segment, int ahead, struct queue_error *error)
 {
     const struct disk *disk = segment->disk;
-    char aside[SEGMENT_NAME_BYTES + sizeof DISK_ASIDE];
+    char aside[SEGMENT_NAME_BYTES + sizeof DISK_ASIDE] = AHEAD_NAME;
+    bool empty = ahead < 0;
     segment_make_name(segment->name, segment->sequence);
-    snprintf(aside, sizeof aside, "%s" DISK_ASIDE, segment->name);
+    if (empty)
+        snprintf(aside, sizeof aside, "%s" DISK_ASIDE, segment->name);
     segment->tail = 1;
-    segment->file = -1;
+    segment->file = ahead;
     if (disk->calls->random(disk->context, &segment->nonce, sizeof segment->nonce) != 0) {
         queue_error_set(error, "no random bytes for %s", segment->name);
+        segment_close(segment);
         return DISK_FAILED;
     }
-    enum disk_result result = disk_open_file(disk, aside, DISK_OPEN_NEW, &segment->file, error);
+    enum disk_result result = DISK_OK;
+    if (empty)
+        result = disk_open_file(disk, aside, DISK_OPEN_NEW, &segment->file, error);
     if (result == DISK_OK)
-        result = fill_new_file(segment, aside, error);
+        result = fill_new_file(segment, aside, empty, error);
     if (result != DISK_OK)
         segment_close(segment);
     return result;

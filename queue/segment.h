@@ -63,8 +63,9 @@ void segment_make_name(char name[SEGMENT_NAME_BYTES], uint64_t sequence);
 bool segment_parse_name(const char *name, uint64_t *sequence);
 
 /* Makes the file aside, zeros, header and all, and gives it its name once it is synced. The caller
- * has set disk, sequence, sectors, next_index and disk_id. */
-enum disk_result segment_create(struct segment *segment, struct queue_error *error);
+ * has set disk, sequence, sectors, next_index and disk_id. `ahead` is a file AHEAD_NAME with as
+ * many zeros, which becomes the segment's, or -1. */
+enum disk_result segment_create(struct segment *segment, int ahead, struct queue_error *error);
 
 /* Opens a file by its sequence and checks its header and length against `disk_id`. */
 enum disk_result segment_open(struct segment *segment, const struct disk *disk, uint64_t sequence,

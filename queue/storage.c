@@ -118,6 +118,7 @@ static enum disk_result open_log(struct storage *storage, struct queue_error *er
         .begins_anywhere = storage->options.begins_anywhere,
         .sync = storage->options.sync,
         .thread = storage->options.thread,
+        .ahead = storage->options.ahead,
         .fatal = storage->options.fatal,
         .context = storage->options.context,
     };

@@ -24,6 +24,7 @@ struct storage_options {
     bool begins_anywhere;
     enum log_sync sync;
     enum log_thread thread;
+    bool ahead;
     void (*fatal)(void *context, const char *message);
     void *context;
 };

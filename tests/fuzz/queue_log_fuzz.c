@@ -70,7 +70,7 @@ static void write_segments(struct shim *shim, struct input *input)
                                   .sectors = SEGMENT_BYTES / SEGMENT_SECTOR,
                                   .next_index = next};
         memcpy(segment.disk_id, disk_id, sizeof disk_id);
-        assert(segment_create(&segment, NULL) == DISK_OK);
+        assert(segment_create(&segment, -1, NULL) == DISK_OK);
         for (int frames = take(input) % 12; frames > 0 && input->left > 0; frames--)
             write_frame(&segment, input, &next, &scratch);
         for (uint8_t flips = take(input) % 3; flips > 0; flips--)

@@ -1,4 +1,5 @@
 /* The log on real files with its writer's thread, and against a model through random lives. */
+#include <errno.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "queue/ahead.h"
 #include "queue/crc32c.h"
 #include "queue/log.h"
 #include "tests/queue/lib/disk_shim.h"
@@ -122,6 +124,117 @@ static void what_was_persisted_is_there_after_closing(void **state)
             expect_entry(&batch.entries[i], index++, 4);
         log_batch_free(&batch);
     }
+    log_close(log);
+    disk_close(&disk);
+    scratch_remove(path);
+}
+
+static void expect_entries(struct log *log, uint64_t next, uint64_t term)
+{
+    for (uint64_t index = 1; index < next;) {
+        struct log_batch batch;
+        assert_int_equal(log_read(log, index, 500, &batch, NULL), DISK_OK);
+        for (size_t i = 0; i < batch.count; i++)
+            expect_entry(&batch.entries[i], index++, term);
+        log_batch_free(&batch);
+    }
+}
+
+static bool is_there(const struct disk *disk, const char *prefix)
+{
+    struct disk_names names;
+    assert_int_equal(disk_list(disk, prefix, &names, NULL), DISK_OK);
+    bool any = names.count > 0;
+    disk_free_names(&names);
+    return any;
+}
+
+/* Entries until the log has gone on in files that were made ahead; or 3000 at most. */
+static uint64_t append_until_ahead(struct log *log, uint64_t next, uint64_t files)
+{
+    for (; log_counters(log).segments_ahead < files && next < 3000; next++) {
+        append(log, next, 1, 4);
+        wait_persisted(log, next);
+    }
+    return next;
+}
+
+static void files_made_ahead_are_zeros_like_others(void **state)
+{
+    (void)state;
+    char *path = scratch_make();
+    struct disk disk;
+    int left;
+    assert_int_equal(disk_open(&disk, path, NULL), DISK_OK);
+    assert_int_equal(log_create(&disk, disk_id, 64 * 512, NULL), DISK_OK);
+    /* What a server left that was killed while it made one. */
+    assert_int_equal(disk_open_file(&disk, AHEAD_NAME, DISK_OPEN_NEW, &left, NULL), DISK_OK);
+    assert_int_equal(disk_write(&disk, left, AHEAD_NAME, "old", 3, 5000, NULL), DISK_OK);
+    disk_close_file(&disk, &left);
+    struct log_options options = options_of(&disk, LOG_THREAD);
+    options.ahead = true;
+    struct log *log = open_log(&options);
+    uint64_t next = append_until_ahead(log, 1, 3);
+    assert_int_equal(log_counters(log).segments_ahead, 3);
+    log_close(log);
+    assert_false(is_there(&disk, AHEAD_NAME));
+    log = open_log(&options);
+    assert_int_equal(log_persisted(log), next - 1);
+    expect_entries(log, next, 4);
+    next = append_until_ahead(log, next, 1);
+    expect_entries(log, next, 4);
+    log_close(log);
+    disk_close(&disk);
+    scratch_remove(path);
+}
+
+static int no_space(void *context, int file, uint64_t length)
+{
+    (void)context, (void)file, (void)length;
+    errno = ENOSPC;
+    return -1;
+}
+
+/* Nobody misses a file that could not be made ahead, as long as one can be made when it is needed.
+ */
+static void a_log_goes_on_without_files_made_ahead(void **state)
+{
+    (void)state;
+    char *path = scratch_make();
+    struct disk disk, full;
+    struct disk_calls calls;
+    assert_int_equal(disk_open(&disk, path, NULL), DISK_OK);
+    assert_int_equal(log_create(&disk, disk_id, 64 * 512, NULL), DISK_OK);
+    calls = *disk.calls;
+    full = disk;
+    calls.allocate = no_space;
+    full.calls = &calls;
+    struct ahead ahead;
+    assert_true(ahead_start(&ahead, &full, 64 * 512));
+    ahead_want(&ahead);
+    for (bool wanted = true; wanted;) {
+        pthread_mutex_lock(&ahead.lock);
+        wanted = ahead.wanted;
+        pthread_mutex_unlock(&ahead.lock);
+    }
+    assert_int_equal(ahead_take(&ahead), -1);
+    assert_false(is_there(&disk, AHEAD_NAME));
+    ahead_stop(&ahead);
+    /* A larger one than usual is never one of those. */
+    struct log_options options = options_of(&disk, LOG_THREAD);
+    options.ahead = true;
+    options.frame_bytes = 1 << 20;
+    struct log *log = open_log(&options);
+    uint64_t next = 1;
+    for (; log_counters(log).segments < 3; next++) {
+        char *body = calloc(1, 40000);
+        struct entry entry = {
+            .index = next, .term = 4, .type = ENTRY_COMMANDS, .length = 40000, .data = body};
+        log_append(log, &entry, 1);
+        wait_persisted(log, next);
+        free(body);
+    }
+    assert_int_equal(log_counters(log).segments_ahead, 0);
     log_close(log);
     disk_close(&disk);
     scratch_remove(path);
@@ -351,6 +464,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(checksums_are_those_of_the_standard),
         cmocka_unit_test(what_was_persisted_is_there_after_closing),
+        cmocka_unit_test(files_made_ahead_are_zeros_like_others),
+        cmocka_unit_test(a_log_goes_on_without_files_made_ahead),
         cmocka_unit_test(the_persisted_index_is_of_the_entries_that_stand),
         cmocka_unit_test(random_lives_agree_with_a_model),
         cmocka_unit_test(after_a_failed_sync_nothing_is_written_any_more),
