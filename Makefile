@@ -4,7 +4,7 @@
 # ORDEAL_CFLAGS. SAN=address,undefined or SAN=thread builds a variant of its own under build/.
 
 CC ?= cc
-CFLAGS ?= -O2 -g
+CFLAGS ?= $(if $(SAN),-O1 -g1,-O2 -g)
 PREFIX ?= /usr/local
 PKG_CONFIG ?= pkg-config
 WERROR ?= -Werror
@@ -98,7 +98,7 @@ $(B)/workloads/systems/systems.o: $(CLIENT_STAMP)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all prove prove-clean prove-schedules findings check check-all check-queue check-root check-san deps demo fuzz tidy bench bench-queue bench-transactions bench-check conformance coverage install uninstall dist clean help programs tests format
+.PHONY: all objects prove prove-clean prove-schedules findings check check-all check-queue check-root check-san deps demo fuzz tidy bench bench-queue bench-transactions bench-check conformance coverage install uninstall dist clean help programs tests format
 
 all: programs
 
@@ -157,7 +157,14 @@ $(B)/tests/bench/commit_probe: $(B)/tests/bench/commit_probe.o $(B)/queue/crc32c
 $(B)/tests/bench/%: $(B)/tests/bench/%.o $(call obj,$(filter-out tests/lib/test.c,$(TEST_LIB_SRC))) $(B)/libordeal.a
 	$(call say,LINK)$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ -lcmocka $(PKG_LIBS) -lm -ldl
 
-tests: $(TESTS) $(call bin,$(FUZZ_SRC)) $(B)/example-model.so $(B)/examples/hiccup.so
+# Preloaded by tests/run.sh where a test says that it makes no threads.
+$(B)/tests/lib/no_threads.so: tests/preload/no_threads.c
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) $(ORDEAL_CFLAGS) -O2 -shared -fPIC -o $@ $<
+# All that is compiled, not linked: what a second compiler has to say.
+objects: $(LIB_OBJ) $(AGENT_OBJ) $(AGENT_FUSE_OBJ) $(call obj,$(QUEUE_SRC) $(TEST_SRC) $(QUEUE_TEST_SRC) $(QUEUE_TEST_LIB_SRC) \
+	$(INTEGRATION_SRC) $(FAKE_SRC) $(TEST_LIB_SRC) $(FUZZ_SRC) $(BENCH_SRC) $(QUEUE_BENCH_SRC))
+tests: $(TESTS) $(if $(SAN),,$(B)/tests/lib/no_threads.so) $(call bin,$(FUZZ_SRC)) $(B)/example-model.so $(B)/examples/hiccup.so
 # As a user would: against what is installed, and nothing else.
 MODEL_HEADERS := harness/model.h harness/model_space.h harness/history.h harness/value.h harness/base/arena.h harness/base/buf.h \
 	harness/base/err.h harness/histories/value_table.h

@@ -238,7 +238,7 @@ void test_sshd_restart(struct test_sshd *sshd, const char *extra)
 void test_sshd_free(struct test_sshd *sshd)
 {
     test_sshd_stop(sshd);
-    if (own_mounts)
-        sshd_shell("umount /etc/passwd /etc/shadow");
+    if (own_mounts) /* a package that was installed meanwhile has renamed files onto them */
+        sshd_shell("umount /etc/passwd /etc/shadow 2>/dev/null || true");
     sshd_shell("rm -rf %s", sshd->dir);
 }
