@@ -14,7 +14,7 @@
 #include "harness/base/clock.h"
 #include "harness/histories/edn.h"
 #include "harness/histories/json_value.h"
-#include "harness/nemesis_pipe.h"
+#include "harness/program_pipe.h"
 
 enum { PROGRAMS_MAX = 8 };
 #define HELLO_NS (5 * NS_PER_SECOND)

@@ -242,14 +242,15 @@ static enum err_code left_out(const char *name, struct err *err)
 
 static enum err_code resolve_names(struct plan *plan, struct err *err)
 {
-    plan->system = plugin_resolve(systems, "system", "systems", plan_text(plan, "system"), err);
+    plan->system = system_named(plan_text(plan, "system"), err);
     if (plan->system == NULL)
         return left_out(plan_text(plan, "system"), err);
+    json_set_text(plan->values, "system", system_reference(plan->system));
     plan->workload =
         plugin_resolve(workloads, "workload", "workloads", plan_text(plan, "workload"), err);
     if (plan->workload == NULL)
         return err->code;
-    if (plan->system->client(plan->workload->name) == NULL)
+    if (system_client(plan->system, plan->workload->name) == NULL)
         return err_set(err, ERR_CONFIG, "the system %s has no client for the workload %s",
                        plan->system->name, plan->workload->name);
     if (json_get(plan->values, "schedule") == NULL && plan_text(plan, "replay") == NULL)
@@ -602,5 +603,7 @@ enum err_code plan_resolve(struct plan *plan, struct err *err)
     plan->name = plan_text(plan, "name");
     plan->cluster = plan_text(plan, "cluster");
     plan->store = plan_text(plan, "store");
-    return check_name(plan->name, err);
+    if (check_name(plan->name, err) != ERR_NONE || plan->system->check == NULL)
+        return err->code;
+    return plan->system->check(plan, err);
 }

@@ -300,7 +300,7 @@ static enum err_code start_system(struct running *running, struct err *err)
     if (await_ready(running, err) != ERR_NONE)
         return err->code;
     if (system->version != NULL && system->version(test, &running->version, err) != ERR_NONE)
-        return err_wrap(err, "the version of %s", system->name);
+        return err_wrap(err, "%s serves, but", system->name);
     log_line(running->log, "%s serves",
              running->version.length > 0 ? running->version.data : system->name);
     return ERR_NONE;
@@ -339,7 +339,7 @@ static enum err_code open_recording(struct running *running, struct err *err)
         return code;
     struct scheduler_options options = {
         .test = &running->test,
-        .client = running->plan->system->client(running->plan->workload->name),
+        .client = system_client(running->plan->system, running->plan->workload->name),
         .concurrency = (uint32_t)running->plan->concurrency,
         .hooks = {running, record, running->plan->nemesis_count > 0 ? do_fault : NULL},
     };

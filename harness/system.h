@@ -61,6 +61,11 @@ struct system {
 
     /* The client for a workload, NULL when it cannot run that workload. */
     const struct client *(*client)(const char *workload);
+    /* Optional, instead of `client`: for those that are made at run time. */
+    const struct client *(*client_for)(const struct system *self, const char *workload);
+    /* Optional. Whether all that the plan says fits, and what is needed on this machine is there:
+     * called when the plan is resolved, before any node is reached. */
+    enum err_code (*check)(const struct plan *plan, struct err *err);
 };
 
 extern const struct system *const systems[]; /* NULL at the end */
@@ -70,5 +75,25 @@ struct system_left_out {
 };
 extern const struct system_left_out systems_left_out[]; /* .name NULL at the end */
 const struct system *system_find(const char *name);
+
+/* One of `systems`, or one of somebody's own: a directory with a system.json in it, named by its
+ * path (with a slash in it) or found by its name in the directories of the search path. It stays to
+ * the end of the process. NULL: `err` says what is wrong. One thread. */
+const struct system *system_named(const char *name, struct err *err);
+/* How the plan names it, so that the plan means the same elsewhere: its path for one that was named
+ * by one, else its name. */
+const char *system_reference(const struct system *system);
+
+/* What systems of one's own the search path has, for lists: calls `each` for every one with the
+ * system, or NULL and what is wrong with it. */
+typedef void system_each(void *state, const char *directory, const struct system *system,
+                         const struct err *err);
+void system_search(system_each *each, void *state);
+
+static inline const struct client *system_client(const struct system *system, const char *workload)
+{
+    return system->client_for != NULL ? system->client_for(system, workload)
+                                      : system->client(workload);
+}
 
 #endif

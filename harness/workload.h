@@ -21,6 +21,15 @@ struct client {
     void (*close)(void *state);
 };
 
+/* One operation of a workload, for clients that are written elsewhere (workload_words.h has the
+ * shapes' language). */
+struct word {
+    const char *f;
+    const char *asked;    /* the shape of an invocation's value, for people */
+    const char *answered; /* the shape of a value that is ok; checked */
+    const char *help;
+};
+
 struct workload {
     const char *name, *summary;
     const struct option *options; /* NULL: none */
@@ -30,6 +39,9 @@ struct workload {
     struct generator *(*generator)(struct test *test, struct arena *arena);
     /* Optional: what clients do after everything was healed (final reads, drains). */
     struct generator *(*final_generator)(struct test *test, struct arena *arena);
+    /* Optional: all that may be asked, NULL-named at the end. NULL: no client from outside can do
+     * it. */
+    const struct word *words;
 };
 
 extern const struct workload *const workloads[]; /* NULL at the end */

@@ -15,7 +15,7 @@ else
 fi
 
 # Nothing at the top but what the map names: a test that is run by hand leaves its files where it was started.
-stray=$(git ls-files | cut -d/ -f1 | sort -u | grep -vxE '\.(ci|clang-format|gitignore)|(CONTRIBUTING|README)\.md|LICENSE|Makefile|harness|nemeses|checkers|workloads|reports|queue|tests|tools|docs')
+stray=$(git ls-files | cut -d/ -f1 | sort -u | grep -vxE '\.(ci|clang-format|gitignore)|(CONTRIBUTING|README)\.md|LICENSE|Makefile|harness|nemeses|checkers|workloads|reports|queue|tests|tools|docs|examples')
 [ -n "$stray" ] && complain "at the top there is what belongs nowhere:" $stray
 
 # Dependencies run one way: plug-ins -> harness/*.h -> harness/base; a plug-in never includes another's folder.

@@ -18,6 +18,14 @@ static struct generator *final_generator(struct test *test, struct arena *arena)
     return txn_final_reads(arena, test->history, &test->plan->options, "list-append");
 }
 
+static const struct word words[] = {
+    {"txn", "[[\"append\" KEY VALUE] | [\"r\" KEY null] ..]",
+     "[([:append same same] | [:r same [int*]?])..]",
+     "a transaction; each read is answered by the key's list (null or [] when it has none), also "
+     "of what the transaction itself appended before"},
+    {.f = NULL},
+};
+
 static const char *const judged_by[] = {"stats",   "transactions", "availability",
                                         "crashes", "faults",       NULL};
 
@@ -28,4 +36,5 @@ const struct workload workload_list_append = {
     .checkers = judged_by,
     .generator = generator,
     .final_generator = final_generator,
+    .words = words,
 };

@@ -154,6 +154,13 @@ static struct generator *final_generator(struct test *test, struct arena *arena)
                        final_fill);
 }
 
+static const struct word words[] = {
+    {"read", "[KEY null]", "[same int?]", "the key's value, null when it has none"},
+    {"write", "[KEY VALUE]", "same", "sets it"},
+    {"cas", "[KEY [OLD NEW]]", "same", "sets it to NEW if it is OLD; fails if it is not"},
+    {.f = NULL},
+};
+
 static const char *const judged_by[] = {"stats",   "linearizable", "availability",
                                         "crashes", "faults",       NULL};
 
@@ -164,4 +171,5 @@ const struct workload workload_register = {
     .checkers = judged_by,
     .generator = generator,
     .final_generator = final_generator,
+    .words = words,
 };

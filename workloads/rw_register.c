@@ -21,6 +21,13 @@ static struct generator *final_generator(struct test *test, struct arena *arena)
     return txn_final_reads(arena, test->history, &test->plan->options, "rw-register");
 }
 
+static const struct word words[] = {
+    {"txn", "[[\"w\" KEY VALUE] | [\"r\" KEY null] ..]", "[([:w same same] | [:r same int?])..]",
+     "a transaction; each read is answered by the key's value (null when it has none), also by "
+     "what the transaction itself wrote before"},
+    {.f = NULL},
+};
+
 static const char *const judged_by[] = {"stats",   "transactions", "availability",
                                         "crashes", "faults",       NULL};
 
@@ -31,4 +38,5 @@ const struct workload workload_rw_register = {
     .checkers = judged_by,
     .generator = generator,
     .final_generator = final_generator,
+    .words = words,
 };

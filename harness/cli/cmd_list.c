@@ -57,10 +57,42 @@ static void print_entry(const struct listed *list, const struct plugin *entry, s
                    option->choices != NULL ? option->choices : option->fallback, option->help);
 }
 
+struct found {
+    const struct listed *list;
+    struct buf *out;
+};
+
+/* One of the search path's: an entry like any other, and where it is, or what is wrong with it. */
+static void print_own(void *state, const char *directory, const struct system *system,
+                      const struct err *err)
+{
+    struct found *found = state;
+    if (system == NULL) {
+        buf_printf(found->out, "  %-17s cannot be used: %s\n", strrchr(directory, '/') + 1,
+                   err->message);
+        return;
+    }
+    print_entry(found->list, (const struct plugin *)system, found->out);
+    buf_printf(found->out, "  %-17s   in %s\n", "", directory);
+}
+
+/* What clients of one's own are asked. */
+static void print_words(const struct workload *workload, struct buf *out)
+{
+    for (const struct word *word = workload->words; word != NULL && word->f != NULL; word++)
+        buf_printf(out, "  %-17s   %s %s -> %s  %s\n", "", word->f, word->asked, word->answered,
+                   word->help);
+}
+
 static void print_list(const struct listed *list, struct buf *out)
 {
-    for (const struct plugin *const *entry = list->table; *entry != NULL; entry++)
+    for (const struct plugin *const *entry = list->table; *entry != NULL; entry++) {
         print_entry(list, *entry, out);
+        if (list->table == (const void *)workloads)
+            print_words((const struct workload *)*entry, out);
+    }
+    if (list->table == (const void *)systems)
+        system_search(print_own, &(struct found){list, out});
 }
 
 static void print_left_out(struct buf *out)

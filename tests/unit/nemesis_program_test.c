@@ -7,7 +7,7 @@
 
 #include "harness/base/text.h"
 #include "harness/nemesis_file.h"
-#include "harness/nemesis_pipe.h"
+#include "harness/program_pipe.h"
 #include "tests/lib/fake_control.h"
 #include "tests/lib/test.h"
 

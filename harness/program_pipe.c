@@ -1,5 +1,5 @@
-/* A program that is spoken to by lines: see nemesis_pipe.h. */
-#include "harness/nemesis_pipe.h"
+/* A program that is spoken to by lines: see program_pipe.h. */
+#include "harness/program_pipe.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,8 +13,6 @@
 #include "harness/base/clock.h"
 
 extern char **environ;
-
-enum { LINE_MAX_BYTES = 1 << 20 };
 
 enum err_code pipe_start(struct pipe_program *program, struct err *err)
 {
@@ -41,9 +39,12 @@ enum err_code pipe_start(struct pipe_program *program, struct err *err)
     posix_spawnattr_setsigdefault(&attributes, &defaults);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
                                               POSIX_SPAWN_SETSIGDEF);
-    char *argv[] = {(char *)program->path, NULL};
+    if (program->cwd != NULL)
+        posix_spawn_file_actions_addchdir_np(&actions, program->cwd);
+    const char *const alone[] = {program->path, NULL};
+    char *const *argv = (char *const *)(program->argv == NULL ? alone : program->argv);
     pid_t pid = 0;
-    int problem = posix_spawn(&pid, program->path, &actions, &attributes, argv, environ);
+    int problem = posix_spawnp(&pid, argv[0], &actions, &attributes, argv, environ);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
     close(in[0]);
@@ -78,10 +79,12 @@ static void let_go(struct pipe_program *program, int *status)
 }
 
 /* How it ended is asked before it is killed, or it would always have been the kill. */
-static enum err_code has_ended(struct pipe_program *program, struct err *err)
+enum err_code pipe_ended(struct pipe_program *program, struct err *err)
 {
     int status = 0;
     pid_t ended = 0;
+    if (program->pid == 0)
+        return err_set(err, ERR_IO, "%s does not run", program->path);
     for (int i = 0; i < 1000 && ended == 0; i++) { /* its output closes a moment before it ends */
         ended = waitpid(program->pid, &status, WNOHANG);
         if (ended == 0)
@@ -119,13 +122,6 @@ static bool await(int fd, short events, int64_t deadline_ns)
     }
 }
 
-static enum err_code too_late(struct pipe_program *program, const char *what, struct err *err)
-{
-    int status;
-    let_go(program, &status);
-    return err_set(err, ERR_TIMEOUT, "%s did not %s in time, and was killed", program->path, what);
-}
-
 /* write(), but that a reader which has gone is an error and no signal, whatever the process does
  * about signals. */
 static ssize_t write_quietly(int fd, const void *data, size_t length)
@@ -145,69 +141,97 @@ static ssize_t write_quietly(int fd, const void *data, size_t length)
     return count;
 }
 
-enum err_code pipe_say(struct pipe_program *program, const char *line, int64_t deadline_ns,
-                       struct err *err)
+enum err_code pipe_write(struct pipe_program *program, const char *line, int64_t deadline_ns,
+                         size_t *sent, struct err *err)
 {
     struct buf text = BUF_INIT;
-    size_t sent = 0;
+    size_t written = 0;
     enum err_code code = ERR_NONE;
     buf_printf(&text, "%s\n", line);
-    while (sent < text.length && code == ERR_NONE) {
-        ssize_t count = write_quietly(program->in, text.data + sent, text.length - sent);
+    while (written < text.length && code == ERR_NONE) {
+        ssize_t count = write_quietly(program->in, text.data + written, text.length - written);
         if (count > 0)
-            sent += (size_t)count;
+            written += (size_t)count;
         else if (count < 0 && errno == EAGAIN && await(program->in, POLLOUT, deadline_ns))
             continue;
         else if (count < 0 && errno == EAGAIN)
-            code = too_late(program, "read", err);
+            code = err_set(err, ERR_TIMEOUT, "%s did not read in time", program->path);
         else if (count < 0 && errno != EINTR)
-            code = has_ended(program, err);
+            code = err_errno(err, errno, "write to %s", program->path);
     }
+    if (sent != NULL)
+        *sent = written;
     buf_free(&text);
     return code;
 }
 
-static enum err_code read_more(struct pipe_program *program, int64_t deadline_ns, struct err *err)
+enum err_code pipe_read(struct pipe_program *program, int64_t deadline_ns, struct buf *line,
+                        struct err *err)
 {
-    char bytes[4096];
-    if (program->unread.length > LINE_MAX_BYTES || !await(program->out, POLLIN, deadline_ns))
-        return too_late(program, "answer", err);
-    ssize_t count = read(program->out, bytes, sizeof bytes);
-    if (count == 0 || (count < 0 && errno != EINTR))
-        return has_ended(program, err);
-    if (count > 0)
-        buf_add(&program->unread, bytes, (size_t)count);
-    return ERR_NONE;
+    size_t searched = 0;
+    for (;;) {
+        const struct buf *unread = &program->unread;
+        const char *end = unread->length == searched
+                              ? NULL
+                              : memchr(unread->data + searched, '\n', unread->length - searched);
+        searched = unread->length;
+        if (end != NULL) {
+            size_t length = (size_t)(end - unread->data);
+            buf_clear(line);
+            buf_add(line, unread->data, length);
+            buf_consume(&program->unread, length + 1);
+            return ERR_NONE;
+        }
+        if (unread->length > PIPE_LINE_BYTES_MAX)
+            return err_set(err, ERR_PARSE, "%s said a line of more than %d bytes", program->path,
+                           PIPE_LINE_BYTES_MAX);
+        if (!await(program->out, POLLIN, deadline_ns))
+            return err_set(err, ERR_TIMEOUT, "%s did not answer in time", program->path);
+        char bytes[4096];
+        ssize_t count = read(program->out, bytes, sizeof bytes);
+        if (count == 0 || (count < 0 && errno != EINTR))
+            return err_set(err, ERR_IO, "%s closed its output", program->path);
+        if (count > 0)
+            buf_add(&program->unread, bytes, (size_t)count);
+    }
+}
+
+/* Whatever went wrong, it is not spoken to any more. */
+static enum err_code give_up(struct pipe_program *program, enum err_code code, struct err *err)
+{
+    int status;
+    if (code == ERR_IO)
+        return pipe_ended(program, err);
+    let_go(program, &status);
+    if (code == ERR_TIMEOUT)
+        return err_set(err, code, "%s did not answer in time, and was killed", program->path);
+    return code;
+}
+
+enum err_code pipe_say(struct pipe_program *program, const char *line, int64_t deadline_ns,
+                       struct err *err)
+{
+    enum err_code code = pipe_write(program, line, deadline_ns, NULL, err);
+    return code == ERR_NONE ? code : give_up(program, code, err);
 }
 
 enum err_code pipe_hear(struct pipe_program *program, int64_t deadline_ns, struct json **said,
                         struct err *err)
 {
-    char *end;
-    while (program->unread.length == 0 ||
-           (end = memchr(program->unread.data, '\n', program->unread.length)) == NULL)
-        if (read_more(program, deadline_ns, err) != ERR_NONE)
-            return err->code;
-    struct buf line = BUF_INIT, rest = BUF_INIT;
-    size_t length = (size_t)(end - program->unread.data);
-    buf_add(&line, program->unread.data, length);
-    buf_add(&rest, end + 1, program->unread.length - length - 1);
-    buf_free(&program->unread);
-    program->unread = rest;
+    struct buf line = BUF_INIT;
     struct json *json = NULL;
-    struct err why = ERR_INIT;
-    enum err_code code = json_parse(buf_text(&line), line.length, program->path, &json, &why);
-    if (code != ERR_NONE || json_kind(json) != JSON_OBJECT) {
+    enum err_code code = pipe_read(program, deadline_ns, &line, err);
+    if (code == ERR_NONE &&
+        (json_parse(buf_text(&line), line.length, program->path, &json, NULL) != ERR_NONE ||
+         json_kind(json) != JSON_OBJECT)) {
         code = err_set(err, ERR_PARSE, "%s said what is no JSON object: '%.80s'", program->path,
                        buf_text(&line));
-        int status;
         json_free(json);
-        let_go(program, &status);
-    } else {
-        *said = json;
     }
+    if (code == ERR_NONE)
+        *said = json;
     buf_free(&line);
-    return code;
+    return code == ERR_NONE ? code : give_up(program, code, err);
 }
 
 void pipe_stop(struct pipe_program *program, int64_t patience_ns)
