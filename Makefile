@@ -128,6 +128,8 @@ $(B)/tests/queue/%_test: $(B)/tests/queue/%_test.o $(call obj,$(QUEUE_TEST_LIB_S
 	$(call say,LINK)$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ -lcmocka $(if $(findstring hiredis,$@),-lhiredis) -lssl -lcrypto -lm
 $(B)/tests/queue/simulated_history: $(B)/tests/queue/simulated_history.o $(call obj,$(QUEUE_TEST_LIB_SRC)) $(B)/libqueue.a
 	$(call say,LINK)$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ -lcmocka -lssl -lcrypto -lm
+# What `ordeal new` writes is in it as it is.
+$(B)/harness/cli/cmd_new.o: $(wildcard harness/cli/skeleton/*)
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CPPFLAGS) $(ORDEAL_CFLAGS) $(CFLAGS) $(LTO) $(SAN_FLAGS) -c -o $@ $<
@@ -233,10 +235,11 @@ install: all
 	install -Dm755 $(B)/ordeal-queue $(DESTDIR)$(PREFIX)/bin/ordeal-queue
 	install -Dm755 $(B)/ordeal-agent $(DESTDIR)$(PREFIX)/libexec/ordeal/ordeal-agent
 	for header in $(PLUGIN_HEADERS); do install -Dm644 $$header $(DESTDIR)$(PREFIX)/include/ordeal/$$header; done
+	for file in $$(cd examples && find . -type f ! -name '*.pyc'); do install -Dm$$([ -x examples/$$file ] && echo 755 || echo 644) examples/$$file $(DESTDIR)$(PREFIX)/share/ordeal/systems/$$file; done
 	for page in docs/man/*.[1-8]; do install -Dm644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$$(basename $$page); done
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/ordeal $(DESTDIR)$(PREFIX)/bin/ordeal-queue $(DESTDIR)$(PREFIX)/libexec/ordeal/ordeal-agent
-	rm -rf $(DESTDIR)$(PREFIX)/include/ordeal
+	rm -rf $(DESTDIR)$(PREFIX)/include/ordeal $(DESTDIR)$(PREFIX)/share/ordeal
 	for page in docs/man/*.[1-8]; do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$$(basename $$page); done
 dist:                ## a source tarball of what git tracks
 	git archive --prefix=ordeal-$(VERSION)/ -o ordeal-$(VERSION).tar.gz HEAD

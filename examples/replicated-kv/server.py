@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 
-HEARTBEAT_S, DEAD_AFTER_S, HAND_ON_S = 0.1, 0.5, 0.1
+HEARTBEAT_S, DEAD_AFTER_S, HAND_ON_S = 0.1, 0.5, 0.25
 
 
 def ask(address, question, timeout=0.3):

@@ -17,6 +17,7 @@ int cmd_local(int argc, char **argv);
 int cmd_nemesis(int argc, char **argv);
 int cmd_heal(int argc, char **argv);
 int cmd_list(int argc, char **argv);
+int cmd_new(int argc, char **argv);
 int cmd_serve(int argc, char **argv);
 
 /* One option of a command. */

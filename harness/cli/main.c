@@ -20,6 +20,7 @@ static const struct command {
     {"local", cmd_local, "the cluster on this machine: up, down, status, ssh, exec"},
     {"nemesis", cmd_nemesis, "one fault by hand, until Ctrl-C"},
     {"heal", cmd_heal, "undo every fault on every node, also after a crash"},
+    {"new", cmd_new, "write a system of your own to begin with"},
     {"list", cmd_list, "what there is: systems, workloads, nemeses, checkers, models, reports"},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };

@@ -11,10 +11,6 @@
 #include "harness/plugin.h"
 #include "workloads/systems/own.h"
 
-#ifndef ORDEAL_SHARE
-#define ORDEAL_SHARE "/usr/local/share/ordeal"
-#endif
-
 enum { SYSTEMS_MAX = 64, PLACES_MAX = 32 };
 
 static struct own_system *known[SYSTEMS_MAX];
@@ -49,8 +45,26 @@ static bool is_there(const char *directory)
     return stat(path, &status) == 0;
 }
 
+/* The directory that the program is in, so many steps up; NULL: there is none. */
+static const char *above_program(struct arena *arena, int steps)
+{
+    char program[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (length <= 0)
+        return NULL;
+    program[length] = '\0';
+    for (int i = 0; i <= steps; i++) {
+        char *slash = strrchr(program, '/');
+        if (slash == NULL || slash == program)
+            return NULL;
+        *slash = '\0';
+    }
+    return arena_strdup(arena, program);
+}
+
 /* Where systems are looked for: $ORDEAL_SYSTEMS (several, with colons between), ./systems, what is
- * installed, and beside the program when it runs in its source tree. */
+ * installed (bin/ordeal, share/ordeal/systems), and the examples of the source tree that it was
+ * built in (build/release/ordeal, examples). */
 static size_t places(struct arena *arena, const char ***list)
 {
     const char *own = getenv("ORDEAL_SYSTEMS");
@@ -62,16 +76,11 @@ static size_t places(struct arena *arena, const char ***list)
     if (count > 0)
         memcpy(*list, parts, count * sizeof **list);
     (*list)[count++] = "systems";
-    (*list)[count++] = ORDEAL_SHARE "/systems";
-    char program[PATH_MAX];
-    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-    for (int up = 0; up < 3 && length > 0; up++) { /* build/release/ordeal */
-        program[length] = '\0';
-        char *slash = strrchr(program, '/');
-        length = slash == NULL ? 0 : slash - program;
-    }
-    if (length > 0)
-        (*list)[count++] = arena_printf(arena, "%.*s/examples", (int)length, program);
+    const char *prefix = above_program(arena, 1), *tree = above_program(arena, 2);
+    if (prefix != NULL)
+        (*list)[count++] = arena_printf(arena, "%s/share/ordeal/systems", prefix);
+    if (tree != NULL)
+        (*list)[count++] = arena_printf(arena, "%s/examples", tree);
     return count;
 }
 
