@@ -14,15 +14,38 @@ enum { FILE_BYTES_MAX = 1 << 20, NAME_LENGTH_MAX = 32, FORMAT_VERSION = 1 };
 struct reading {
     struct own_system *own;
     const char *path; /* of system.json */
-    const char *text;
-    const char *top; /* the member of the file that is read */
+    struct json_source source;
     struct err *err;
 };
+
+/* The node of a place such as daemons[0].run[2], or the nearest around it. */
+static const struct json *node_at(const struct json *node, const char *place)
+{
+    while (*place != '\0') {
+        char name[64];
+        size_t length = strcspn(place, ".[");
+        const struct json *next = NULL;
+        if (*place == '[') {
+            next = json_at(node, strtoul(place + 1, NULL, 10));
+            length = strcspn(place, "]") + 1;
+        } else if (length < sizeof name) {
+            memcpy(name, place, length);
+            name[length] = '\0';
+            next = json_get(node, name);
+        }
+        if (next == NULL)
+            return node;
+        node = next;
+        place += length;
+        place += *place == '.';
+    }
+    return node;
+}
 
 /* "mydb/system.json:12: daemons[0].run: must be .." */
 static enum err_code wrong(struct reading *reading, const char *place, const char *what)
 {
-    int line = json_line_of(reading->text, reading->top);
+    int line = json_line_at(&reading->source, node_at(reading->source.root, place));
     return err_set(reading->err, ERR_CONFIG, "%s:%d: %s: %s", reading->path, line < 1 ? 1 : line,
                    place, what);
 }
@@ -49,8 +72,6 @@ static enum err_code check_keys(struct reading *reading, const char *place,
             i++;
         if (i < count)
             continue;
-        if (*place == '\0')
-            reading->top = json_key(one);
         struct buf what = BUF_INIT;
         const char *near = text_nearest(json_key(one), keys, count);
         buf_add_text(&what, "there is no such member; ");
@@ -235,7 +256,6 @@ static enum err_code read_options(struct reading *reading, const struct json *ro
     struct own_system *own = reading->own;
     const struct json *list = json_get(root, "options");
     const char *data_dir = NULL;
-    reading->top = "options";
     if (list != NULL &&
         expect_object(reading, "options", list, "must be an object of options") != ERR_NONE)
         return reading->err->code;
@@ -250,7 +270,6 @@ static enum err_code read_options(struct reading *reading, const struct json *ro
             required[required_count++] = options[count].name;
         count++;
     }
-    reading->top = "data-dir";
     if (take_text(reading, "", root, "data-dir", &data_dir) != ERR_NONE)
         return reading->err->code;
     if (data_dir != NULL) {
@@ -288,7 +307,6 @@ static enum err_code read_files(struct reading *reading, const struct json *root
     static const char *const keys[] = {"local", "content", "path", "mode", "fill", NULL};
     struct own_system *own = reading->own;
     const struct json *list = json_get(root, "files");
-    reading->top = "files";
     if (list != NULL && json_kind(list) != JSON_ARRAY)
         return wrong(reading, "files", "must be a list of objects, {\"local\": .., \"path\": ..}");
     own->files = arena_zalloc(&own->arena, (json_count(list) + 1) * sizeof *own->files);
@@ -352,7 +370,6 @@ static enum err_code read_daemons(struct reading *reading, const struct json *ro
     const struct json *list = json_get(root, "daemons"), *logs = json_get(root, "logs");
     const char *const *more_logs = NULL;
     size_t count = json_count(list), log_count = 0;
-    reading->top = "daemons";
     if (list == NULL || json_kind(list) != JSON_ARRAY || count == 0)
         return wrong(reading, "daemons",
                      "must be there: a list of objects, {\"name\": .., \"run\": [..]}, of what "
@@ -372,7 +389,6 @@ static enum err_code read_daemons(struct reading *reading, const struct json *ro
         paths[log_count++] = daemon->log;
         names[own->daemon_count++] = daemon->name;
     }
-    reading->top = "logs";
     if (take_list(reading, "", root, "logs", OWN_HERE, &more_logs) != ERR_NONE)
         return reading->err->code;
     for (size_t i = 0; more_logs != NULL && more_logs[i] != NULL; i++)
@@ -397,7 +413,6 @@ static enum err_code read_commands(struct reading *reading, const struct json *r
                     {"primary", &own->primary},
                     {"version", &own->version}};
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-        reading->top = commands[i].key;
         if (take_template(reading, "", root, commands[i].key, OWN_ON_NODE, commands[i].value) !=
             ERR_NONE)
             return reading->err->code;
@@ -413,7 +428,6 @@ static enum err_code read_client(struct reading *reading, const struct json *roo
     struct own_system *own = reading->own;
     const struct json *client = json_get(root, "client");
     const char *processes = "each";
-    reading->top = "client";
     if (client == NULL)
         return wrong(reading, "client",
                      "must be there: an object, {\"run\": [\"./client.py\"]}, of the program that "
@@ -472,7 +486,6 @@ static enum err_code read_workloads(struct reading *reading, const struct json *
 {
     struct own_system *own = reading->own;
     const struct json *list = json_get(root, "workloads");
-    reading->top = "workloads";
     if (json_kind(list) != JSON_OBJECT || json_count(list) == 0)
         return wrong(reading, "workloads",
                      "must be there: an object of the workloads that the client can do, each with "
@@ -491,7 +504,6 @@ static enum err_code read_defaults(struct reading *reading, const struct json *r
     struct own_system *own = reading->own;
     const struct json *list = json_get(root, "defaults");
     size_t count = 0;
-    reading->top = "defaults";
     if (list != NULL && expect_object(reading, "defaults", list,
                                       "must be an object, {\"register.cas\": 0}") != ERR_NONE)
         return reading->err->code;
@@ -515,10 +527,8 @@ static enum err_code read_name(struct reading *reading, const struct json *root)
     const char *slash = strrchr(own->directory, '/');
     own->system.name = keep(reading, slash == NULL ? own->directory : slash + 1);
     own->system.summary = arena_printf(&own->arena, "from %s", own->directory);
-    reading->top = "ordeal";
     if (json_as_int(json_get(root, "ordeal"), 0) != FORMAT_VERSION)
         return wrong(reading, "ordeal", "must be 1, the version of this format");
-    reading->top = "name";
     if (take_text(reading, "", root, "name", &own->system.name) != ERR_NONE)
         return reading->err->code;
     if (!is_name(own->system.name))
@@ -527,7 +537,6 @@ static enum err_code read_name(struct reading *reading, const struct json *root)
                      "directory)");
     if (system_find(own->system.name) != NULL)
         return wrong(reading, "name", "ordeal has a system of that name already");
-    reading->top = "summary";
     return take_text(reading, "", root, "summary", &own->system.summary);
 }
 
@@ -575,13 +584,13 @@ struct own_system *own_read(const char *directory, const char *reference, struct
     own->directory = arena_strdup(&own->arena, full == NULL ? directory : full);
     own->reference = arena_strdup(&own->arena, reference == NULL ? own->directory : reference);
     free(full);
-    struct reading reading = {
-        .own = own, .top = "", .path = arena_printf(&own->arena, "%s/system.json", directory)};
+    struct reading reading = {.own = own,
+                              .path = arena_printf(&own->arena, "%s/system.json", directory)};
     reading.err = err;
     enum err_code code = file_read(reading.path, FILE_BYTES_MAX, &text, err);
-    reading.text = buf_text(&text);
     if (code == ERR_NONE)
-        code = json_parse(reading.text, text.length, reading.path, &root, err);
+        code = json_parse(buf_text(&text), text.length, reading.path, &root, err);
+    reading.source = (struct json_source){reading.path, buf_text(&text), root};
     if (code == ERR_NONE)
         code = read_all(&reading, root);
     json_free(root);
