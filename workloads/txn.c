@@ -13,16 +13,20 @@ const struct option txn_options[] = {
     {.name = "key-count",
      .kind = OPTION_INT,
      .fallback = "0",
-     .help = "keys in use at a time; 0: 10 where they are drawn exponentially, else 3"},
+     .help = "keys in use at a time; 0: 3 where they are drawn evenly, else 10"},
     {.name = "key-dist",
      .kind = OPTION_CHOICE,
      .fallback = "exponential",
-     .choices = "exponential|uniform",
+     .choices = "exponential|uniform|zipf",
      .help = "how a micro-operation's key is drawn of those in use"},
     {.name = "key-dist-base",
      .kind = OPTION_REAL,
      .fallback = "2",
      .help = "exponential: each key is drawn so many times as often as the one before"},
+    {.name = "key-dist-exponent",
+     .kind = OPTION_REAL,
+     .fallback = "1",
+     .help = "zipf: the first key is drawn 2 to this power times as often as the second"},
     {.name = "writes-per-key",
      .kind = OPTION_INT,
      .fallback = "32",
@@ -66,13 +70,15 @@ static void mix_init(struct txn_mix *mix, struct arena *arena, const struct opti
                      const char *owner)
 {
     const char *dist = option_text(from, full_name(arena, owner, "key-dist"));
-    mix->distribution = dist[0] == 'u' ? TXN_UNIFORM : TXN_EXPONENTIAL;
+    mix->distribution = dist[0] == 'u' ? TXN_UNIFORM : dist[0] == 'z' ? TXN_ZIPF : TXN_EXPONENTIAL;
     mix->base = option_real(from, full_name(arena, owner, "key-dist-base"));
-    if (!(mix->base > 1 && mix->base <= 1000)) /* a base of 1 is the uniform distribution */
+    mix->exponent = option_real(from, full_name(arena, owner, "key-dist-exponent"));
+    bool based = mix->base > 1 && mix->base <= 1000; /* 1 is the uniform distribution */
+    if (mix->distribution == TXN_EXPONENTIAL && !based)
         mix->distribution = TXN_UNIFORM;
     int64_t count = option_int(from, full_name(arena, owner, "key-count"));
     if (count <= 0)
-        count = mix->distribution == TXN_EXPONENTIAL ? 10 : 3;
+        count = mix->distribution == TXN_UNIFORM ? 3 : 10;
     mix->key_count = (uint32_t)bounded(count, 1, KEYS_MAX);
     mix->key_writes =
         bounded(option_int(from, full_name(arena, owner, "writes-per-key")), 1, INT64_MAX);
@@ -85,28 +91,61 @@ static void mix_init(struct txn_mix *mix, struct arena *arena, const struct opti
     mix->write_share = read + write > 0 ? write / (read + write) : 0.5;
 }
 
+static void zipf_start(struct txn_keys *keys, struct arena *arena)
+{
+    double sum = 0;
+    keys->shares = arena_alloc(arena, keys->mix.key_count * sizeof *keys->shares);
+    for (uint32_t i = 0; i < keys->mix.key_count; i++)
+        keys->shares[i] = sum += pow(i + 1, -keys->mix.exponent);
+    for (uint32_t i = 0; i < keys->mix.key_count; i++)
+        keys->shares[i] /= sum;
+}
+
 void txn_keys_init(struct txn_keys *keys, struct arena *arena, const struct options *from,
                    const char *owner, const char *write, struct history *history)
 {
     *keys = (struct txn_keys){.mix = {.write = write, .txn_f = history_f(history, "txn")}};
     mix_init(&keys->mix, arena, from, owner);
+    txn_keys_start(keys, arena);
+}
+
+void txn_keys_start(struct txn_keys *keys, struct arena *arena)
+{
     keys->in_use = arena_alloc(arena, keys->mix.key_count * sizeof *keys->in_use);
     for (uint32_t i = 0; i < keys->mix.key_count; i++)
         keys->in_use[i] = (struct txn_key){.key = keys->next++};
     /* Past 1e300 the first keys of very many would never be drawn anyhow. */
     double all = pow(keys->mix.base, keys->mix.key_count);
     keys->scale = all < 1e300 ? all - 1 : 1e300;
+    if (keys->mix.distribution == TXN_ZIPF)
+        zipf_start(keys, arena);
 }
 
 /* ---- Drawing ---- */
 
+/* The first key whose share of the draws reaches that far. */
+static uint32_t zipf_index(const struct txn_keys *keys, double unit)
+{
+    uint32_t low = 0, high = keys->mix.key_count - 1;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (keys->shares[middle] > unit)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
 /* Exponential: with u even in [0, 1), floor(log_b(1 + u (b^n - 1))) is i with a probability
  * proportional to b^i. */
-static uint32_t draw_key(const struct txn_keys *keys, struct prng *prng)
+static uint32_t draw_index(const struct txn_keys *keys, struct prng *prng)
 {
     const struct txn_mix *mix = &keys->mix;
     if (mix->distribution == TXN_UNIFORM)
         return (uint32_t)prng_below(prng, mix->key_count);
+    if (mix->distribution == TXN_ZIPF)
+        return zipf_index(keys, prng_unit(prng));
     double drawn = log1p(prng_unit(prng) * keys->scale) / log(mix->base);
     return drawn >= mix->key_count ? mix->key_count - 1 : (uint32_t)drawn;
 }
@@ -118,16 +157,31 @@ static struct value micro_op(struct arena *scratch, const char *name, int64_t ke
     return value_items(scratch, VALUE_VECTOR, items, 3);
 }
 
-static struct value draw_micro_op(struct txn_keys *keys, struct prng *prng, struct arena *scratch)
+struct txn_key *txn_draw_key(struct txn_keys *keys, struct prng *prng)
 {
-    struct txn_key *key = &keys->in_use[draw_key(keys, prng)];
-    if (prng_unit(prng) >= keys->mix.write_share)
-        return micro_op(scratch, "r", key->key, value_nil());
+    return &keys->in_use[draw_index(keys, prng)];
+}
+
+struct value txn_read(struct arena *scratch, int64_t key)
+{
+    return micro_op(scratch, "r", key, value_nil());
+}
+
+struct value txn_write(struct txn_keys *keys, struct txn_key *key, struct arena *scratch)
+{
     struct value micro =
         micro_op(scratch, keys->mix.write, key->key, value_int(scratch, ++key->written));
     if (key->written >= keys->mix.key_writes)
         *key = (struct txn_key){.key = keys->next++};
     return micro;
+}
+
+static struct value draw_micro_op(struct txn_keys *keys, struct prng *prng, struct arena *scratch)
+{
+    struct txn_key *key = txn_draw_key(keys, prng);
+    if (prng_unit(prng) >= keys->mix.write_share)
+        return txn_read(scratch, key->key);
+    return txn_write(keys, key, scratch);
 }
 
 bool txn_fill(void *state, struct prng *prng, const struct generator_context *context,

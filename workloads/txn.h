@@ -10,7 +10,7 @@
 #include "harness/generator.h"
 #include "harness/plan.h"
 
-enum txn_distribution { TXN_UNIFORM, TXN_EXPONENTIAL };
+enum txn_distribution { TXN_UNIFORM, TXN_EXPONENTIAL, TXN_ZIPF };
 
 /* From the options in force; nonsense in them is brought to the nearest sense. */
 struct txn_mix {
@@ -21,7 +21,8 @@ struct txn_mix {
     int64_t key_writes; /* of one key, at most */
     int64_t length_min, length_max;
     enum txn_distribution distribution;
-    double base; /* exponential: key i + 1 is drawn so many times as often as key i */
+    double base;     /* exponential: key i + 1 is drawn so many times as often as key i */
+    double exponent; /* zipf: key i is drawn as often as 1 / (i + 1) to this power says */
 };
 
 struct txn_key {
@@ -33,6 +34,7 @@ struct txn_keys {
     struct txn_key *in_use; /* mix.key_count of them */
     int64_t next;           /* the next key that was never used */
     double scale;           /* what draws of a key are scaled by */
+    double *shares;         /* zipf: of all draws those of keys up to this one */
 };
 
 extern const struct option txn_options[]; /* both workloads' */
@@ -40,6 +42,15 @@ extern const struct option txn_options[]; /* both workloads' */
 void txn_keys_init(struct txn_keys *keys, struct arena *arena, const struct options *from,
                    const char *owner, const char *write, struct history *history);
 generator_fill txn_fill; /* its state is a struct txn_keys */
+
+/* The same for workloads whose transactions have another shape: `keys->mix` is filled in, of which
+ * what is about keys matters. */
+void txn_keys_start(struct txn_keys *keys, struct arena *arena);
+/* One of the keys in use. */
+struct txn_key *txn_draw_key(struct txn_keys *keys, struct prng *prng);
+struct value txn_read(struct arena *scratch, int64_t key);
+/* The key's next value is written; a key that was written often enough makes room. */
+struct value txn_write(struct txn_keys *keys, struct txn_key *key, struct arena *scratch);
 
 /* Reads of every key that the run has written so far, newest first, each once. */
 struct generator *txn_final_reads(struct arena *arena, const struct history *history,

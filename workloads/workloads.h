@@ -4,7 +4,11 @@
 
 #include "harness/workload.h"
 
-#define WORKLOADS(X) X(noop) X(register) X(queue) X(queue_keys) X(list_append) X(rw_register)
+#define WORKLOADS(X)                                                                               \
+    X(noop)                                                                                        \
+    X(register)                                                                                    \
+    X(queue)                                                                                       \
+    X(queue_keys) X(list_append) X(rw_register) X(lost_update) X(write_skew) X(long_fork) X(bank)
 
 #define DECLARE(name) extern const struct workload workload_##name;
 WORKLOADS(DECLARE)
