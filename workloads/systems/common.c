@@ -29,6 +29,88 @@ enum err_code system_examine(struct test *test, node_set nodes, const char *scri
     return ERR_NONE; /* it has come right in between */
 }
 
+/* ---- Installing ---- */
+
+static const char install_script[] =
+    "%s && exit 0\n"
+    "command -v apt-get >/dev/null 2>&1 || { echo 'there is no apt-get'; exit 1; }\n"
+    "policy=/usr/sbin/policy-rc.d\n" /* the package's service would take the ports */
+    "if [ ! -e $policy ]; then\n"
+    "  trap 'rm -f $policy' EXIT\n"
+    "  printf '#!/bin/sh\\nexit 101\\n' >$policy && chmod 755 $policy || exit 1\n"
+    "fi\n"
+    "export DEBIAN_FRONTEND=noninteractive\n"
+    "install() { apt-get -o DPkg::Lock::Timeout=120 install -y --no-install-recommends %s "
+    ">/tmp/ordeal-apt 2>&1; }\n"
+    "install || { apt-get update >/dev/null 2>&1; install; } ||\n"
+    "  { echo \"apt-get install %s: $(grep -m 1 '^E:' /tmp/ordeal-apt)\"; exit 1; }\n"
+    "%s || { echo 'it is installed and still not there'; exit 1; }\n";
+
+enum err_code system_install(struct test *test, node_set nodes,
+                             const struct system_package *package, struct err *err)
+{
+    uint32_t culprit;
+    struct buf script = BUF_INIT, says = BUF_INIT;
+    if (test->plan->local) /* it shares this machine's programs, and has no way to the Internet */
+        buf_add_text(&script, package->probe);
+    else
+        buf_printf(&script, install_script, package->probe, package->packages, package->packages,
+                   package->probe);
+    enum err_code code = system_examine(test, nodes, script.data, &culprit, &says, err);
+    if (code == ERR_NONE && culprit != SYSTEM_HEALTHY && test->plan->local)
+        code = err_set(err, ERR_UNSUPPORTED,
+                       "%s: %s is not installed; on this machine, for a local cluster: apt-get "
+                       "install %s",
+                       test->nodes[culprit].name, package->system, package->packages);
+    else if (code == ERR_NONE && culprit != SYSTEM_HEALTHY)
+        code = err_set(err, ERR_UNSUPPORTED, "%s: %s is not installed, and could not be: %s",
+                       test->nodes[culprit].name, package->system, buf_text(&says));
+    buf_free(&script);
+    buf_free(&says);
+    return code;
+}
+
+/* ---- Scripts ---- */
+
+/* Its last lines in one. */
+static void add_end(struct buf *out, const char *text, size_t bytes)
+{
+    size_t length = strlen(text);
+    while (length > 0 && text[length - 1] == '\n')
+        length--;
+    size_t from = length > bytes ? length - bytes : 0;
+    if (length == 0)
+        buf_add_text(out, "(nothing)");
+    for (size_t i = from; i < length; i++)
+        if (text[i] != '\n')
+            buf_add_char(out, text[i] == '\t' ? ' ' : text[i]);
+        else
+            buf_add_text(out, " | ");
+}
+
+enum err_code system_script(struct test *test, uint32_t node, const char *what, const char *script,
+                            const char *log, struct buf *out, struct err *err)
+{
+    int status = 0;
+    enum err_code code = test_shell_output(test, node, out, &status, err, "%s", script);
+    if (code != ERR_NONE || status == 0)
+        return code;
+    struct buf said = BUF_INIT, logged = BUF_INIT, tail = BUF_INIT;
+    add_end(&said, buf_text(out), 400);
+    if (test_shell_output(test, node, &tail, &status, NULL, "tail -n 4 %s 2>/dev/null", log) !=
+        ERR_NONE)
+        buf_clear(&tail);
+    add_end(&logged, buf_text(&tail), 300);
+    code = err_set(err, ERR_REMOTE, "%s: %s failed: %s; its log ends with: %s",
+                   test->nodes[node].name, what, said.data, logged.data);
+    buf_free(&said);
+    buf_free(&logged);
+    buf_free(&tail);
+    return code;
+}
+
+/* ---- Options ---- */
+
 enum err_code system_check_range(const struct test *test, const char *name, int64_t low,
                                  int64_t high, struct err *err)
 {

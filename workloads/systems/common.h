@@ -4,6 +4,20 @@
 
 #include "harness/system.h"
 
+/* What a system is installed from: Debian packages, and a command that succeeds where they are. */
+struct system_package {
+    const char *system, *packages, *probe;
+};
+/* Makes sure of it: by apt-get where nodes are machines, without starting the packages' services.
+ * Local nodes share this machine's programs. */
+enum err_code system_install(struct test *test, node_set nodes,
+                             const struct system_package *package, struct err *err);
+
+/* Runs a script on one node; its output goes to `out`. When its status is not 0, ERR_REMOTE says
+ * `what` failed ("making the tables"), with the end of its output and of the system's log. */
+enum err_code system_script(struct test *test, uint32_t node, const char *what, const char *script,
+                            const char *log, struct buf *out, struct err *err);
+
 /* Runs the script on all these nodes at once. When it ends with a status other than 0 somewhere,
  * the first such node goes to *culprit and what it wrote to `says`; SYSTEM_HEALTHY is "nowhere". */
 enum { SYSTEM_HEALTHY = UINT32_MAX };

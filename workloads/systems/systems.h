@@ -42,7 +42,8 @@
 #define SYSTEMS(X, LEFT_OUT)                                                                       \
     X(noop)                                                                                        \
     X(etcd)                                                                                        \
-    X(queue)
+    X(queue)                                                                                       \
+    WITH_LIBPQ(X(postgres), LEFT_OUT(postgres, "libpq-dev"))
 /* clang-format on */
 
 #define DECLARE(name) extern const struct system system_##name;
