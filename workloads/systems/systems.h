@@ -43,7 +43,8 @@
     X(noop)                                                                                        \
     X(etcd)                                                                                        \
     X(queue)                                                                                       \
-    WITH_LIBPQ(X(postgres), LEFT_OUT(postgres, "libpq-dev"))
+    WITH_LIBPQ(X(postgres), LEFT_OUT(postgres, "libpq-dev"))                                       \
+    WITH_LIBMARIADB(X(mariadb), LEFT_OUT(mariadb, "libmariadb-dev"))
 /* clang-format on */
 
 #define DECLARE(name) extern const struct system system_##name;
