@@ -262,14 +262,45 @@ static void signal_session(struct agentd *agent, const struct agentd_daemon *the
 }
 
 struct ending {
-    struct agentd_daemon then; /* as it was when asked; the name may run again by now */
-    int64_t kill_at_ns;        /* INT64_MAX: never, it was killed at once */
+    struct agentd_daemon then;       /* as it was when asked; the name may run again by now */
+    struct agentd_processes members; /* all that it had then, whatever session they are in */
+    int64_t kill_at_ns;              /* INT64_MAX: never, it was killed at once */
     bool killed;
 };
 
-static bool has_ended(struct agentd *agent, const struct agentd_daemon *then)
+/* What had left the session is told from others only while its parent lives: so it is looked for
+ * before anything is killed. */
+static void note_members(struct agentd_wait *wait, const struct agentd_daemon *daemon)
 {
-    return is_reaped(find(agent, then->name), then) && session_is_gone(then);
+    struct ending *ending = wait->state;
+    struct agentd_selector selector = session_of(daemon);
+    agentd_processes_select(&wait->arena, &selector, &ending->members);
+}
+
+static void kill_members(const struct ending *ending)
+{
+    for (uint32_t i = 0; i < ending->members.count; i++)
+        agentd_process_signal(ending->members.items[i].pid, ending->members.items[i].start,
+                              SIGKILL);
+}
+
+static bool members_are_gone(const struct ending *ending)
+{
+    for (uint32_t i = 0; i < ending->members.count; i++) {
+        const struct agentd_process *then = &ending->members.items[i];
+        struct agentd_process now;
+        if (agentd_process_read(then->pid, &now) && now.start == then->start &&
+            !agentd_process_is_dead(&now))
+            return false;
+    }
+    return true;
+}
+
+static bool has_ended(struct agentd *agent, const struct ending *ending)
+{
+    const struct agentd_daemon *then = &ending->then;
+    return is_reaped(find(agent, then->name), then) && session_is_gone(then) &&
+           members_are_gone(ending);
 }
 
 static void forget_pause(struct agentd *agent, const char *name)
@@ -301,7 +332,7 @@ static bool step_stop(struct agentd *agent, struct agentd_wait *wait, bool expir
 {
     struct ending *ending = wait->state;
     const char *name = ending->then.name;
-    if (has_ended(agent, &ending->then)) {
+    if (has_ended(agent, ending)) {
         struct buf *out = agentd_reply(agent, wait->request_id);
         const struct agentd_daemon *now = find(agent, name);
         if (now != NULL && now->pid == ending->then.pid)
@@ -316,6 +347,7 @@ static bool step_stop(struct agentd *agent, struct agentd_wait *wait, bool expir
         if (now != NULL && now->pid == ending->then.pid)
             now->asked_to_die = true;
         signal_session(agent, &ending->then, SIGKILL);
+        kill_members(ending);
         ending->killed = true;
     }
     if (expired)
@@ -336,6 +368,7 @@ void agentd_daemon_stop(struct agentd *agent, const struct agentd_request *reque
         return;
     *(struct ending *)wait->state = (struct ending){.then = *daemon, .kill_at_ns = kill_at_ns};
     ((struct ending *)wait->state)->then.asked_to_end = daemon->asked_to_end = true;
+    note_members(wait, daemon);
     resume_quietly(agent, daemon);
     signal_session(agent, daemon, SIGTERM);
 }
@@ -345,11 +378,13 @@ void agentd_daemon_stop(struct agentd *agent, const struct agentd_request *reque
 static bool step_kill(struct agentd *agent, struct agentd_wait *wait, bool expired)
 {
     struct ending *ending = wait->state;
-    if (!has_ended(agent, &ending->then)) {
-        if (expired)
+    if (!has_ended(agent, ending)) {
+        if (expired) {
             reply_still_there(agent, wait, &ending->then);
-        else if (is_reaped(find(agent, ending->then.name), &ending->then))
+        } else if (is_reaped(find(agent, ending->then.name), &ending->then)) {
             signal_session(agent, &ending->then, SIGKILL); /* what had left the group before */
+            kill_members(ending);
+        }
         return expired;
     }
     forget_pause(agent, ending->then.name);
@@ -370,7 +405,9 @@ static void kill_daemon(struct agentd *agent, const struct agentd_request *reque
         return;
     daemon->asked_to_die = true;
     *(struct ending *)wait->state = (struct ending){.then = *daemon, .kill_at_ns = INT64_MAX};
+    note_members(wait, daemon);
     signal_session(agent, daemon, SIGKILL);
+    kill_members(wait->state);
 }
 
 static void resume_daemon(struct agentd *agent, const struct agentd_request *request,
@@ -510,7 +547,7 @@ static bool step_shutdown(struct agentd *agent, struct agentd_wait *wait, bool e
     bool kill_now = !ending->killed && now_ns >= ending->kill_at_ns;
     for (uint32_t i = 0; i < agent->daemons.count; i++) {
         struct agentd_daemon *daemon = &agent->daemons.items[i];
-        if (has_ended(agent, daemon))
+        if (is_reaped(daemon, daemon) && session_is_gone(daemon))
             continue;
         all = false;
         if (kill_now) {

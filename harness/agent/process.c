@@ -155,6 +155,16 @@ static bool number_was_recycled(const struct agentd_processes *all,
     return false; /* the leader is gone; its number is not given out while its session lives */
 }
 
+/* Some servers give every child a session of its own (PostgreSQL does): as long as the main process
+ * lives, it is told by whom it descends from. */
+static bool selected_by_session(const struct agentd_processes *all,
+                                const struct agentd_selector *selector,
+                                const struct agentd_process *process)
+{
+    return process->session == selector->session || process->group == selector->session ||
+           is_ancestor(all, process->pid, selector->session);
+}
+
 void agentd_processes_select(struct arena *arena, const struct agentd_selector *selector,
                              struct agentd_processes *found)
 {
@@ -167,8 +177,7 @@ void agentd_processes_select(struct arena *arena, const struct agentd_selector *
     for (uint32_t i = 0; i < all.count; i++) {
         const struct agentd_process *process = &all.items[i];
         bool wanted = selector->name != NULL ? selected_by_name(&all, selector, process)
-                                             : process->session == selector->session ||
-                                                   process->group == selector->session;
+                                             : selected_by_session(&all, selector, process);
         if (wanted && !agentd_process_is_dead(process))
             append(arena, found, &capacity, process);
     }

@@ -33,7 +33,8 @@ void agentd_processes_read(struct arena *arena, struct agentd_processes *all);
 
 /* Which processes a fault or a daemon is about. */
 struct agentd_selector {
-    pid_t session; /* this session or process group, led by `session` started at `start` ... */
+    pid_t session; /* this session or process group, led by `session` started at `start`, and what
+                      descends from that while it lives ... */
     uint64_t start;
     const char *name; /* ... or, when not NULL: executable base name or comm */
     pid_t self, guardian;

@@ -237,6 +237,31 @@ static void a_daemon_in_the_middle_of_forking_is_paused_too(void **state)
     agent_do(&fixture->agent, "daemon-signal", "name=forking", "signal=KILL");
 }
 
+/* PostgreSQL's children each lead a session of their own. */
+static void children_in_sessions_of_their_own_belong_to_it(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const script = "setsid sleep 60 & echo child $!; "
+                                      "setsid sh -c 'echo other $$; echo ready; sleep 60; true'; "
+                                      "sleep 60";
+    pid_t pid = start_script(fixture, "sessions", script);
+    pid_t child = number_after(read_text(fixture->log), "child "),
+          other = number_after(read_text(fixture->log), "other ");
+    wait_until(getsid(child) == child && getsid(other) == other);
+    agent_do(&fixture->agent, "daemon-signal", "name=sessions", "signal=STOP");
+    assert_true(stands(pid) && stands(child) && stands(other));
+    agent_do(&fixture->agent, "daemon-signal", "name=sessions", "signal=CONT");
+    assert_false(stands(pid) || stands(child) || stands(other));
+    agent_do(&fixture->agent, "daemon-signal", "name=sessions", "signal=KILL");
+    assert_false(process_lives(pid) || process_lives(child) || process_lives(other));
+
+    pid = start_script(fixture, "sessions", script);
+    other = number_after(read_text(fixture->log), "other ");
+    assert_true(process_lives(pid) && process_lives(other));
+    agent_do(&fixture->agent, "daemon-stop", "name=sessions", "grace_ms=100");
+    assert_false(process_lives(pid) || process_lives(other));
+}
+
 static void what_a_paused_daemon_leaves_behind_stays_a_fault_until_undone(void **state)
 {
     struct fixture *fixture = *state;
@@ -395,6 +420,7 @@ int main(void)
         cmocka_unit_test(killing_leaves_no_process_of_the_session),
         cmocka_unit_test(a_pause_stops_every_process_and_is_a_fault),
         cmocka_unit_test(a_daemon_in_the_middle_of_forking_is_paused_too),
+        cmocka_unit_test(children_in_sessions_of_their_own_belong_to_it),
         cmocka_unit_test(what_a_paused_daemon_leaves_behind_stays_a_fault_until_undone),
         cmocka_unit_test(stopping_is_gentle_first),
         cmocka_unit_test(stopping_kills_after_the_grace),
