@@ -369,17 +369,27 @@ static enum err_code start_workers(struct scheduler *scheduler, struct err *err)
     return code;
 }
 
+static uint64_t completed(const struct scheduler *scheduler)
+{
+    const struct scheduler_counts *counts = &scheduler->counts;
+    return counts->ok + counts->fail + counts->info;
+}
+
 /* Waits until all are done, but once stopping (or when only the hung are left) not for ever. */
 static void await_workers(struct scheduler *scheduler, int64_t patience_ns)
 {
     int64_t deadline_ns = INT64_MAX;
+    uint64_t seen = 0;
     pthread_mutex_lock(&scheduler->lock);
     while (scheduler->running > 0) {
         uint32_t busy = 0;
         for (uint32_t i = 0; i < scheduler->count; i++)
             busy += scheduler->places[i]->busy && scheduler->places[i]->thread >= 0;
-        /* Only busy clients are left to wait for, or everything shall stop: patience has an end. */
-        bool bounded = scheduler->stopping || busy == scheduler->running;
+        /* Only clients that have been busy since the last look are left to wait for, or everything
+         * shall stop: patience has an end. */
+        bool goes_on = completed(scheduler) != seen;
+        bool bounded = scheduler->stopping || (busy == scheduler->running && !goes_on);
+        seen = completed(scheduler);
         int64_t now_ns = clock_monotonic_ns();
         if (!bounded)
             deadline_ns = INT64_MAX;

@@ -19,7 +19,7 @@ struct fixture {
     struct scheduler *scheduler;
 };
 
-static atomic_int opened, closed, refuse_opening, hang;
+static atomic_int opened, closed, refuse_opening, hang, slow_us;
 
 static enum err_code client_open(void *state, struct test *test, uint32_t node, struct err *err)
 {
@@ -36,6 +36,8 @@ static void client_invoke(void *state, struct test *test, struct op *op, struct 
     (void)state, (void)test;
     while (atomic_load(&hang))
         usleep(1000);
+    if (atomic_load(&slow_us) > 0)
+        usleep((useconds_t)atomic_load(&slow_us));
     int64_t value = value_as_int(op->value);
     if (value == 1)
         op_fail(op, scratch, "refused", "told so");
@@ -76,6 +78,7 @@ static int set_up(void **state)
     atomic_store(&closed, 0);
     atomic_store(&refuse_opening, 0);
     atomic_store(&hang, 0);
+    atomic_store(&slow_us, 0);
     *state = &fixture;
     return 0;
 }
@@ -257,6 +260,21 @@ static void a_hung_client_is_left_behind_and_its_operation_open(void **state)
     assert_ok(history_pair(&fixture->history, &err));
 }
 
+/* Without a rate every client is busy whenever one looks. */
+static void clients_that_are_always_busy_do_not_hang(void **state)
+{
+    struct fixture *fixture = *state;
+    struct err err = ERR_INIT;
+    atomic_store(&slow_us, 3000);
+    fixture->plan.op_timeout_ns = 10 * NS_PER_MS;
+    open_scheduler(fixture, 2);
+    struct generator *generator = generator_limit(&fixture->arena, 200, values_below(fixture, 1));
+    uint32_t hung = 0;
+    assert_ok(scheduler_run(fixture->scheduler, generator, 110 * NS_PER_MS, &hung, &err));
+    assert_int_equal(hung, 0);
+    assert_int_equal(scheduler_counts(fixture->scheduler).ok, 200);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
@@ -267,6 +285,7 @@ int main(void)
         TEST(keys_go_on_whatever_becomes_of_operations),
         TEST(stopping_wakes_those_who_wait),
         TEST(a_hung_client_is_left_behind_and_its_operation_open),
+        TEST(clients_that_are_always_busy_do_not_hang),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
