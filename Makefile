@@ -12,7 +12,7 @@ SAN ?=
 VERSION := 0.1.0
 
 # Packages are installed before anything else is read, so that pkg-config below finds them.
-NEEDS_DEPS := $(filter-out deps help clean dist,$(or $(MAKECMDGOALS),all))
+NEEDS_DEPS := $(filter-out deps help clean dist page,$(or $(MAKECMDGOALS),all))
 ifneq ($(NEEDS_DEPS),)
 ifneq ($(ORDEAL_DEPS_DONE),1)
 DEPS_RESULT := $(shell ./tools/deps.sh build 1>&2 && echo ok)
@@ -38,7 +38,7 @@ CLIENT_PKG := $(filter-out zookeeper,$(CLIENT_HAVE))
 CLIENT_CFLAGS := $(foreach library,$(CLIENT_HAVE),-DORDEAL_HAVE_$(shell echo $(library) | tr a-z A-Z))
 CLIENT_LACKS := $(foreach entry,$(CLIENT_SYSTEMS),$(if $(filter $(CLIENT_HAVE),$(firstword $(subst :, ,$(entry)))),,$(lastword $(subst :, ,$(entry)))))
 
-LIBS_PKG := libcurl libssh2 libcjson hiredis libmicrohttpd libarchive yaml-0.1 $(CLIENT_PKG)
+LIBS_PKG := libcurl libssh2 libcjson hiredis libmicrohttpd libarchive zlib yaml-0.1 $(CLIENT_PKG)
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(LIBS_PKG) 2>/dev/null)
 # CaDiCaL has no pkg-config file; its archive is C++, its interface C.
 PKG_LIBS := -Wl$(comma)--as-needed $(shell $(PKG_CONFIG) --libs $(LIBS_PKG) 2>/dev/null) $(if $(filter zookeeper,$(CLIENT_HAVE)),-lzookeeper_mt) -lcadical -lstdc++
@@ -98,7 +98,7 @@ $(B)/workloads/systems/systems.o: $(CLIENT_STAMP)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all objects prove prove-clean prove-schedules findings check check-all check-queue check-root check-san deps demo fuzz tidy bench bench-queue bench-transactions bench-check conformance coverage install uninstall dist clean help programs tests format
+.PHONY: all objects page prove prove-clean prove-schedules findings check check-all check-queue check-root check-browser check-san deps demo fuzz tidy bench bench-queue bench-transactions bench-check conformance coverage install uninstall dist clean help programs tests format
 
 all: programs
 
@@ -133,6 +133,9 @@ $(B)/harness/cli/cmd_new.o: $(wildcard harness/cli/skeleton/*)
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CPPFLAGS) $(ORDEAL_CFLAGS) $(CFLAGS) $(LTO) $(SAN_FLAGS) -c -o $@ $<
+
+# The assembler reads the page's bundle, which the compiler's list of what an object is made of does not name.
+$(B)/reports/html_bundle.o: reports/page/built/page.js reports/page/built/page.css
 
 # An archive, so that a test is linked with no more of it than it uses.
 $(B)/libtest.a: $(call obj,$(TEST_LIB_SRC))
@@ -194,10 +197,13 @@ check-san:           ## the quick tests under address, undefined and thread sani
 check-root: programs $(INTEGRATION) $(QUEUE_CLUSTER) $(B)/examples/hiccup.so ## tests that need root: namespaces, sshd, a real etcd
 	@./tools/deps.sh root
 	@tests/run.sh --build $(B) integration
+check-browser: programs ## reports and the pages of ordeal serve in a real browser (Chromium)
+	@./tools/deps.sh browser
+	@tests/run.sh --build $(B) browser
 check-queue: programs tests ## the quick tests and three real queue servers under kills, pauses and lost disks
 	@tests/run.sh --build $(B) unit
 	@tests/run.sh --build $(B) cluster
-check-all: check check-san check-root ## everything that CI runs
+check-all: check check-san check-root check-browser ## everything that CI runs
 conformance: programs ## recorded histories and their verdicts: HISTORIES=DIR with a MANIFEST.tsv, FAMILY=.. to choose
 	@tests/conformance.sh $(or $(HISTORIES),../shared/histories) $(FAMILY)
 prove: programs $(B)/tests/queue/simulated_history ## plant every defect of the queue and demand its conviction: PROVE_SEEDS=5 PROVE_DEFECT=a,b (root)
@@ -222,6 +228,8 @@ bench-queue: programs $(B)/tests/bench/queue_bench $(B)/tests/bench/commit_probe
 	@tests/bench/queue.sh $(B)
 bench-check: programs $(B)/tests/bench/linearizable $(B)/tests/bench/distinct ## the linearizable checker over its grid: SEEDS=10 OPS=100000 HISTORIES=..
 	@tests/bench/check.sh $(B) $(or $(SEEDS),10) $(or $(OPS),100000) $(or $(HISTORIES),../shared/histories)
+page:                ## bundle the script of report.html (needs Node.js; what it builds is kept in git)
+	@tools/page.sh build
 tidy:                ## style, dependencies between folders, man pages
 	@tools/tidy.sh
 format:              ## clang-format in place

@@ -1,37 +1,37 @@
-/* report.html: one file that needs nothing else. No script, no network; the policy in its head
- * allows its own style sheet, by hash, and nothing more. */
+/* report.html: one file that needs nothing else. No network; the policy in its head allows its own
+ * style sheet and its own script, by their hashes, and nothing more. Without scripts it lacks the
+ * timeline to zoom and search in, and nothing that is told. */
 #include "reports/html.h"
 #include "harness/remote/sha256.h"
+#include "reports/page_pack.h"
 #include "reports/reports.h"
 #include "reports/visible.h"
 
 #include <string.h>
 
-static void add_base64(struct buf *out, const unsigned char *bytes, size_t length)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < length; i += 3) {
-        uint32_t three = (uint32_t)bytes[i] << 16;
-        three |= i + 1 < length ? (uint32_t)bytes[i + 1] << 8 : 0;
-        three |= i + 2 < length ? bytes[i + 2] : 0;
-        buf_add_char(out, digits[three >> 18]);
-        buf_add_char(out, digits[three >> 12 & 63]);
-        buf_add_char(out, i + 1 < length ? digits[three >> 6 & 63] : '=');
-        buf_add_char(out, i + 2 < length ? digits[three & 63] : '=');
-    }
-}
-
-static void add_policy(struct html *html)
+/* " 'sha256-...'" of one or two texts behind each other: what the policy lets in, and nothing else.
+ */
+static void add_hash(struct html *html, const char *first, const char *second)
 {
     struct sha256 sha;
     unsigned char digest[SHA256_BYTES];
     sha256_begin(&sha);
-    sha256_add(&sha, html_style, strlen(html_style));
+    sha256_add(&sha, first, strlen(first));
+    sha256_add(&sha, second, strlen(second));
     sha256_end(&sha, digest);
+    html_raw(html, " 'sha256-");
+    pack_base64(&html->out, digest, sizeof digest);
+    html_raw(html, "'");
+}
+
+static void add_policy(struct html *html)
+{
     html_raw(html, "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
-                   "style-src 'sha256-");
-    add_base64(&html->out, digest, sizeof digest);
-    html_raw(html, "'; base-uri 'none'; form-action 'none'\">\n");
+                   "style-src");
+    add_hash(html, html_style, html_script_style);
+    html_raw(html, "; script-src");
+    add_hash(html, html_script, "");
+    html_raw(html, "; base-uri 'none'; form-action 'none'\">\n");
 }
 
 void html_begin(struct html *html, const char *title)
@@ -44,6 +44,7 @@ void html_begin(struct html *html, const char *title)
     html_raw(html, title);
     html_raw(html, " &ndash; ordeal</title>\n<style>");
     html_raw(html, html_style);
+    html_raw(html, html_script_style);
     html_raw(html, "</style>\n</head>\n<body>\n"
                    "<a class=\"skip\" href=\"#content\">Skip to the results</a>\n");
 }
@@ -64,6 +65,7 @@ static void add_sections(struct html *html)
     html_verdict(html);
     html_anomalies(html);
     html_glance(html);
+    html_timeline(html);
     html_throughput(html);
     html_latency(html);
     html_operations(html);
@@ -104,7 +106,8 @@ static void add_banner(struct html *html)
         {"verdict", "Checkers"},
         {"anomalies", "Anomalies"},
         {"glance", "Run"},
-        {"throughput", "Timeline"},
+        {"timeline", "Timeline"},
+        {"throughput", "Throughput"},
         {"latency", "Latency"},
         {"operations", "Operations"},
         {"errors", "Errors"},
@@ -132,14 +135,16 @@ static enum err_code write_html(const struct run *run, FILE *out, struct err *er
     add_sections(&html);
     html_raw(&html, "<footer><p>Made by ordeal " ORDEAL_VERSION
                     " from the files of the run. Times are seconds since the run began, by the "
-                    "controller&#39;s monotonic clock.</p></footer>\n</body>\n</html>\n");
+                    "controller&#39;s monotonic clock.</p></footer>\n<script>");
+    html_raw(&html, html_script);
+    html_raw(&html, "</script>\n</body>\n</html>\n");
     digest_free(&html.digest);
     return report_put(&html.out, "the page", out, err);
 }
 
 const struct reporter reporter_html = {
     .name = "html",
-    .summary = "one page that needs no server, no network and no script",
+    .summary = "one page that needs no server and no network",
     .file_name = "report.html",
     .write = write_html,
     .suite_file_name = "summary.html",

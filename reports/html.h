@@ -11,6 +11,8 @@ struct html {
 };
 
 extern const char html_style[]; /* the style sheet */
+/* The page's script and its style: reports/page, bundled. */
+extern const char html_script[], html_script_style[];
 
 /* The page up to its body's beginning; `title` is markup. */
 void html_begin(struct html *html, const char *title);
@@ -19,6 +21,7 @@ void html_begin(struct html *html, const char *title);
 void html_verdict(struct html *html);
 void html_anomalies(struct html *html);
 void html_glance(struct html *html);
+void html_timeline(struct html *html);
 void html_throughput(struct html *html);
 void html_latency(struct html *html);
 void html_operations(struct html *html);

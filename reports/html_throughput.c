@@ -1,4 +1,4 @@
-/* The timeline of a run: what completed when, in buckets of time, stacked by outcome, with the
+/* The throughput of a run: what completed when, in buckets of time, stacked by outcome, with the
  * faults behind it. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,7 +131,7 @@ static void chart(struct html *html, struct buckets *buckets)
 void html_throughput(struct html *html)
 {
     const struct digest *digest = &html->digest;
-    html_section(html, "throughput", "Timeline");
+    html_section(html, "throughput", "Throughput");
     struct buckets *buckets = calloc(1, sizeof *buckets);
     if (digest->total[OP_INVOKE] == 0)
         html_note(html, "The history has no client operations.");

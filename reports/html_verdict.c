@@ -3,10 +3,11 @@
 #include <string.h>
 
 #include "reports/html.h"
+#include "reports/page_data.h"
 #include "reports/visible.h"
 
 enum {
-    ANOMALIES_MAX = 40, /* in full, all checkers together */
+    ANOMALIES_MAX = PAGE_ANOMALIES_MAX, /* in full, all checkers together */
     TITLES_MAX = 200,
     OPERATIONS_MAX = 40,
     VALUE_COLUMNS = 160,
@@ -99,6 +100,11 @@ static void anomaly_in_full(struct html *html, const struct digest_checker *chec
     html_raw(html, "</h3>\n");
     html_prose(html, json_as_text(json_get(anomaly, "text"), ""));
     html_spacetime(html, operations, count, culprit, number);
+    if (count > 0)
+        buf_printf(&html->out,
+                   "<p><a href=\"#timeline\" data-anomaly=\"%zu\">Where it is in the "
+                   "timeline</a></p>\n",
+                   number);
     if (count > 0) {
         html_table(html, "The operations that show it", columns);
         for (size_t i = 0; i < count; i++)

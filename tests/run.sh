@@ -1,5 +1,5 @@
 #!/bin/bash
-# tests/run.sh --build DIR KIND...: runs the test programs of these kinds (unit, fuzz, cluster, integration), each in its
+# tests/run.sh --build DIR KIND...: runs the test programs of these kinds (unit, fuzz, cluster, integration, browser), each in its
 # own process and temporary directory, and ends with "N passed, N failed, N skipped".
 #
 # A unit or integration program is a cmocka program; it prints TAP. A test that must skip says why with
@@ -65,6 +65,7 @@ for kind in $kinds; do
         "$leave_out" "$t" && continue
         [ -x "$t" ] && list+=("$t"); done ;;
     cluster) jobs=1; for t in "$build"/tests/queue/{cluster*,defect,robust}_test; do [ -x "$t" ] && list+=("$t"); done ;;
+    browser) jobs=1; for t in tests/browser/*_test.sh; do list+=("$t"); done ;;
     fuzz) for t in "$build"/tests/fuzz/*_fuzz; do [ -x "$t" ] && list+=("$t"); done ;;
     integration) # two at a time: whole runs, which mostly wait, beside those whose times are measured
         jobs=1

@@ -4,6 +4,7 @@
 #   dev     what CI and contributors use beyond    all    build and demo
 #   root    the tests that need root, with the demo and the systems
 #   systems the servers under test that Debian has (on the nodes of a local cluster they show through)
+#   browser the tests in a browser, and the page's bundle
 # It says what it installs and why before it does; when nothing is missing it says nothing and touches no network.
 set -u
 what=${1:-all}
@@ -32,6 +33,7 @@ build() {
     need libyaml-dev "inventories that are YAML" pkg yaml-0.1
     need libmicrohttpd-dev "pages of ordeal serve" pkg libmicrohttpd
     need libarchive-dev "stored runs as one archive" pkg libarchive
+    need zlib1g-dev "operations in reports, packed" pkg zlib
     need libssl-dev "TLS and keyed greetings of the job queue" pkg libssl
     need libfuse3-dev "disks of nodes that keep no more than they must" pkg fuse3
     need libcadical-dev "the SAT solver behind serializability of registers" header ccadical.h
@@ -74,6 +76,11 @@ root() {
     need erlang-base "tests of servers with wrong clocks; Erlang" command -v erl
     systems
 }
+browser() {
+    need nodejs "the page's script is bundled and tested with it" command -v node
+    need npm "installs what that needs, by its lock file" command -v npm
+    need chromium "the browser that tests look at pages with" command -v chromium
+}
 faketime_library() { ls /usr/lib/*/faketime/libfaketimeMT.so.1; }
 dev() {
     need clang "the second compiler, and the fuzzers" command -v clang
@@ -87,7 +94,7 @@ clang_version() { (clang --version 2>/dev/null || apt-cache policy clang 2>/dev/
     sed -n 's/.*version \([0-9]*\)\..*/\1/p' | head -1; }
 
 case $what in
-build) build ;; demo) demo ;; dev) build; demo; root; dev ;; root) demo; root ;; systems) systems ;; all) build; demo ;;
+build) build ;; browser) browser ;; demo) demo ;; dev) build; demo; root; browser; dev ;; root) demo; root ;; systems) systems ;; all) build; demo ;;
 *) echo "tools/deps.sh: '$what' is none of build, demo, systems, root, dev, all" >&2; exit 1 ;;
 esac
 [ ${#missing[@]} -eq 0 ] && exit 0

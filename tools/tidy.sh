@@ -40,7 +40,7 @@ one_place() { # HEADER PLACE-REGEX
     grep -ln "#include <$1" $sources | grep -Ev "$2" | while read -r file; do echo "tidy: $file: <$1> is met in $2 only"; done
 }
 met=$(one_place cJSON.h '^harness/base/json\.c$'; one_place libssh2.h '^harness/remote/(remote_ssh|ssh_)[a-z_]*\.[ch]$|^tests/'; one_place curl/curl.h '^workloads/http\.c$|^nemeses/ec2_api\.c$|^tests/'
-    one_place hiredis.h '^workloads/redis\.c$|^tests/'; one_place microhttpd.h '^reports/serve/http\.c$|^tests/'; one_place yaml.h '^harness/inventories/ansible_yaml\.c$'; one_place archive.h '^reports/serve/files\.c$')
+    one_place hiredis.h '^workloads/redis\.c$|^tests/'; one_place microhttpd.h '^reports/serve/http\.c$|^tests/'; one_place yaml.h '^harness/inventories/ansible_yaml\.c$'; one_place archive.h '^reports/serve/files\.c$'; one_place zlib.h '^reports/page_pack\.c$')
 [ -n "$met" ] && { echo "$met"; failed=1; }
 
 # Lines, debts, long files.
@@ -49,6 +49,9 @@ grep -nwE 'TODO|FIXME|XXX|HACK' $sources | sed 's/^/tidy: a debt: /' | grep . &&
 for file in $(echo "$sources" | grep -v '^tests/'); do
     lines=$(wc -l <"$file"); [ "$lines" -gt 800 ] && complain "$file: $lines lines; split it by subject (800 at most)"
 done
+
+# The page's bundle is built from what is there.
+tools/page.sh check 2>/dev/null || complain "reports/page/built is older than its sources (make page)"
 
 # Every file is named in the map; every man page is clean.
 for file in $(echo "$sources" | grep -E '^(harness|nemeses|checkers|workloads|reports)/.*\.c$'); do
