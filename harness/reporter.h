@@ -26,6 +26,10 @@ struct reporter {
     enum err_code (*write_suite)(const struct json *summary, FILE *out, struct err *err);
 };
 
+/* Two runs side by side, for a terminal: what differs between them. */
+enum err_code report_compare(const struct run *left, const struct run *right, FILE *out,
+                             struct err *err);
+
 extern const struct reporter *const reporters[]; /* NULL at the end */
 const struct reporter *reporter_find(const char *name);
 

@@ -1,11 +1,12 @@
-/* junit.xml, as CI systems read it: a suite for the run, a case for each checker. Invalid is a
- * failure, unknown an error (a job must not be green because nobody could tell), and what went
- * wrong with the harness itself is a case of its own. */
+/* junit.xml, as CI systems read it: a suite for the run, a case for each checker and each promise.
+ * Invalid is a failure, unknown an error (a job must not be green because nobody could tell), and
+ * what went wrong with the harness itself is a case of its own. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "reports/digest.h"
+#include "reports/machine.h"
 #include "reports/reports.h"
 #include "reports/visible.h"
 
@@ -139,6 +140,36 @@ static void checker_case(struct suite *suite, const struct digest_checker *check
     buf_free(&text);
 }
 
+/* What a queue promised, each by itself. */
+static void promise_case(struct suite *suite, const struct digest_checker *checker,
+                         const struct machine_promise *promise)
+{
+    struct buf *out = &suite->out, name = BUF_INIT;
+    const char *element = promise->verdict == VERDICT_INVALID ? "failure" : "error";
+    buf_printf(&name, "%s: %s", checker->name, promise->name);
+    buf_add_text(out, "    <testcase");
+    attribute(out, "classname", suite->name);
+    attribute(out, "name", buf_text(&name));
+    buf_add_text(out, " time=\"0.000\"");
+    if (promise->verdict == VERDICT_VALID) {
+        buf_add_text(out, "/>\n");
+    } else {
+        buf_printf(out, ">\n      <%s", element);
+        attribute(out, "type", verdict_name(promise->verdict));
+        attribute(out, "message", promise->reason);
+        buf_add_text(out, "/>\n    </testcase>\n");
+    }
+    buf_free(&name);
+}
+
+static void promise_cases(struct suite *suite, const struct digest_checker *checker)
+{
+    struct machine_promise promise;
+    for (const struct json *at = machine_promises(checker->json);
+         machine_promise_next(&at, &promise);)
+        promise_case(suite, checker, &promise);
+}
+
 /* ---- The suite ---- */
 
 /* "20261121T083015.123Z" as XML Schema's dateTime, without a zone as JUnit's schema wants it. */
@@ -155,16 +186,22 @@ static void add_counts(struct suite *suite)
 {
     const struct digest *digest = &suite->digest;
     size_t failures = 0, errors = (size_t)suite->harness + (size_t)suite->nothing;
+    size_t tests = digest->checker_count + errors;
     for (size_t i = 0; i < digest->checker_count; i++) {
+        struct machine_promise promise;
         failures += digest->checkers[i].verdict == VERDICT_INVALID;
         errors += digest->checkers[i].verdict == VERDICT_UNKNOWN;
+        for (const struct json *at = machine_promises(digest->checkers[i].json);
+             machine_promise_next(&at, &promise); tests++) {
+            failures += promise.verdict == VERDICT_INVALID;
+            errors += promise.verdict == VERDICT_UNKNOWN;
+        }
     }
     double seconds =
         json_as_real(json_get(json_get(digest->run->results, "test"), "duration-s"), 0);
     buf_printf(&suite->out,
-               " tests=\"%zu\" failures=\"%zu\" errors=\"%zu\" skipped=\"0\" time=\"%.3f\"",
-               digest->checker_count + (size_t)suite->harness + (size_t)suite->nothing, failures,
-               errors, seconds < 0 ? 0 : seconds);
+               " tests=\"%zu\" failures=\"%zu\" errors=\"%zu\" skipped=\"0\" time=\"%.3f\"", tests,
+               failures, errors, seconds < 0 ? 0 : seconds);
 }
 
 static void property(struct buf *out, const char *name, const char *text)
@@ -208,8 +245,10 @@ static void write_suite(struct suite *suite)
     add_timestamp(&suite->out, json_as_text(json_get(test, "started"), NULL));
     buf_add_text(&suite->out, ">\n");
     add_properties(suite);
-    for (size_t i = 0; i < digest->checker_count; i++)
+    for (size_t i = 0; i < digest->checker_count; i++) {
         checker_case(suite, &digest->checkers[i]);
+        promise_cases(suite, &digest->checkers[i]);
+    }
     if (suite->nothing)
         nothing_case(suite);
     if (suite->harness)
@@ -233,7 +272,7 @@ static enum err_code write_junit(const struct run *run, FILE *out, struct err *e
 
 const struct reporter reporter_junit = {
     .name = "junit",
-    .summary = "junit.xml for CI systems: a case for each checker",
+    .summary = "junit.xml for CI systems: a case for each checker and promise",
     .file_name = "junit.xml",
     .write = write_junit,
     .suite_file_name = "junit.xml",

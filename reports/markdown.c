@@ -110,7 +110,8 @@ static enum err_code write_suite(const struct json *summary, FILE *out, struct e
 
 const struct reporter reporter_markdown = {
     .name = "markdown",
-    .summary = "of a suite: a table of what was found, for documents and CI summaries",
+    .summary = "the verdict, or what a suite found, for pull requests and CI's summaries",
+    .write = markdown_write_run,
     .suite_file_name = "summary.md",
     .write_suite = write_suite,
 };

@@ -6,6 +6,7 @@
 
 #include "reports/digest.h"
 #include "reports/reports.h"
+#include "reports/text_spark.h"
 #include "reports/text_table.h"
 #include "reports/visible.h"
 
@@ -316,6 +317,18 @@ static void print_faults(struct page *page)
     text_table_free(&table);
 }
 
+/* ---- Over time ---- */
+
+static void print_spark(struct page *page)
+{
+    struct buf lines = BUF_INIT;
+    if (text_spark(&page->digest, &lines)) {
+        heading(page, "Over time");
+        buf_add_text(&page->out, buf_text(&lines));
+    }
+    buf_free(&lines);
+}
+
 /* ---- Operations ---- */
 
 static void add_duration(struct text_table *table, const struct latency *latency, double share)
@@ -431,6 +444,7 @@ static enum err_code write_text(const struct run *run, FILE *out, struct err *er
     print_verdict(&page);
     print_checkers(&page);
     print_anomalies(&page);
+    print_spark(&page);
     print_faults(&page);
     print_functions(&page);
     print_errors(&page);

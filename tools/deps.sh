@@ -95,7 +95,7 @@ clang_version() { (clang --version 2>/dev/null || apt-cache policy clang 2>/dev/
 
 case $what in
 build) build ;; browser) browser ;; demo) demo ;; dev) build; demo; root; browser; dev ;; root) demo; root ;; systems) systems ;; all) build; demo ;;
-*) echo "tools/deps.sh: '$what' is none of build, demo, systems, root, dev, all" >&2; exit 1 ;;
+*) echo "tools/deps.sh: '$what' is none of build, demo, systems, root, browser, dev, all" >&2; exit 1 ;;
 esac
 [ ${#missing[@]} -eq 0 ] && exit 0
 

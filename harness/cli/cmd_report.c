@@ -10,11 +10,15 @@
 #include "harness/store.h"
 
 struct request {
-    const char *directory, *format, *output;
+    const char *directory, *other, *format, *output;
+    bool compare;
 };
 
 static const struct cli_option options[] = {
-    {"format", "html|junit|json|text|edn|markdown", "what to render; default text"},
+    {"format", "FORMAT",
+     "text, html, junit, json, edn, tap, markdown, github or prometheus (ordeal list reports); "
+     "default text"},
+    {"compare", NULL, "takes two runs, and tells what differs between them"},
     {"output", "FILE", "where to; default: standard output (-o FILE is the same)"},
     {.name = NULL},
 };
@@ -22,11 +26,17 @@ static const struct cli_option options[] = {
 static enum err_code take(void *state, const char *name, const char *value, struct err *err)
 {
     struct request *request = state;
+    if (name == NULL && request->other != NULL)
+        return err_set(err, ERR_CONFIG,
+                       "three runs are named, the last '%s'; report takes one, "
+                       "and two with --compare",
+                       value);
     if (name == NULL && request->directory != NULL)
-        return err_set(err, ERR_CONFIG, "two runs are named, '%s' and '%s'; report takes one",
-                       request->directory, value);
-    if (name == NULL)
+        request->other = value;
+    else if (name == NULL)
         request->directory = value;
+    else if (strcmp(name, "compare") == 0)
+        request->compare = true;
     else if (strcmp(name, "format") == 0)
         request->format = value;
     else
@@ -37,9 +47,10 @@ static enum err_code take(void *state, const char *name, const char *value, stru
 static int print_help(void)
 {
     struct buf out = BUF_INIT;
-    buf_add_text(&out, "usage: ordeal report RUN|SUITE [--format FORMAT] [-o FILE]\n\n"
+    buf_add_text(&out, "usage: ordeal report RUN|SUITE [--format FORMAT] [-o FILE]\n"
+                       "       ordeal report --compare RUN RUN [-o FILE]\n\n"
                        "Renders a stored run (a directory such as store/latest), or a suite's "
-                       "summary, again.\n\n");
+                       "summary, again, or two runs side by side.\n\n");
     cli_print_options(options, &out);
     int status = cli_output(&out, 0);
     buf_free(&out);
@@ -81,8 +92,8 @@ static int render_suite(const struct request *request, const struct reporter *re
 
 static int render(const struct request *request, struct err *err)
 {
-    const struct reporter *reporter =
-        plugin_resolve(reporters, "report", "reports", request->format, err);
+    const struct reporter *reporter = plugin_resolve(
+        reporters, "report", "reports", request->format == NULL ? "text" : request->format, err);
     struct stored_run stored;
     if (reporter == NULL)
         return cli_fail(err);
@@ -111,9 +122,56 @@ static int render(const struct request *request, struct err *err)
     return code == ERR_NONE ? 0 : cli_fail(err);
 }
 
+static enum err_code write_compared(const struct request *request, const struct run *left,
+                                    const struct run *right, struct err *err)
+{
+    FILE *out = request->output == NULL ? stdout : fopen(request->output, "we");
+    if (out == NULL)
+        return err_errno(err, errno, "write %s", request->output);
+    enum err_code code = report_compare(left, right, out, err);
+    if (code == ERR_NONE && fflush(out) != 0)
+        code = err_set(err, ERR_IO, "%s is closed or full",
+                       request->output == NULL ? "standard output" : request->output);
+    if (out != stdout)
+        fclose(out);
+    return code;
+}
+
+static int compare(const struct request *request, struct err *err)
+{
+    struct stored_run left, right;
+    if (store_read(request->directory, &left, err) != ERR_NONE)
+        return cli_fail(err);
+    enum err_code code = store_read(request->other, &right, err);
+    if (code == ERR_NONE) {
+        code = write_compared(request, &left.run, &right.run, err);
+        store_free(&right);
+    }
+    store_free(&left);
+    return code == ERR_NONE ? 0 : cli_fail(err);
+}
+
+/* What the arguments lack or have too many of. */
+static enum err_code check_request(const struct request *request, struct err *err)
+{
+    if (request->directory == NULL)
+        return err_set(err, ERR_CONFIG, "report needs a run: ordeal report store/latest");
+    if (request->compare && request->other == NULL)
+        return err_set(err, ERR_CONFIG, "--compare needs two runs; only '%s' is named",
+                       request->directory);
+    if (!request->compare && request->other != NULL)
+        return err_set(err, ERR_CONFIG,
+                       "two runs are named, '%s' and '%s'; report takes one, or two with --compare",
+                       request->directory, request->other);
+    if (request->compare && request->format != NULL)
+        return err_set(err, ERR_CONFIG, "--compare writes text; --format %s has no say there",
+                       request->format);
+    return ERR_NONE;
+}
+
 int cmd_report(int argc, char **argv)
 {
-    struct request request = {.format = "text"};
+    struct request request = {.format = NULL};
     struct err err = ERR_INIT;
     static char long_output[] = "--output";
     bool help;
@@ -124,9 +182,7 @@ int cmd_report(int argc, char **argv)
         return cli_fail(&err);
     if (help)
         return print_help();
-    if (request.directory == NULL) {
-        err_set(&err, ERR_CONFIG, "report needs a run: ordeal report store/latest");
+    if (check_request(&request, &err) != ERR_NONE)
         return cli_fail(&err);
-    }
-    return render(&request, &err);
+    return request.compare ? compare(&request, &err) : render(&request, &err);
 }

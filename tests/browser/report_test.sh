@@ -18,4 +18,4 @@ node "$ROOM/made.mjs" large 1000000 >"$ROOM/large.edn"
 stored large "$ROOM/large.edn" --checker stats,linearizable --time 10s
 rm -f "$ROOM/large.edn"
 cd "$ROOM"
-node --test --test-reporter=tap --test-concurrency=1 page_test.mjs data_test.mjs report_test.mjs
+node --test --test-reporter=tap --test-concurrency=1 page_test.mjs data_test.mjs schema_test.mjs report_test.mjs
