@@ -603,7 +603,7 @@ enum err_code plan_resolve(struct plan *plan, struct err *err)
     plan->name = plan_text(plan, "name");
     plan->cluster = plan_text(plan, "cluster");
     plan->store = plan_text(plan, "store");
-    if (check_name(plan->name, err) != ERR_NONE || plan->system->check == NULL)
+    if (check_name(plan->name, err) != ERR_NONE)
         return err->code;
-    return plan->system->check(plan, err);
+    return plan->system->check != NULL ? plan->system->check(plan, err) : ERR_NONE;
 }
