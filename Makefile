@@ -4,7 +4,7 @@
 # ORDEAL_CFLAGS. SAN=address,undefined or SAN=thread builds a variant of its own under build/.
 
 CC ?= cc
-CFLAGS ?= $(if $(SAN),-O1 -g1,-O2 -g)
+CFLAGS ?= -O2 $(if $(SAN),-g1,-g)
 PREFIX ?= /usr/local
 PKG_CONFIG ?= pkg-config
 WERROR ?= -Werror
