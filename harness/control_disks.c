@@ -104,13 +104,16 @@ enum err_code disk_go_on(struct test *test, node_set nodes, const char *path, st
 }
 
 enum err_code disk_cut(struct test *test, node_set nodes, const char *path,
-                       const char *const *daemons, int64_t *elapsed_ns, struct err *err)
+                       const char *const *daemons, const node_set *on, int64_t *elapsed_ns,
+                       struct err *err)
 {
     struct control_calls calls = {.items = NULL};
     for (uint32_t i = 0; i < test->node_count; i++)
-        for (const char *const *name = daemons; *name != NULL && node_in(nodes, i); name++) {
+        for (size_t d = 0; daemons[d] != NULL; d++) {
+            if (!node_in(nodes & on[d], i))
+                continue;
             struct agent_call *call = control_calls_add(&calls, i, "daemon-signal");
-            line_key(&call->request, "name", *name);
+            line_key(&call->request, "name", daemons[d]);
             line_key(&call->request, "signal", "KILL");
             call->timeout_ns = DISK_TIMEOUT_NS;
         }

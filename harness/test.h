@@ -111,10 +111,12 @@ enum err_code disk_give(struct test *test, node_set nodes, const char *path,
  * does. */
 enum err_code disk_stall(struct test *test, node_set nodes, const char *path, struct err *err);
 enum err_code disk_go_on(struct test *test, node_set nodes, const char *path, struct err *err);
-/* Kills the daemons (names, NULL at the end) and takes their disks' power, on each node in one
- * breath; verified: nothing of the daemons is left, and nothing can be written. */
+/* Kills the daemons (names, NULL at the end; on[d]: on which of the nodes the d-th runs) and takes
+ * their disks' power, on each node in one breath; verified: nothing of the daemons is left, and
+ * nothing can be written. */
 enum err_code disk_cut(struct test *test, node_set nodes, const char *path,
-                       const char *const *daemons, int64_t *elapsed_ns, struct err *err);
+                       const char *const *daemons, const node_set *on, int64_t *elapsed_ns,
+                       struct err *err);
 /* The power is back: mounted, recovered, seen to sync. `evidence` tells of each node. */
 enum err_code disk_back(struct test *test, node_set nodes, const char *path, struct buf *evidence,
                         struct err *err);

@@ -82,6 +82,7 @@ static enum err_code end_lying(struct test *test, const struct fault *fault, nod
 static enum err_code cut(struct test *test, struct fault *fault, node_set hit, int64_t stall_ms,
                          struct err *err)
 {
+    const struct state *state = fault->state;
     int64_t elapsed_ns = 0;
     enum err_code code = lie_ms(test) > 0 ? begin_lying(test, fault, hit, err) : ERR_NONE;
     if (code == ERR_NONE && stall_ms > 0) {
@@ -90,8 +91,8 @@ static enum err_code cut(struct test *test, struct fault *fault, node_set hit, i
             sleep_ms(test, stall_ms);
     }
     if (code == ERR_NONE)
-        code = disk_cut(test, hit, disks_data_dir(test), test->plan->system->daemons, &elapsed_ns,
-                        err);
+        code = disk_cut(test, hit, disks_data_dir(test), test->plan->system->daemons,
+                        state->killed.on, &elapsed_ns, err);
     if (code != ERR_NONE)
         return code;
     char took[32];

@@ -308,7 +308,8 @@ enum err_code disk_go_on(struct test *test, node_set nodes, const char *path, st
 }
 
 enum err_code disk_cut(struct test *test, node_set nodes, const char *path,
-                       const char *const *daemons, int64_t *elapsed_ns, struct err *err)
+                       const char *const *daemons, const node_set *on, int64_t *elapsed_ns,
+                       struct err *err)
 {
     struct fake_control *fake = fake_of(test);
     enum err_code code = called(fake, "disk_cut", nodes, path, err);
@@ -316,10 +317,16 @@ enum err_code disk_cut(struct test *test, node_set nodes, const char *path,
     *elapsed_ns = NS_PER_MS;
     fake->dark |= hit;
     fake->hanging &= ~hit;
-    for (const char *const *name = daemons; *name != NULL; name++)
-        for (uint32_t i = 0; i < test->node_count; i++)
-            if (node_in(hit, i))
-                fake->daemons[i][daemon_index(*name)] = DAEMON_EXITED;
+    for (size_t d = 0; daemons[d] != NULL; d++)
+        for (uint32_t i = 0; i < test->node_count; i++) {
+            enum daemon_state *state = &fake->daemons[i][daemon_index(daemons[d])];
+            if (!node_in(hit & on[d], i))
+                continue;
+            if (*state == DAEMON_NONE && code == ERR_NONE) /* as the agent says */
+                code = err_set(err, ERR_REMOTE, "%s: there is no daemon '%s'", test->nodes[i].name,
+                               daemons[d]);
+            *state = DAEMON_EXITED;
+        }
     return code;
 }
 

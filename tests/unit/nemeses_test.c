@@ -493,6 +493,26 @@ static void disks_that_cannot_lose_power_are_refused(void **state)
     fake_free(fake);
 }
 
+/* A system may run some of its daemons on some nodes only. */
+static void power_is_taken_from_daemons_that_there_are(void **state)
+{
+    (void)state;
+    struct fake_control *fake = fake_new(3);
+    struct err err = ERR_INIT;
+    fake_has_disks(fake);
+    fake_set(fake, "power.targets", "n1+n2");
+    fake->daemons[0][1] = DAEMON_NONE; /* never started on n1 */
+    struct fault fault = fake_fault(fake, &nemesis_power, 1);
+    assert_ok(nemesis_power.begin(&fake->test, &fault, &err));
+    assert_int_equal(fault.nodes, 3);
+    assert_int_equal(fake->daemons[0][0], DAEMON_EXITED);
+    assert_int_equal(fake->daemons[0][1], DAEMON_NONE);
+    assert_int_equal(fake->daemons[1][1], DAEMON_EXITED);
+    assert_ok(nemesis_power.end(&fake->test, &fault, &err));
+    fake_fault_free(&fault);
+    fake_free(fake);
+}
+
 static void set_plan(struct fake_control *fake, const struct nemesis *first,
                      const struct nemesis *second)
 {
@@ -782,6 +802,7 @@ int main(void)
         cmocka_unit_test(faults_by_hand_hit_processes_that_agents_do_not_know),
         cmocka_unit_test(a_resume_that_fails_is_told),
         cmocka_unit_test(disks_that_cannot_lose_power_are_refused),
+        cmocka_unit_test(power_is_taken_from_daemons_that_there_are),
         cmocka_unit_test(the_data_has_one_disk_whoever_needs_it),
         cmocka_unit_test(disks_that_cannot_fail_as_asked_are_refused),
         cmocka_unit_test(a_trap_is_laid_in_its_order),
