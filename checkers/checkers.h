@@ -14,6 +14,8 @@
     X(set_full)                                                                                    \
     X(counter)                                                                                     \
     X(unique_ids)                                                                                  \
+    X(monotonic)                                                                                   \
+    X(log_offsets)                                                                                 \
     X(bank)                                                                                        \
     X(long_fork)                                                                                   \
     X(causal_reverse)                                                                              \

@@ -250,6 +250,9 @@ static enum err_code resolve_names(struct plan *plan, struct err *err)
         plugin_resolve(workloads, "workload", "workloads", plan_text(plan, "workload"), err);
     if (plan->workload == NULL)
         return err->code;
+    const char *keyed = plan_text(plan, "keyed");
+    if (plan->workload->keyed && (keyed == NULL || strcmp(keyed, "guess") == 0))
+        json_set_text(plan->values, "keyed", "yes");
     if (system_client(plan->system, plan->workload->name) == NULL)
         return err_set(err, ERR_CONFIG, "the system %s has no client for the workload %s",
                        plan->system->name, plan->workload->name);

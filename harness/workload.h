@@ -34,6 +34,7 @@ struct workload {
     const char *name, *summary;
     const struct option *options; /* NULL: none */
     const char *const *checkers;  /* names, NULL at the end */
+    bool keyed; /* all clients' values are [key value], and each key is judged by itself */
     /* What clients do until the time limit. `seed` streams: prng_stream(plan->seed, "workload...").
      */
     struct generator *(*generator)(struct test *test, struct arena *arena);

@@ -13,6 +13,24 @@ static int64_t keys_asked(const struct history *history, final_reads_key *highes
     return count;
 }
 
+int64_t final_reads_key_of_pair(struct value value)
+{
+    return value_is_pair(value) ? value_as_int(value_at(value, 0)) : -1;
+}
+
+bool final_reads_pair(void *state, struct prng *prng, const struct generator_context *context,
+                      struct generator_op *op)
+{
+    (void)prng;
+    struct final_reads *reads = state;
+    if (reads->left == 0)
+        return false;
+    op->f = reads->f;
+    op->value =
+        value_pair(context->scratch, value_int(context->scratch, --reads->left), value_nil());
+    return true;
+}
+
 struct generator *final_reads(struct arena *arena, const struct history *history, uint16_t f,
                               bool wanted, final_reads_key *highest, generator_fill *fill)
 {

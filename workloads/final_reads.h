@@ -16,6 +16,11 @@ struct final_reads {
 /* The highest key that an operation of the workload asks for; -1: none. */
 typedef int64_t final_reads_key(struct value value);
 
+/* The key of [key x], and the operation [key nil] of the next key. */
+int64_t final_reads_key_of_pair(struct value value);
+bool final_reads_pair(void *state, struct prng *prng, const struct generator_context *context,
+                      struct generator_op *op);
+
 /* One read after the other by `fill`, whose state is a struct final_reads, of all keys that the
  * history asked for; of none where it is not `wanted`. */
 struct generator *final_reads(struct arena *arena, const struct history *history, uint16_t f,

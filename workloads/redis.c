@@ -16,6 +16,7 @@ struct redis_client {
     uint16_t port;
     redisContext *context; /* NULL: not connected */
     redisReply *reply;     /* the last one */
+    uint64_t connection;   /* how many there were */
 };
 
 enum err_code redis_open(const char *host, uint16_t port, struct redis_client **client,
@@ -96,6 +97,7 @@ static bool await(int fd, short events, int64_t deadline_ns)
 static bool connect_by(struct redis_client *client, int64_t deadline_ns, struct redis_reply *reply)
 {
     client->context = redisConnectNonBlock(client->host, client->port);
+    client->connection++;
     if (client->context == NULL)
         return give_up(reply, REDIS_NOT_SENT, "out-of-memory", "no memory for a connection");
     int error = 0;
@@ -120,6 +122,16 @@ static bool is_stale(const struct redis_client *client)
     char byte;
     ssize_t got = recv(client->context->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     return got >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+}
+
+bool redis_is_connected(const struct redis_client *client)
+{
+    return client->context != NULL && !is_stale(client);
+}
+
+uint64_t redis_connection(const struct redis_client *client)
+{
+    return client->connection;
 }
 
 static bool send_by(struct redis_client *client, int64_t deadline_ns, struct redis_reply *reply)

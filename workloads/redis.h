@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "harness/base/buf.h"
 #include "harness/base/err.h"
 
 struct redis_client;
@@ -38,6 +39,12 @@ void redis_close(struct redis_client *client); /* NULL is allowed */
 void redis_ask(struct redis_client *client, const char *const *words, const size_t *lengths,
                size_t count, int64_t timeout_ns, struct redis_reply *reply);
 
+/* Whether there is a connection that looks good, and which one it is: the number changes whenever
+ * redis_ask connects anew, so what depends on an earlier request of the same connection (WAIT, who
+ * the server said it is) can be told from what went to another one. */
+bool redis_is_connected(const struct redis_client *client);
+uint64_t redis_connection(const struct redis_client *client);
+
 enum redis_kind { REDIS_NIL, REDIS_INTEGER, REDIS_TEXT, REDIS_STATUS, REDIS_ERROR, REDIS_ARRAY };
 enum redis_kind redis_kind(const struct redis_value *value);
 int64_t redis_integer(const struct redis_value *value); /* 0 when it is none */
@@ -45,5 +52,18 @@ int64_t redis_integer(const struct redis_value *value); /* 0 when it is none */
 const char *redis_text(const struct redis_value *value, size_t *length); /* length may be NULL */
 size_t redis_count(const struct redis_value *value);                     /* of arrays; else 0 */
 const struct redis_value *redis_at(const struct redis_value *value, size_t index);
+
+/* One question to one server, on a connection of its own. */
+struct redis_question {
+    const char *host;
+    uint16_t port;
+    const char *const *words; /* NULL at the end, at most 8 */
+    int64_t timeout_ns;
+    struct buf answer;  /* texts and numbers, those of arrays as lines */
+    struct buf trouble; /* why there is none; empty: there is one */
+};
+/* Asks them all at once, and returns when all are answered; the caller frees both texts. */
+void redis_ask_all(struct redis_question *questions, size_t count);
+void redis_questions_free(struct redis_question *questions, size_t count);
 
 #endif

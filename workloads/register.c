@@ -129,29 +129,11 @@ static struct generator *generator(struct test *test, struct arena *arena)
 
 /* ---- Reading everything in the end ---- */
 
-static int64_t key_of(struct value value)
-{
-    return value_is_pair(value) ? value_as_int(value_at(value, 0)) : -1;
-}
-
-static bool final_fill(void *state, struct prng *prng, const struct generator_context *context,
-                       struct generator_op *op)
-{
-    (void)prng;
-    struct final_reads *final = state;
-    if (final->left == 0)
-        return false;
-    op->f = final->f;
-    op->value =
-        value_pair(context->scratch, value_int(context->scratch, --final->left), value_nil());
-    return true;
-}
-
 static struct generator *final_generator(struct test *test, struct arena *arena)
 {
     bool wanted = option_bool(&test->plan->options, "register.final-reads");
-    return final_reads(arena, test->history, history_f(test->history, "read"), wanted, key_of,
-                       final_fill);
+    return final_reads(arena, test->history, history_f(test->history, "read"), wanted,
+                       final_reads_key_of_pair, final_reads_pair);
 }
 
 static const struct word words[] = {

@@ -8,7 +8,18 @@
     X(noop)                                                                                        \
     X(register)                                                                                    \
     X(queue)                                                                                       \
-    X(queue_keys) X(list_append) X(rw_register) X(lost_update) X(write_skew) X(long_fork) X(bank)
+    X(queue_keys)                                                                                  \
+    X(list_append)                                                                                 \
+    X(rw_register)                                                                                 \
+    X(lost_update)                                                                                 \
+    X(write_skew)                                                                                  \
+    X(long_fork)                                                                                   \
+    X(bank)                                                                                        \
+    X(set)                                                                                         \
+    X(counter)                                                                                     \
+    X(unique_ids)                                                                                  \
+    X(log)                                                                                         \
+    X(monotonic)
 
 #define DECLARE(name) extern const struct workload workload_##name;
 WORKLOADS(DECLARE)

@@ -1,0 +1,73 @@
+/* Asking several servers at once: see redis.h. */
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "workloads/redis.h"
+
+enum { WORDS_MAX = 8 };
+
+static void add_answer(const struct redis_value *value, struct buf *out)
+{
+    enum redis_kind kind = redis_kind(value);
+    if (kind == REDIS_INTEGER)
+        buf_printf(out, "%" PRId64, redis_integer(value));
+    else if (kind == REDIS_TEXT || kind == REDIS_STATUS)
+        buf_add_text(out, redis_text(value, NULL));
+    for (size_t i = 0; i < redis_count(value); i++) {
+        add_answer(redis_at(value, i), out);
+        buf_add_char(out, '\n');
+    }
+}
+
+static void *ask(void *state)
+{
+    struct redis_question *question = state;
+    struct redis_client *client;
+    struct err err = ERR_INIT;
+    if (redis_open(question->host, question->port, &client, &err) != ERR_NONE) {
+        buf_add_text(&question->trouble, err.message);
+        return NULL;
+    }
+    size_t lengths[WORDS_MAX], count = 0;
+    for (; count < WORDS_MAX && question->words[count] != NULL; count++)
+        lengths[count] = strlen(question->words[count]);
+    struct redis_reply reply;
+    redis_ask(client, question->words, lengths, count, question->timeout_ns, &reply);
+    if (reply.outcome != REDIS_REPLIED)
+        buf_add_text(&question->trouble, reply.detail);
+    else if (redis_kind(reply.value) == REDIS_ERROR)
+        buf_add_text(&question->trouble, redis_text(reply.value, NULL));
+    else
+        add_answer(reply.value, &question->answer);
+    redis_close(client);
+    return NULL;
+}
+
+void redis_ask_all(struct redis_question *questions, size_t count)
+{
+    pthread_t *threads = calloc(count + 1, sizeof *threads);
+    bool *in_thread = calloc(count + 1, sizeof *in_thread);
+    for (size_t i = 0; i < count; i++) {
+        bool made = threads != NULL && in_thread != NULL &&
+                    pthread_create(&threads[i], NULL, ask, &questions[i]) == 0;
+        if (made)
+            in_thread[i] = true;
+        else
+            ask(&questions[i]);
+    }
+    for (size_t i = 0; i < count && in_thread != NULL; i++)
+        if (in_thread[i])
+            pthread_join(threads[i], NULL);
+    free(threads);
+    free(in_thread);
+}
+
+void redis_questions_free(struct redis_question *questions, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        buf_free(&questions[i].answer);
+        buf_free(&questions[i].trouble);
+    }
+}
