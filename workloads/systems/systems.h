@@ -44,7 +44,8 @@
     X(etcd)                                                                                        \
     X(queue)                                                                                       \
     WITH_LIBPQ(X(postgres), LEFT_OUT(postgres, "libpq-dev"))                                       \
-    WITH_LIBMARIADB(X(mariadb), LEFT_OUT(mariadb, "libmariadb-dev"))
+    WITH_LIBMARIADB(X(mariadb), LEFT_OUT(mariadb, "libmariadb-dev"))                               \
+    X(redis)
 /* clang-format on */
 
 #define DECLARE(name) extern const struct system system_##name;
