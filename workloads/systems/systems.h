@@ -45,7 +45,9 @@
     X(queue)                                                                                       \
     WITH_LIBPQ(X(postgres), LEFT_OUT(postgres, "libpq-dev"))                                       \
     WITH_LIBMARIADB(X(mariadb), LEFT_OUT(mariadb, "libmariadb-dev"))                               \
-    X(redis)
+    X(redis)                                                                                       \
+    WITH_LIBNATS(X(nats), LEFT_OUT(nats, "libnats-dev"))                                           \
+    WITH_LIBMEMCACHED(X(memcached), LEFT_OUT(memcached, "libmemcached-dev"))
 /* clang-format on */
 
 #define DECLARE(name) extern const struct system system_##name;
