@@ -1,7 +1,10 @@
 /* Whether the faults that were asked for took effect while the system was in use, and were undone.
  *
  * A run whose faults never came about has not tested what it was asked to, and one that was not
- * seen to heal may judge the system by an illness that ordeal left: both are UNKNOWN. */
+ * seen to heal may judge the system by an illness that ordeal left: both are UNKNOWN. Of what was
+ * only drawn, from among several, the run may end before each had its turn, and some may come when
+ * nobody asks anything: that is told, and as long as another of them tested the system, the run was
+ * what was asked for. What was tried and never came about is UNKNOWN there, too. */
 #include <string.h>
 
 #include "checkers/checkers.h"
@@ -58,9 +61,10 @@ static struct json *describe(const struct history *history, const char *name,
     return object;
 }
 
-/* One nemesis that must have taken effect. Adds to the summary of a valid run. */
+/* One nemesis that must have taken effect. Adds to the summary of a valid run. `drawn`: from among
+ * several. */
 static void judge(const struct history *history, const struct fault_windows *windows,
-                  const char *name, const struct json *lines, struct json *by_nemesis,
+                  const char *name, bool drawn, const struct json *lines, struct json *by_nemesis,
                   struct buf *summary, struct check_result *result)
 {
     const struct nemesis *nemesis = nemesis_named(name);
@@ -74,26 +78,83 @@ static void judge(const struct history *history, const struct fault_windows *win
     fault_coverage_describe(lines, name, describe(history, name, &tally, by_nemesis));
     struct buf error = BUF_INIT;
     fault_error(history, tally.error, &error);
-    if (tally.tried == 0)
+    if (tally.tried == 0 && !drawn)
         check_verdict(result, VERDICT_UNKNOWN, "no %s was ever tried, though it was planned", name);
-    else if (tally.in_force == 0)
+    else if (tally.tried > 0 && tally.in_force == 0)
         check_verdict(result, VERDICT_UNKNOWN, "no %s ever took effect (%u tried: %s)", name,
                       tally.tried,
                       error.length > 0 ? error.data : "the history ends before the outcome");
-    else if (tally.operations == 0)
+    else if (tally.operations == 0 && !drawn)
         check_verdict(result, VERDICT_UNKNOWN,
                       "%s took effect, but no operation was in flight meanwhile, so it tested "
                       "nothing",
                       name);
     buf_free(&error);
-    buf_printf(summary, "%s%s took effect ", summary->length > 0 ? ", " : "", name);
+    buf_printf(summary, "%s%s ", summary->length > 0 ? ", " : "", name);
+    if (tally.tried == 0) {
+        buf_add_text(summary, "was never drawn");
+        return;
+    }
+    buf_add_text(summary, "took effect ");
     if (tally.in_force < tally.tried)
         buf_printf(summary, "%u of %u times", tally.in_force, tally.tried);
     else if (tally.tried == 1)
         buf_add_text(summary, "once");
     else
         buf_printf(summary, "%u times", tally.tried);
-    buf_printf(summary, " (%.1f s)", (double)tally.in_force_ns / 1e9);
+    buf_printf(summary, " (%.1f s%s)", (double)tally.in_force_ns / 1e9,
+               tally.operations == 0 ? ", and met no operation" : "");
+}
+
+/* Whether a fault of one of these took effect and met operations. */
+static bool any_tested(const struct fault_windows *windows, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < windows->count; i++)
+        for (size_t j = 0; j < count; j++)
+            if (windows->items[i].nemesis == nemesis_named(names[j]) &&
+                windows->items[i].effect == FAULT_IN_FORCE && windows->items[i].operations > 0)
+                return true;
+    return false;
+}
+
+static bool is_among(const char *name, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* Whether a name is only drawn, from among several. */
+static bool is_drawn(const struct json *plan, const char *name)
+{
+    struct arena arena = ARENA_INIT;
+    const char **among;
+    bool drawn = false, alone = false;
+    size_t count;
+    for (size_t step = 0; (count = nemesis_drawn(plan, step, &arena, &among)) > 0; step++)
+        if (is_among(name, among, count)) {
+            drawn = drawn || count > 1;
+            alone = alone || count == 1;
+        }
+    arena_free(&arena);
+    return drawn && !alone;
+}
+
+/* Each step that draws must have tested something. */
+static void judge_draws(const struct json *plan, const struct fault_windows *windows,
+                        struct check_result *result)
+{
+    struct arena arena = ARENA_INIT;
+    const char **among;
+    size_t count;
+    for (size_t step = 0; (count = nemesis_drawn(plan, step, &arena, &among)) > 0; step++)
+        if (count > 1 && !any_tested(windows, among, count))
+            check_verdict(result, VERDICT_UNKNOWN,
+                          "none of the %zu nemeses to draw from (%s, ...) took effect while "
+                          "operations were in flight",
+                          count, among[0]);
+    arena_free(&arena);
 }
 
 /* What was not seen to be undone, or whose outcome nobody knows. */
@@ -162,7 +223,9 @@ static void check(const struct check_input *input, struct check_result *result)
     struct json *lines = fault_coverage_read(input);
     fault_coverage_judge(input, lines, result); /* what it has to say is more precise */
     for (size_t i = 0; i < count; i++)
-        judge(history, &windows, names[i], lines, by_nemesis, &summary, result);
+        judge(history, &windows, names[i], is_drawn(input->plan, names[i]), lines, by_nemesis,
+              &summary, result);
+    judge_draws(input->plan, &windows, result);
     json_free(lines);
     judge_ends(history, &windows, result);
     if (count == 0 && input->plan == NULL && windows.foreign != HISTORY_NONE)

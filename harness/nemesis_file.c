@@ -247,19 +247,42 @@ static size_t add_names(struct arena *arena, const char *text, const char **name
     return count;
 }
 
+enum { NAMES_MAX = 64 };
+
+/* Of one step or of the flag: a text with commas, or an array of such. */
+static size_t add_list(struct arena *arena, const struct json *list, const char **names,
+                       size_t count)
+{
+    if (json_kind(list) == JSON_TEXT)
+        return add_names(arena, json_as_text(list, ""), names, count, NAMES_MAX);
+    for (const struct json *name = json_first(list); name != NULL; name = json_next(name))
+        count = add_names(arena, json_as_text(name, ""), names, count, NAMES_MAX);
+    return count;
+}
+
+static bool draws(const struct json *step)
+{
+    return json_get(step, "at") == NULL && json_get(step, "when") == NULL;
+}
+
+size_t nemesis_drawn(const struct json *plan, size_t index, struct arena *arena,
+                     const char ***names)
+{
+    const struct json *schedule = json_get(plan, "schedule"), *step = json_first(schedule);
+    *names = arena_zalloc(arena, (NAMES_MAX + 1) * sizeof **names);
+    if (schedule == NULL)
+        return index == 0 ? add_list(arena, json_get(plan, "nemesis"), *names, 0) : 0;
+    while (step != NULL && (!draws(step) || index-- > 0))
+        step = json_next(step);
+    return step == NULL ? 0 : add_list(arena, json_get(step, "nemesis"), *names, 0);
+}
+
 size_t nemesis_planned(const struct json *plan, struct arena *arena, const char ***names)
 {
-    enum { NAMES_MAX = 64 };
-    const struct json *schedule = json_get(plan, "schedule"), *list = json_get(plan, "nemesis");
+    const struct json *schedule = json_get(plan, "schedule");
     size_t count = 0;
     *names = arena_zalloc(arena, (NAMES_MAX + 1) * sizeof **names);
     for (const struct json *step = json_first(schedule); step != NULL; step = json_next(step))
-        count =
-            add_names(arena, json_as_text(json_get(step, "nemesis"), ""), *names, count, NAMES_MAX);
-    if (schedule == NULL && json_kind(list) == JSON_TEXT)
-        count = add_names(arena, json_as_text(list, ""), *names, count, NAMES_MAX);
-    for (const struct json *name = json_first(list); schedule == NULL && name != NULL;
-         name = json_next(name))
-        count = add_names(arena, json_as_text(name, ""), *names, count, NAMES_MAX);
-    return count;
+        count = add_list(arena, json_get(step, "nemesis"), *names, count);
+    return schedule != NULL ? count : add_list(arena, json_get(plan, "nemesis"), *names, 0);
 }

@@ -26,5 +26,9 @@ const struct nemesis *nemesis_named(const char *name); /* also by its file */
 /* The names in a stored plan: of its schedule, or of what flags say; each once, and as it was
  * written. The arena owns them. */
 size_t nemesis_planned(const struct json *plan, struct arena *arena, const char ***names);
+/* The same of the step number `index`, from 0, of those that go on by themselves (one for flags);
+ * 0 when there are no more. Of several names such a step draws again and again. */
+size_t nemesis_drawn(const struct json *plan, size_t index, struct arena *arena,
+                     const char ***names);
 
 #endif

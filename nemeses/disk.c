@@ -45,12 +45,14 @@ static struct value choose(struct test *test, struct prng *prng, struct arena *a
     const struct options *options = &test->plan->options;
     const char *damage = option_text(options, "disk.damage");
     const char *stage = option_text(options, "disk.stage");
-    bool wipes = prng_below(prng, 2) == 0, traps = prng_below(prng, 2) == 0;
+    static const char *const kinds[] = {"wipe", "flip", "truncate", "misdirect", "stale", "remove"};
+    const char *drawn = kinds[prng_below(prng, sizeof kinds / sizeof *kinds)];
+    bool traps = prng_below(prng, 2) == 0;
     int64_t place = prng_between(prng, 300, 950);
     node_set some = targets_draw(test, targets_minority(test->node_count) + 1, prng);
     node_set victim = some & -some; /* any: which of them it is does not matter to who is behind */
     if (strcmp(damage, "random") == 0)
-        damage = wipes ? "wipe" : "flip";
+        damage = drawn;
     if (strcmp(stage, "random") == 0)
         stage = traps ? "trap" : "plain";
     struct value items[] = {
@@ -264,9 +266,8 @@ static enum err_code end(struct test *test, struct fault *fault, struct err *err
 static const struct option options[] = {
     {"damage", OPTION_CHOICE, "random", "wipe|flip|truncate|misdirect|stale|remove|random",
      "what happens to a disk: all is gone; one bit of a file is another; its end is cut off; a "
-     "block "
-     "is written over another, or is what it was a second before; it is gone. random: wipe or "
-     "flip"},
+     "block is written over another, or is what it was a second before; it is gone. random: each "
+     "time another of these"},
     {"stage", OPTION_CHOICE, "random", "plain|trap|random",
      "plain: that alone; trap: it is started with a minority that has fallen behind, while the "
      "others are down"},

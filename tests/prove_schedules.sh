@@ -51,13 +51,20 @@ queue_run() { # NODES WORKLOAD ARGUMENT..
     "$ordeal" run --local "$nodes" --cluster "$cluster" --store "$work/store" --system queue --workload "$workload" "$@" >"$work/out" 2>&1
 }
 
+# What a nemesis among these (a,b,..) must be told.
+options_for() {
+    case ,$1, in *,port,*) echo --set port.number=7712 ;; esac # of the queue's peers
+    case ,$1, in *,power,*) echo --set power.file-system=strict ;; esac # as io has it: the data has one disk
+}
+
 # Those that can work with this system on these nodes: the others say why not, and are left out, once and for all.
 find_usable() {
     local name
     usable=()
     for name in ${only//,/ } $([ -n "$only" ] || "$ordeal" list nemeses | sed -n 's/^  \([a-z-]*\) .*/\1/p'); do
         [ "$name" = noop ] && continue
-        queue_run 3 queue --nemesis "$name" --time-limit 10ms --set queue.drain-limit=1s
+        # shellcheck disable=SC2046
+        queue_run 3 queue --nemesis "$name" $(options_for "$name") --time-limit 10ms --set queue.drain-limit=1s
         if grep -q "^ordeal: .*nemesis $name" "$work/out"; then
             echo "left out: $(grep -m1 '^ordeal:' "$work/out")"
         else
@@ -108,7 +115,7 @@ for ((i = 0; i < runs; i++)); do
     draw $seed "${usable[@]}" >"$work/schedule.json"
     cluster=$prefix-$nodes
     queue_run $nodes $workload --seed $seed --rate 300 --schedule "$work/schedule.json" --time-limit "$time" --set queue.snapshot-entries=1000 \
-        --set power.file-system=strict # as io has it: the data has one disk
+        $(options_for "$(sed -n 's/.*"nemesis": "\([a-z,-]*\)".*/\1/p' "$work/schedule.json")")
     status=$?
     run=$(readlink -f "$work/store/latest")
     awk -f tests/lib/json_lines.awk "$run/results.json" >"$work/lines" 2>/dev/null || : >"$work/lines"

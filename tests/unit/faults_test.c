@@ -80,8 +80,10 @@ static void faults_that_never_took_effect_make_the_run_unknown(void **state)
     made_fault(&history, "stop-partition", 3000, NULL, NULL);
     expect(&history, "{\"nemesis\": [\"partition\"]}", VERDICT_UNKNOWN,
            "no partition ever took effect (2 tried: iptables is missing)");
-    expect(&history, "{\"nemesis\": \"kill,partition\"}", VERDICT_UNKNOWN,
+    expect(&history, "{\"nemesis\": \"kill\"}", VERDICT_UNKNOWN,
            "no kill was ever tried, though it was planned");
+    expect(&history, "{\"nemesis\": \"kill,partition\"}", VERDICT_UNKNOWN,
+           "no partition ever took effect (2 tried: iptables is missing)");
     expect(&history, "{\"nemesis\": [\"meteor\"]}", VERDICT_UNKNOWN,
            "no nemesis here is called meteor, which was planned");
     history_free(&history);
@@ -170,6 +172,36 @@ static void histories_without_times_are_judged_too(void **state)
     history_free(&history);
 }
 
+/* The run may end before each that is drawn has had its turn. */
+static void what_was_only_drawn_may_have_had_no_turn(void **state)
+{
+    (void)state;
+    struct history history;
+    history_init(&history);
+    fault(&history, "kill", 1000, NULL, "start", 3001);
+    expect(&history, "{\"nemesis\": \"kill,pause\"}", VERDICT_VALID,
+           "kill took effect once (2.0 s), pause was never drawn, all undone");
+    expect(&history, "{\"schedule\": [{\"nemesis\": \"kill=3,pause\"}]}", VERDICT_VALID,
+           "kill took effect once (2.0 s), pause was never drawn, all undone");
+    expect(&history, "{\"schedule\": [{\"nemesis\": \"kill,pause\"}, {\"nemesis\": \"pause\"}]}",
+           VERDICT_UNKNOWN, "no pause was ever tried, though it was planned");
+    expect(&history, "{\"schedule\": [{\"nemesis\": \"kill\"}, {\"nemesis\": \"pause,clock\"}]}",
+           VERDICT_UNKNOWN,
+           "none of the 2 nemeses to draw from (pause, ...) took effect while operations were in "
+           "flight");
+    made_fault(&history, "pause", 9000, NULL, NULL); /* when nobody asks anything any more */
+    made_fault(&history, "resume", 9100, NULL, NULL);
+    expect(&history, "{\"nemesis\": \"kill,pause\"}", VERDICT_VALID,
+           "kill took effect once (2.0 s), pause took effect once (0.1 s, and met no operation), "
+           "all undone");
+    expect(&history, "{\"nemesis\": \"pause\"}", VERDICT_UNKNOWN,
+           "pause took effect, but no operation was in flight meanwhile, so it tested nothing");
+    made_fault(&history, "start-partition", 9500, "failed", "iptables is missing");
+    expect(&history, "{\"nemesis\": \"kill,partition\"}", VERDICT_UNKNOWN,
+           "no partition ever took effect (1 tried: iptables is missing)");
+    history_free(&history);
+}
+
 /* What a run left: its schedule, and a plan with steps. */
 static struct made_result check_run(struct history *history, const char *plan, const char *lines)
 {
@@ -237,6 +269,7 @@ int main(void)
         cmocka_unit_test(faults_that_never_took_effect_make_the_run_unknown),
         cmocka_unit_test(faults_that_were_not_undone_make_the_run_unknown),
         cmocka_unit_test(faults_that_hit_an_idle_system_tested_nothing),
+        cmocka_unit_test(what_was_only_drawn_may_have_had_no_turn),
         cmocka_unit_test(a_history_that_ends_in_a_fault_is_unknown),
         cmocka_unit_test(ends_without_beginnings_and_strangers_are_no_faults),
         cmocka_unit_test(histories_without_times_are_judged_too),

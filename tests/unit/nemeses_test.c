@@ -608,6 +608,25 @@ static void a_trap_is_laid_in_its_order(void **state)
     fake_free(fake);
 }
 
+static void a_random_damage_is_any_of_them(void **state)
+{
+    (void)state;
+    static const char *const kinds[] = {"wipe", "flip", "truncate", "misdirect", "stale", "remove"};
+    struct fake_control *fake = fake_new(3);
+    struct prng prng = prng_stream(1, "damages");
+    uint32_t drawn[6] = {0};
+    for (int i = 0; i < 600; i++) {
+        struct value asked = nemesis_disk.choose(&fake->test, &prng, &fake->arena);
+        size_t kind = 0;
+        while (strcmp(kinds[kind], value_as_text(value_get(asked, "damage"))) != 0)
+            assert_true(++kind < 6);
+        drawn[kind]++;
+    }
+    for (size_t kind = 0; kind < 6; kind++)
+        assert_in_range(drawn[kind], 60, 140); /* 100 and four standard deviations */
+    fake_free(fake);
+}
+
 static void a_member_that_is_not_replaced_is_told(void **state)
 {
     (void)state;
@@ -806,6 +825,7 @@ int main(void)
         cmocka_unit_test(the_data_has_one_disk_whoever_needs_it),
         cmocka_unit_test(disks_that_cannot_fail_as_asked_are_refused),
         cmocka_unit_test(a_trap_is_laid_in_its_order),
+        cmocka_unit_test(a_random_damage_is_any_of_them),
         cmocka_unit_test(a_member_that_is_not_replaced_is_told),
         cmocka_unit_test(clocks_are_made_wrong_as_asked),
         cmocka_unit_test(a_clock_that_nobody_reads_is_no_fault),
