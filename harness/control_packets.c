@@ -14,27 +14,9 @@
                      */
 
 const char *const spread_names[] = {"uniform", "normal", "pareto", NULL};
+const char *const shape_means_names[] = {"auto", "netem", "queue", NULL};
 
 /* ---- Shaping ---- */
-
-enum err_code network_can_shape(struct test *test, const char **means, struct err *err)
-{
-    struct control_calls calls = {.items = NULL};
-    for (uint32_t i = 0; i < test->node_count; i++)
-        control_calls_add(&calls, i, "shape-means");
-    enum err_code code = control_calls_make(test, &calls, err);
-    for (size_t i = 0; i < calls.count && code == ERR_NONE; i++) {
-        const struct line *reply = &calls.items[i].reply.line;
-        const char *can = line_get(reply, "means"), *reason = line_get(reply, "reason");
-        if (can == NULL || strcmp(can, "queue") != 0)
-            code = err_set(err, ERR_UNSUPPORTED, "%s cannot: %s",
-                           test->nodes[calls.items[i].node].name,
-                           reason != NULL ? reason : "it does not say why");
-    }
-    control_calls_free(&calls);
-    *means = "packets queued for the agents (NFQUEUE)";
-    return code;
-}
 
 static void add_share(struct buf *request, const char *key, double share)
 {
@@ -55,17 +37,95 @@ static void add_shape(struct buf *request, const struct network_shape *shape)
     line_key_int(request, "rate_bps", shape->rate_bps);
 }
 
-enum err_code network_shape(struct test *test, const char *id, const node_set *paths,
-                            const struct network_shape *shape, int64_t *in_force_ns,
-                            struct err *err)
+/* Whether all nodes said yes; else ERR_UNSUPPORTED. */
+static enum err_code all_can(const struct test *test, const struct control_calls *calls,
+                             const char *means, struct err *err)
+{
+    for (size_t i = 0; i < calls->count; i++) {
+        const char *can = line_get(&calls->items[i].reply.line, means);
+        if (can == NULL || strcmp(can, "yes") != 0)
+            return err_set(err, ERR_UNSUPPORTED, "%s cannot: %s",
+                           test->nodes[calls->items[i].node].name,
+                           can != NULL ? can : "it does not say why");
+    }
+    return ERR_NONE;
+}
+
+static bool is_rate_alone(const struct network_shape *shape)
+{
+    return shape->rate_bps != 0 && shape->delay_ns == 0 && shape->loss == 0 &&
+           shape->duplicate == 0 && shape->corrupt == 0 && shape->reorder == 0;
+}
+
+/* Of what the nodes can. */
+static enum err_code choose_means(const struct test *test, const struct control_calls *calls,
+                                  const struct network_shape *shape, enum shape_means asked,
+                                  enum shape_means *chosen, struct buf *words, struct err *err)
+{
+    struct err no_netem = ERR_INIT, no_queue = ERR_INIT;
+    enum err_code netem = all_can(test, calls, "netem", &no_netem),
+                  queue = all_can(test, calls, "queue", &no_queue);
+    if (asked != SHAPE_MEANS_QUEUE && netem == ERR_NONE) {
+        *chosen = SHAPE_MEANS_NETEM;
+        buf_printf(words, "tc %s where they leave", is_rate_alone(shape) ? "tbf" : "netem");
+        return ERR_NONE;
+    }
+    if (asked == SHAPE_MEANS_NETEM)
+        return err_set(err, netem, "%s", no_netem.message);
+    if (queue != ERR_NONE)
+        return asked == SHAPE_MEANS_QUEUE
+                   ? err_set(err, queue, "%s", no_queue.message)
+                   : err_set(err, queue, "%s; nor by tc: %s", no_queue.message, no_netem.message);
+    *chosen = SHAPE_MEANS_QUEUE;
+    buf_add_text(words, "packets queued for the agents (NFQUEUE");
+    if (asked == SHAPE_MEANS_AUTO)
+        buf_printf(words, "; not tc, for %s", no_netem.message);
+    buf_add_char(words, ')');
+    return ERR_NONE;
+}
+
+enum err_code network_can_shape(struct test *test, const struct network_shape *shape,
+                                enum shape_means asked, enum shape_means *chosen, struct buf *words,
+                                struct err *err)
 {
     struct control_calls calls = {.items = NULL};
     for (uint32_t i = 0; i < test->node_count; i++) {
-        if (paths[i] == 0)
+        struct agent_call *call = control_calls_add(&calls, i, "shape-means");
+        line_key(&call->request, "id", "means");
+        control_add_addresses(test, call, "to", test_all_nodes(test) & ~NODE_SET(i));
+        add_shape(&call->request, shape);
+    }
+    enum err_code code = control_calls_make(test, &calls, err);
+    if (code == ERR_NONE)
+        code = choose_means(test, &calls, shape, asked, chosen, words, err);
+    control_calls_free(&calls);
+    return code;
+}
+
+/* The nodes that node i sends shaped packets to. */
+static node_set shaped_targets(const struct test *test, const node_set *paths, uint32_t i)
+{
+    node_set targets = 0;
+    for (uint32_t target = 0; target < test->node_count; target++)
+        if (node_in(paths[target], i))
+            targets |= NODE_SET(target);
+    return targets;
+}
+
+enum err_code network_shape(struct test *test, const char *id, const node_set *paths,
+                            const struct network_shape *shape, enum shape_means means,
+                            int64_t *in_force_ns, struct err *err)
+{
+    struct control_calls calls = {.items = NULL};
+    bool out = means == SHAPE_MEANS_NETEM;
+    for (uint32_t i = 0; i < test->node_count; i++) {
+        node_set others = out ? shaped_targets(test, paths, i) : paths[i];
+        if (others == 0)
             continue;
         struct agent_call *call = control_calls_add(&calls, i, "fault-shape");
         line_key(&call->request, "id", id);
-        control_add_addresses(test, call, "from", paths[i]);
+        line_key(&call->request, "means", shape_means_names[means]);
+        control_add_addresses(test, call, out ? "to" : "from", others);
         add_shape(&call->request, shape);
     }
     return control_calls_inject(test, &calls, id, in_force_ns, err);

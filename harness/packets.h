@@ -21,15 +21,27 @@ struct network_shape {
     int64_t rate_bps;                /* bits a second from each node */
 };
 
-/* By which means the nodes can shape: a constant, for evidence. ERR_UNSUPPORTED names the first
- * node that cannot, and why. */
-enum err_code network_can_shape(struct test *test, const char **means, struct err *err);
-/* paths[i]: the nodes whose packets to node i are shaped, whatever their protocol. In force on all
- * nodes when it returns, or undone again if it fails; as network_block, and network_undo undoes it.
- */
+/* Where packets are shaped: on their way out by the kernel's own queueing disciplines (tc netem, or
+ * tbf where only a rate is asked for), or on their arrival by the agents (NFQUEUE). */
+enum shape_means {
+    SHAPE_MEANS_AUTO /* the first that all nodes have */,
+    SHAPE_MEANS_NETEM,
+    SHAPE_MEANS_QUEUE
+};
+extern const char *const shape_means_names[]; /* NULL at the end */
+
+/* Whether all nodes can do that by these means. *chosen is one of the last two; `words` gets it for
+ * evidence, and why it is not the first where that was open. ERR_UNSUPPORTED names the first node
+ * that cannot, and why. */
+enum err_code network_can_shape(struct test *test, const struct network_shape *shape,
+                                enum shape_means asked, enum shape_means *chosen, struct buf *words,
+                                struct err *err);
+/* paths[i]: the nodes whose packets to node i are shaped, whatever their protocol; `means` is not
+ * SHAPE_MEANS_AUTO. In force on all nodes when it returns, or undone again if it fails; as
+ * network_block, and network_undo undoes it. */
 enum err_code network_shape(struct test *test, const char *id, const node_set *paths,
-                            const struct network_shape *shape, int64_t *in_force_ns,
-                            struct err *err);
+                            const struct network_shape *shape, enum shape_means means,
+                            int64_t *in_force_ns, struct err *err);
 
 /* TCP connections between `nodes` and their peers, as the nodes have them. */
 enum network_peers { PEERS_NODES /* all other nodes */, PEERS_CLIENTS /* this machine */ };

@@ -15,6 +15,7 @@
 #include "nemeses/cutting.h"
 #include "nemeses/grudge.h"
 #include "nemeses/nemeses.h"
+#include "nemeses/packets_asked.h"
 #include "nemeses/packets_judge.h"
 #include "nemeses/targets.h"
 
@@ -30,113 +31,13 @@ static const int64_t retry_ns = 50 * NS_PER_MS;
 static const int64_t patience_ns = 150 * NS_PER_MS; /* for a path that nothing is wrong with */
 static const int64_t rate_burst_ns = 200 * NS_PER_MS;
 
-static const char *const kind_names[] = {
-    "delay", "loss", "duplicate", "reorder", "corrupt", "rate", "delay+loss+duplicate+reorder"};
-enum { KINDS = sizeof kind_names / sizeof *kind_names, SINGLE_KINDS = KINDS - 1 };
-
 struct state {
     struct network_shape shape;
+    enum shape_means means;
     node_set paths[PLAN_NODES_MAX];
     struct network_path *before, *rates_before;
     size_t count;
 };
-
-/* ---- What is asked for ---- */
-
-static double share_option(const struct test *test, const char *name)
-{
-    char full_name[64];
-    snprintf(full_name, sizeof full_name, "packets.%s", name);
-    return option_real(&test->plan->options, full_name);
-}
-
-static enum spread spread_option(const struct test *test)
-{
-    const char *name = option_text(&test->plan->options, "packets.distribution");
-    enum spread spread = SPREAD_UNIFORM;
-    while (spread < SPREAD_PARETO && strcmp(spread_names[spread], name) != 0)
-        spread++;
-    return spread;
-}
-
-/* Adds one kind with what the options say of it; false when there is none of that name. */
-static bool add_kind(const struct test *test, const char *kind, struct network_shape *shape)
-{
-    const struct options *options = &test->plan->options;
-    if (strcmp(kind, "delay") == 0) {
-        shape->delay_ns = option_duration_ns(options, "packets.delay");
-        shape->jitter_ns = option_duration_ns(options, "packets.jitter");
-        shape->spread = spread_option(test);
-    } else if (strcmp(kind, "loss") == 0) {
-        shape->loss = share_option(test, kind);
-    } else if (strcmp(kind, "duplicate") == 0) {
-        shape->duplicate = share_option(test, kind);
-    } else if (strcmp(kind, "corrupt") == 0) {
-        shape->corrupt = share_option(test, kind);
-    } else if (strcmp(kind, "rate") == 0) {
-        shape->rate_bps = option_int(options, "packets.rate");
-    } else if (strcmp(kind, "reorder") == 0) {
-        shape->reorder = share_option(test, kind);
-        shape->reorder_ns = option_duration_ns(options, "packets.reorder-by");
-    } else {
-        return false;
-    }
-    return true;
-}
-
-static enum err_code shape_of_kinds(const struct test *test, const char *text,
-                                    struct network_shape *shape, struct err *err)
-{
-    struct arena scratch = ARENA_INIT;
-    const char **kinds;
-    size_t count = text_split(&scratch, text, '+', &kinds);
-    enum err_code code = ERR_NONE;
-    *shape = (struct network_shape){.delay_ns = 0};
-    if (count == 0)
-        code = err_set(err, ERR_CONFIG, "packets.kind: it is empty; write e.g. delay+loss");
-    for (size_t i = 0; i < count && code == ERR_NONE; i++)
-        if (!add_kind(test, kinds[i], shape)) {
-            const char *nearest = text_nearest(kinds[i], kind_names, SINGLE_KINDS);
-            code = err_set(err, ERR_CONFIG,
-                           "packets.kind: '%s' is not random or some of delay, loss, duplicate, "
-                           "reorder, corrupt and rate joined by +%s%s%s",
-                           kinds[i], nearest != NULL ? "; did you mean " : "",
-                           nearest != NULL ? nearest : "", nearest != NULL ? "?" : "");
-        }
-    arena_free(&scratch);
-    return code;
-}
-
-static enum err_code check_amounts(const struct test *test, struct err *err)
-{
-    static const struct {
-        const char *name;
-        double most;
-    } shares[] = {{"loss", 1}, {"duplicate", 1}, {"corrupt", 1}, {"reorder", 0.4}};
-    static const char *const durations[] = {"packets.delay", "packets.reorder-by"};
-    const struct options *options = &test->plan->options;
-    for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) {
-        double share = share_option(test, shares[i].name);
-        if (!(share > 0) || share > shares[i].most)
-            return err_set(err, ERR_CONFIG, "packets.%s: %g is not a share above 0 and up to %g",
-                           shares[i].name, share, shares[i].most);
-    }
-    for (size_t i = 0; i < sizeof durations / sizeof *durations; i++) {
-        int64_t ns = option_duration_ns(options, durations[i]);
-        if (ns < 10 * NS_PER_MS || ns > 2 * NS_PER_SECOND)
-            return err_set(err, ERR_CONFIG, "%s: %s is not a time from 10ms to 2s", durations[i],
-                           option_text(options, durations[i]));
-    }
-    if (option_duration_ns(options, "packets.jitter") >
-        option_duration_ns(options, "packets.delay"))
-        return err_set(err, ERR_CONFIG, "packets.jitter: it is more than packets.delay");
-    int64_t rate = option_int(options, "packets.rate");
-    if (rate < 100000 || rate > 1000000000)
-        return err_set(err, ERR_CONFIG,
-                       "packets.rate: %lld is not from 100000 to 1000000000 bits a second",
-                       (long long)rate);
-    return ERR_NONE;
-}
 
 /* ---- Who ---- */
 
@@ -156,21 +57,41 @@ static enum err_code check_who(const struct test *test, struct err *err)
                             &grudge, err);
 }
 
+/* ---- By which means ---- */
+
+static enum err_code check_means(struct test *test, const char *kind, struct err *err)
+{
+    bool random = strcmp(kind, "random") == 0;
+    enum err_code code = ERR_NONE;
+    for (size_t i = 0; code == ERR_NONE && i < (random ? packets_kinds_drawn(test) : 1); i++) {
+        struct network_shape shape;
+        struct buf words = BUF_INIT;
+        enum shape_means means;
+        code = packets_shape_of(test, random ? packets_kinds[i] : kind, &shape, err);
+        if (code == ERR_NONE)
+            code = network_can_shape(test, &shape, packets_means(test), &means, &words, err);
+        if (code != ERR_NONE && random && packets_means(test) == SHAPE_MEANS_NETEM)
+            err_wrap(err, "packets.means=netem: packets.kind=%s", packets_kinds[i]);
+        buf_free(&words);
+    }
+    return code;
+}
+
 static enum err_code check(struct test *test, struct err *err)
 {
     struct network_shape shape;
-    const char *kind = option_text(&test->plan->options, "packets.kind"), *means;
+    const char *kind = option_text(&test->plan->options, "packets.kind");
     enum err_code code = ERR_NONE;
     if (test->node_count < 2)
         return err_set(err, ERR_CONFIG, "it needs 2 nodes or more; there is only %u",
                        test->node_count);
     if (strcmp(kind, "random") != 0)
-        code = shape_of_kinds(test, kind, &shape, err);
+        code = packets_shape_of(test, kind, &shape, err);
     if (code == ERR_NONE)
-        code = check_amounts(test, err);
+        code = packets_check_amounts(test, err);
     if (code == ERR_NONE)
         code = check_who(test, err);
-    return code == ERR_NONE ? network_can_shape(test, &means, err) : code;
+    return code == ERR_NONE ? check_means(test, kind, err) : code;
 }
 
 /* Both ways is drawn as often as one of them. */
@@ -197,61 +118,6 @@ static void paths_of(const struct test *test, node_set nodes, const char *direct
 
 /* ---- As values ---- */
 
-static struct value shape_value(const struct network_shape *shape, struct arena *arena)
-{
-    struct value items[20];
-    size_t count = 0;
-    const struct {
-        const char *name;
-        struct value value;
-        bool given;
-    } fields[] = {
-        {"delay-us", value_int(arena, shape->delay_ns / NS_PER_US), shape->delay_ns != 0},
-        {"jitter-us", value_int(arena, shape->jitter_ns / NS_PER_US), shape->jitter_ns != 0},
-        {"distribution", value_keyword(arena, spread_names[shape->spread]), shape->jitter_ns != 0},
-        {"loss", value_double(arena, shape->loss), shape->loss != 0},
-        {"duplicate", value_double(arena, shape->duplicate), shape->duplicate != 0},
-        {"reorder", value_double(arena, shape->reorder), shape->reorder != 0},
-        {"reorder-us", value_int(arena, shape->reorder_ns / NS_PER_US), shape->reorder != 0},
-        {"corrupt", value_double(arena, shape->corrupt), shape->corrupt != 0},
-        {"rate-bps", value_int(arena, shape->rate_bps), shape->rate_bps != 0},
-    };
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
-        if (!fields[i].given)
-            continue;
-        items[count++] = value_keyword(arena, fields[i].name);
-        items[count++] = fields[i].value;
-    }
-    return value_items(arena, VALUE_MAP, items, count);
-}
-
-static double share_at(struct value value, const char *key)
-{
-    return value_as_double(value_get(value, key));
-}
-
-static enum err_code read_shape(struct value value, struct network_shape *shape, struct err *err)
-{
-    const char *spread = value_as_text(value_get(value, "distribution"));
-    *shape = (struct network_shape){
-        .delay_ns = value_as_int(value_get(value, "delay-us")) * NS_PER_US,
-        .jitter_ns = value_as_int(value_get(value, "jitter-us")) * NS_PER_US,
-        .loss = share_at(value, "loss"),
-        .duplicate = share_at(value, "duplicate"),
-        .reorder = share_at(value, "reorder"),
-        .reorder_ns = value_as_int(value_get(value, "reorder-us")) * NS_PER_US,
-        .corrupt = share_at(value, "corrupt"),
-        .rate_bps = value_as_int(value_get(value, "rate-bps")),
-    };
-    while (*spread != '\0' && strcmp(spread_names[shape->spread], spread) != 0)
-        if (spread_names[++shape->spread] == NULL)
-            return err_set(err, ERR_CONFIG, "the fault has no distribution that is known: '%s'",
-                           spread);
-    if (value_count(value) == 0)
-        return err_set(err, ERR_CONFIG, "the fault does not say what is done to packets");
-    return ERR_NONE;
-}
-
 /* {:kind :delay, :shape {:delay-us 50000 ...}, :who {:targets :one, :nodes ["n2"]}, :direction
  * :both}, or in place of the last two :paths {"n1" #{"n2"}}. */
 static struct value choose(struct test *test, struct prng *prng, struct arena *arena)
@@ -260,11 +126,11 @@ static struct value choose(struct test *test, struct prng *prng, struct arena *a
     struct network_shape shape;
     struct grudge grudge;
     if (strcmp(kind, "random") == 0)
-        kind = kind_names[prng_below(prng, KINDS)];
-    if (shape_of_kinds(test, kind, &shape, NULL) != ERR_NONE)
+        kind = packets_kinds[prng_below(prng, packets_kinds_drawn(test))];
+    if (packets_shape_of(test, kind, &shape, NULL) != ERR_NONE)
         shape = (struct network_shape){.delay_ns = 0}; /* not checked: begin refuses it */
     struct value items[8] = {value_keyword(arena, "kind"), value_keyword(arena, kind),
-                             value_keyword(arena, "shape"), shape_value(&shape, arena)};
+                             value_keyword(arena, "shape"), packets_shape_value(&shape, arena)};
     if (is_by_map(test) &&
         grudge_parse_map(test, "packets.map", option_text(&test->plan->options, "packets.map"),
                          &grudge, NULL) == ERR_NONE) {
@@ -285,7 +151,7 @@ static enum err_code resolve(struct test *test, struct value asked, struct state
     struct value paths = value_get(asked, "paths");
     struct grudge grudge;
     node_set nodes = 0;
-    enum err_code code = read_shape(value_get(asked, "shape"), &state->shape, err);
+    enum err_code code = packets_read_shape(value_get(asked, "shape"), &state->shape, err);
     if (code != ERR_NONE)
         return code;
     if (!value_is_nil(paths)) {
@@ -451,15 +317,16 @@ static node_set nodes_hit(const struct test *test, const struct state *state)
     return nodes;
 }
 
-static void tell(struct test *test, struct fault *fault, int64_t in_force_ns, const char *means,
-                 const struct buf *measured)
+static void tell(struct test *test, struct fault *fault, int64_t in_force_ns,
+                 const struct buf *means, const struct buf *measured)
 {
     struct state *state = fault->state;
     struct grudge grudge = {.shape = SHAPE_MAP};
     char took[32];
     memcpy(grudge.drops, state->paths, sizeof grudge.drops);
     clock_format_human(in_force_ns, took, sizeof took);
-    buf_printf(&fault->begun_evidence, "in force in %s, %s; %s", took, means, buf_text(measured));
+    buf_printf(&fault->begun_evidence, "in force in %s, %s; %s", took, buf_text(means),
+               buf_text(measured));
     fault->begun_verified = VERIFIED_YES;
     fault->nodes = nodes_hit(test, state);
     /* A map, and not the pair that tells of a cut: who is shaped may still be in a majority. */
@@ -468,22 +335,18 @@ static void tell(struct test *test, struct fault *fault, int64_t in_force_ns, co
     fault->done = value_items(fault->arena, VALUE_MAP, items, 2);
 }
 
-static enum err_code begin(struct test *test, struct fault *fault, struct err *err)
+static enum err_code begin_by(struct test *test, struct fault *fault, const struct buf *means,
+                              struct err *err)
 {
+    enum err_code code;
     struct state *state = fault->state;
     char name[32];
-    const char *means = "";
     int64_t in_force_ns = 0;
     fault_name(fault, name, sizeof name);
-    enum err_code code = resolve(test, fault->asked, state, err);
-    if (code == ERR_NONE)
-        code = network_can_shape(test, &means, err);
-    if (code != ERR_NONE)
-        return err_wrap(err, "packets");
     code = measure_before(test, fault, err);
     if (code != ERR_NONE)
         return code;
-    code = network_shape(test, name, state->paths, &state->shape, &in_force_ns, err);
+    code = network_shape(test, name, state->paths, &state->shape, state->means, &in_force_ns, err);
     if (code != ERR_NONE)
         return err_wrap(err, "packets");
     struct err cause = ERR_INIT;
@@ -494,6 +357,19 @@ static enum err_code begin(struct test *test, struct fault *fault, struct err *e
     else
         cutting_give_up(test, name, "packets: made but not measured", code, &cause, err);
     buf_free(&measured);
+    return code;
+}
+
+static enum err_code begin(struct test *test, struct fault *fault, struct err *err)
+{
+    struct state *state = fault->state;
+    struct buf means = BUF_INIT;
+    enum err_code code = resolve(test, fault->asked, state, err);
+    if (code == ERR_NONE)
+        code =
+            network_can_shape(test, &state->shape, packets_means(test), &state->means, &means, err);
+    code = code != ERR_NONE ? err_wrap(err, "packets") : begin_by(test, fault, &means, err);
+    buf_free(&means);
     return code;
 }
 
@@ -526,6 +402,9 @@ static const struct option options[] = {
     {"kind", OPTION_TEXT, "random", NULL,
      "delay, loss, duplicate, reorder, corrupt, rate, some of them joined by +, or random: each "
      "time another."},
+    {"means", OPTION_CHOICE, "auto", "auto|netem|queue",
+     "By the kernel's tc netem (a rate alone by tc tbf) where packets leave, or by queueing them "
+     "for the agent where they arrive; auto: by tc where all nodes have it."},
     {"targets", OPTION_TEXT, "random", NULL, TARGETS_HELP},
     {"direction", OPTION_CHOICE, "random", "random|both|to|from",
      "Packets between the targets and all others: both ways, or only those to or from the "

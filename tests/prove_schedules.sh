@@ -4,7 +4,7 @@
 # After each run nothing may be left on the nodes (rules, mounts, stopped or strange processes, journals, files, control groups) nor
 # of loop devices, every fault must have been undone, and the verdict must be right: valid, or unknown with a reason; a conviction
 # of the clean queue is a failure.
-# SCHEDULE_SEED=1 is the first seed; SCHEDULE_NEMESES=a,b only these; SCHEDULE_TIME=30s each. What failed is kept below /tmp.
+# SCHEDULE_SEED=1 is the first seed; SCHEDULE_NEMESES=a,b only these; SCHEDULE_TIME=30s each. What was not valid is kept below /tmp.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 runs=${1:-100} first=${SCHEDULE_SEED:-1} time=${SCHEDULE_TIME:-30s} ordeal=${ORDEAL:-$PWD/ordeal} only=${SCHEDULE_NEMESES:-}
@@ -18,7 +18,7 @@ traces='
 nft list ruleset 2>/dev/null
 for tables in iptables ip6tables; do $tables -S 2>/dev/null; done
 tc qdisc show 2>/dev/null | grep -E "netem|tbf|prio|htb"
-cut -d" " -f2-4 /proc/mounts | sed "s/^/mount /"
+cut -d" " -f2-4 /proc/mounts | sed "s/^/mount /; s/,uuid=[a-z]*//" # which the kernel shows of a first mount only
 for status in /proc/[0-9]*/status; do
     name= state=
     while read -r key value rest; do
@@ -54,6 +54,7 @@ queue_run() { # NODES WORKLOAD ARGUMENT..
 # What a nemesis among these (a,b,..) must be told.
 options_for() {
     case ,$1, in *,port,*) echo --set port.number=7712 ;; esac # of the queue's peers
+    case ,$1, in *,hog,*) echo --set hog.memory=10 ;; esac # all nodes have the one machine's
     case ,$1, in *,power,*) echo --set power.file-system=strict ;; esac # as io has it: the data has one disk
 }
 
@@ -138,6 +139,7 @@ for ((i = 0; i < runs; i++)); do
     fi
     echo "run $((i + 1)): $workload, $nodes nodes, seed $seed: $verdict, ${count:-0} operations, $seen faults seen, $undone undone ($(sed -n 's/.*"nemesis": "\([a-z,-]*\)".*/\1/p' "$work/schedule.json"))"
     [ $status -eq 0 ] || { echo "$reasons"; grep -E '^ordeal:' "$work/out"; } | sed 's/^/    /'
+    [ $status -eq 0 ] || keep=1
     [ -z "$keep" ] || { cp -r "$run" "/tmp/schedule-$seed" 2>/dev/null; cp "$work/out" "/tmp/schedule-$seed.out"; }
     rm -rf "$work/store"
 done

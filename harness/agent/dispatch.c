@@ -39,6 +39,15 @@ struct field {
         .key = (key_name), .flags = (flag_bits), .min = (least), .max = (most)                     \
     }
 
+#define SHAPE_FIELDS                                                                               \
+    BETWEEN("delay_us", NUMBER, 0, DELAY_US_MAX), BETWEEN("jitter_us", NUMBER, 0, DELAY_US_MAX),   \
+        TEXT("distribution", 0), BETWEEN("loss_ppm", NUMBER, 0, AGENTD_PPM),                       \
+        BETWEEN("duplicate_ppm", NUMBER, 0, AGENTD_PPM),                                           \
+        BETWEEN("reorder_ppm", NUMBER, 0, AGENTD_PPM),                                             \
+        BETWEEN("reorder_us", NUMBER, 0, DELAY_US_MAX),                                            \
+        BETWEEN("corrupt_ppm", NUMBER, 0, AGENTD_PPM),                                             \
+        BETWEEN("rate_bps", NUMBER, 0, INT64_C(1000000000000))
+
 static const struct verb {
     const char *name;
     agentd_verb *call;
@@ -67,17 +76,11 @@ static const struct verb {
       BETWEEN("port", NUMBER, 1, 65535), TEXT("proto", 0), TEXT("packets", 0)}},
     {"connections", agentd_connections_verb, {TEXT("peer", REQUIRED | REPEATED)}},
     {"connections-reset", agentd_connections_verb, {TEXT("peer", REQUIRED | REPEATED)}},
-    {"shape-means", agentd_shape_means, {{.key = NULL}}},
+    {"shape-means", agentd_shape_means, {TEXT("id", NAME), TEXT("to", REPEATED), SHAPE_FIELDS}},
     {"fault-shape",
      agentd_fault_shape,
-     {TEXT("id", REQUIRED | NAME), TEXT("from", REQUIRED | REPEATED),
-      BETWEEN("port", NUMBER, 1, 65535), TEXT("proto", 0),
-      BETWEEN("delay_us", NUMBER, 0, DELAY_US_MAX), BETWEEN("jitter_us", NUMBER, 0, DELAY_US_MAX),
-      TEXT("distribution", 0), BETWEEN("loss_ppm", NUMBER, 0, AGENTD_PPM),
-      BETWEEN("duplicate_ppm", NUMBER, 0, AGENTD_PPM),
-      BETWEEN("reorder_ppm", NUMBER, 0, AGENTD_PPM), BETWEEN("reorder_us", NUMBER, 0, DELAY_US_MAX),
-      BETWEEN("corrupt_ppm", NUMBER, 0, AGENTD_PPM),
-      BETWEEN("rate_bps", NUMBER, 0, INT64_C(1000000000000))}},
+     {TEXT("id", REQUIRED | NAME), TEXT("means", NAME), TEXT("from", REPEATED),
+      TEXT("to", REPEATED), BETWEEN("port", NUMBER, 1, 65535), TEXT("proto", 0), SHAPE_FIELDS}},
     {"fault-undo", agentd_fault_undo, {TEXT("id", REQUIRED)}},
     {"fault-list", agentd_fault_list, {{.key = NULL}}},
     {"fault-counters", agentd_fault_counters, {TEXT("id", REQUIRED)}},

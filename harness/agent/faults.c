@@ -13,6 +13,7 @@
 #include "harness/agent/disks.h"
 #include "harness/agent/limits.h"
 #include "harness/agent/machine.h"
+#include "harness/agent/netem.h"
 #include "harness/base/clock.h"
 
 #define RESUME_NS_MAX (2 * NS_PER_SECOND)
@@ -337,6 +338,8 @@ static enum err_code undo_other(const struct agentd_entry *entry, struct err *er
         return agentd_limit_undo(entry, err);
     if (strcmp(entry->kind, AGENTD_KIND_MACHINE) == 0)
         return agentd_machine_undo(entry, err);
+    if (strcmp(entry->kind, AGENTD_KIND_NETEM) == 0)
+        return agentd_netem_undo(entry, err);
     return err_set(err, ERR_PARSE, "a fault of unknown kind '%s'", entry->kind);
 }
 
@@ -468,8 +471,8 @@ void agentd_faults_heal(struct agentd_faults *faults, struct agentd_healed *heal
 
 void agentd_entry_describe(const struct agentd_entry *entry, struct buf *text)
 {
-    static const char *const shown[] = {"name", "pid",     "from", "to",      "proto",
-                                        "port", "members", "path", "children"};
+    static const char *const shown[] = {"name", "pid",     "from", "to",       "proto",
+                                        "port", "members", "path", "children", "device"};
     const char *id = line_get(&entry->line, "id");
     buf_printf(text, "%s%s%s", entry->kind, id != NULL ? " " : "", id != NULL ? id : "");
     const char *mark = ":";

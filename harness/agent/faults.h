@@ -1,6 +1,7 @@
 /* The faults in force, and undoing them: by id, or all from the journal, in whichever process.
  *
- * Kinds: `block` (packets are dropped), `shape` (they are held, lost, ...), `pause` (processes are
+ * Kinds: `block` (packets are dropped), `shape` (they are held, lost, ...; also
+ * `netem`, by the kernel: netem.h), `pause` (processes are
  * stopped), those of disks (disks.h) and of clocks (clocks.h). A fault is in the journal before it
  * is in force, and leaves the journal once its undoing was verified. */
 #ifndef ORDEAL_AGENT_FAULTS_H

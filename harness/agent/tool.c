@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,9 +53,13 @@ struct running {
     int input, output, errors; /* our ends; -1 once closed */
 };
 
-static void become(const char *const *argv, const int *ends)
+static void become(enum agentd_tool_place place, const char *const *argv, const int *ends)
 {
     agentd_reset_signals();
+    if (place == TOOL_IN_NEW_NETWORK && unshare(CLONE_NEWNET) != 0) {
+        dprintf(ends[2], "cannot make a network: %s\n", strerror(errno));
+        _exit(NOT_RUN_STATUS);
+    }
     if (dup2(ends[0], 0) < 0 || dup2(ends[1], 1) < 0 || dup2(ends[2], 2) < 0)
         _exit(NOT_RUN_STATUS);
     execv(argv[0], (char *const *)(uintptr_t)argv);
@@ -69,7 +74,8 @@ static void close_end(int *fd)
     *fd = -1;
 }
 
-static enum err_code start(const char *const *argv, struct running *running, struct err *err)
+static enum err_code start(enum agentd_tool_place place, const char *const *argv,
+                           struct running *running, struct err *err)
 {
     int pipes[3][2];
     for (int i = 0; i < 3; i++)
@@ -84,7 +90,7 @@ static enum err_code start(const char *const *argv, struct running *running, str
     int ends[3] = {pipes[0][0], pipes[1][1], pipes[2][1]};
     pid_t pid = fork();
     if (pid == 0)
-        become(argv, ends);
+        become(place, argv, ends);
     int failure = errno;
     for (int i = 0; i < 3; i++)
         close(ends[i]);
@@ -161,8 +167,14 @@ static enum err_code judge(const char *const *argv, int status, const struct buf
 enum err_code agentd_tool_run(const char *const *argv, const char *input, struct buf *output,
                               struct err *err)
 {
+    return agentd_tool_run_in(TOOL_HERE, argv, input, output, err);
+}
+
+enum err_code agentd_tool_run_in(enum agentd_tool_place place, const char *const *argv,
+                                 const char *input, struct buf *output, struct err *err)
+{
     struct running running;
-    enum err_code code = start(argv, &running, err);
+    enum err_code code = start(place, argv, &running, err);
     if (code != ERR_NONE)
         return code;
     struct buf dropped = BUF_INIT, errors = BUF_INIT;

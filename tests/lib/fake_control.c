@@ -547,22 +547,34 @@ enum err_code network_verify(struct test *test, const node_set *drops, struct bu
 
 const char *const spread_names[] = {"uniform", "normal", "pareto", NULL};
 
-enum err_code network_can_shape(struct test *test, const char **means, struct err *err)
+const char *const shape_means_names[] = {"auto", "netem", "queue", NULL};
+
+enum err_code network_can_shape(struct test *test, const struct network_shape *shape,
+                                enum shape_means asked, enum shape_means *chosen, struct buf *words,
+                                struct err *err)
 {
     struct fake_control *fake = fake_of(test);
-    *means = "by decree";
-    enum err_code code = called(fake, "network_can_shape", 0, "", err);
-    return code == ERR_NONE && fake->cannot_shape
-               ? err_set(err, ERR_UNSUPPORTED, "n2 cannot: it has no queues")
-               : code;
+    enum err_code code = called(fake, "network_can_shape", 0, shape_means_names[asked], err);
+    if (code != ERR_NONE)
+        return code;
+    if (fake->cannot_shape)
+        return err_set(err, ERR_UNSUPPORTED, "n2 cannot: it has no queues");
+    bool netem = fake->has_netem && asked != SHAPE_MEANS_QUEUE && shape->reorder == 0;
+    if (asked == SHAPE_MEANS_NETEM && !netem)
+        return err_set(err, ERR_UNSUPPORTED, "n3 cannot: it has no netem");
+    *chosen = netem ? SHAPE_MEANS_NETEM : SHAPE_MEANS_QUEUE;
+    buf_add_text(words, netem ? "by netem's decree" : "by decree");
+    return ERR_NONE;
 }
 
 enum err_code network_shape(struct test *test, const char *id, const node_set *paths,
-                            const struct network_shape *shape, int64_t *in_force_ns,
-                            struct err *err)
+                            const struct network_shape *shape, enum shape_means means,
+                            int64_t *in_force_ns, struct err *err)
 {
     struct fake_control *fake = fake_of(test);
-    enum err_code code = called(fake, "network_shape", 0, id, err);
+    char said[64];
+    snprintf(said, sizeof said, "%s %s", id, shape_means_names[means]);
+    enum err_code code = called(fake, "network_shape", 0, said, err);
     if (code != ERR_NONE)
         return code;
     snprintf(fake->shape.id, sizeof fake->shape.id, "%s", id);

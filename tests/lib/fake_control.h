@@ -59,7 +59,7 @@ struct fake_control {
     const char *output;      /* of every script on a node; "done" */
     enum packets packets;    /* of the last cut */
     bool cuts_do_nothing;    /* network_block and network_shape say that all went well */
-    bool cannot_shape;
+    bool cannot_shape, has_netem;
     struct network_reset reset; /* what network_reset finds */
     uint16_t port;              /* cut by network_block_port; 0: none */
     uint64_t dropped;           /* what network_count_dropped counts */

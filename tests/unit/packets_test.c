@@ -133,6 +133,65 @@ static void what_cannot_be_meant_is_refused(void **state)
     fake_free(fake);
 }
 
+static void means_are_chosen_and_told(void **state)
+{
+    (void)state;
+    static const struct {
+        bool has_netem;
+        const char *asked, *kind, *shaped, *told; /* shaped NULL: refused before the run */
+    } cases[] = {
+        {false, "auto", "delay", "packets-1 queue\n", ", by decree; "},
+        {true, "auto", "delay", "packets-1 netem\n", ", by netem's decree; "},
+        {true, "auto", "reorder", "packets-1 queue\n", ", by decree; "},
+        {true, "queue", "delay", "packets-1 queue\n", ", by decree; "},
+        {true, "netem", "delay", "packets-1 netem\n", ", by netem's decree; "},
+        {false, "netem", "delay", NULL, "n3 cannot: it has no netem"},
+        {true, "netem", "random", NULL,
+         "packets.means=netem: packets.kind=reorder: n3 cannot: it has no netem"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct fake_control *fake = fake_new(3);
+        struct err err = ERR_INIT;
+        fake->has_netem = cases[i].has_netem;
+        fake_set(fake, "packets.means", cases[i].asked);
+        fake_set(fake, "packets.kind", cases[i].kind);
+        if (cases[i].shaped == NULL) {
+            assert_int_equal(nemesis_packets.check(&fake->test, &err), ERR_UNSUPPORTED);
+            assert_string_equal(err.message, cases[i].told);
+            fake_free(fake);
+            continue;
+        }
+        assert_ok(nemesis_packets.check(&fake->test, &err));
+        struct fault fault = fake_fault(fake, &nemesis_packets, 1);
+        assert_ok(nemesis_packets.begin(&fake->test, &fault, &err));
+        assert_contains(fake->calls.data, cases[i].shaped);
+        assert_contains(buf_text(&fault.begun_evidence), cases[i].told);
+        fake_fault_free(&fault);
+        fake_free(fake);
+    }
+}
+
+/* What netem cannot do at once is not drawn for it. */
+static void netem_draws_what_it_can(void **state)
+{
+    (void)state;
+    struct fake_control *fake = fake_new(3);
+    struct prng prng = prng_stream(1, "kinds");
+    bool composed = false;
+    for (int i = 0; i < 200; i++)
+        composed = composed ||
+                   strchr(value_as_text(value_get(
+                              nemesis_packets.choose(&fake->test, &prng, &fake->arena), "kind")),
+                          '+') != NULL;
+    assert_true(composed);
+    fake_set(fake, "packets.means", "netem");
+    for (int i = 0; i < 200; i++)
+        assert_null(strchr(value_as_text(value_get(
+                               nemesis_packets.choose(&fake->test, &prng, &fake->arena), "kind")),
+                           '+'));
+    fake_free(fake);
+}
+
 /* Every kind, when the agents say that all is well and nothing is done. */
 static void what_is_not_measured_did_not_happen(void **state)
 {
@@ -350,6 +409,8 @@ int main(void)
         cmocka_unit_test(what_is_asked_is_told_in_full),
         cmocka_unit_test(directions_are_those_of_packets),
         cmocka_unit_test(what_cannot_be_meant_is_refused),
+        cmocka_unit_test(means_are_chosen_and_told),
+        cmocka_unit_test(netem_draws_what_it_can),
         cmocka_unit_test(what_is_not_measured_did_not_happen),
         cmocka_unit_test(every_draw_breaks_and_heals),
         cmocka_unit_test(every_failing_call_leaves_packets_alone),
