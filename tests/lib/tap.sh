@@ -168,6 +168,7 @@ for status in /proc/[0-9]*/status; do
     case $name in etcd | ordeal-agent*) echo "running: $name" ;; esac
 done
 ls /run/ordeal/journal 2>/dev/null
+tc qdisc show 2>/dev/null | grep dea1:
 true'
 leftovers() { # NODES
     local i
