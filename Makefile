@@ -98,7 +98,7 @@ $(B)/workloads/systems/systems.o: $(CLIENT_STAMP)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all objects page prove prove-clean prove-schedules findings check check-all check-queue check-root check-browser check-san deps demo fuzz tidy bench bench-queue bench-transactions bench-check conformance coverage install uninstall dist clean help programs tests format
+.PHONY: all objects page prove prove-clean prove-schedules findings check check-all check-queue check-root check-browser check-san deps demo fuzz tidy bench bench-queue bench-transactions bench-check bench-faults conformance coverage install uninstall dist clean help programs tests format
 
 all: programs
 
@@ -226,6 +226,8 @@ bench-transactions: programs $(B)/tests/bench/transactions ## measure the transa
 	@$(B)/tests/bench/transactions $(B)/ordeal $(TRANSACTIONS)
 bench-queue: programs $(B)/tests/bench/queue_bench $(B)/tests/bench/commit_probe ## the queue beside Redis, NATS, RabbitMQ, beanstalkd
 	@tests/bench/queue.sh $(B)
+bench-faults: programs $(B)/tests/bench/faults ## how long it takes to inject faults into five local nodes: TIMES=40, NEMESIS=kill
+	@$(B)/tests/bench/faults $(B) $(or $(TIMES),40) $(NEMESIS)
 bench-check: programs $(B)/tests/bench/linearizable $(B)/tests/bench/distinct ## the linearizable checker over its grid: SEEDS=10 OPS=100000 HISTORIES=..
 	@tests/bench/check.sh $(B) $(or $(SEEDS),10) $(or $(OPS),100000) $(or $(HISTORIES),../shared/histories)
 page:                ## bundle the script of report.html (needs Node.js; what it builds is kept in git)

@@ -178,18 +178,15 @@ static enum err_code show_root(const char *device, struct buf *shown, struct err
     return code == ERR_NONE ? agentd_tool_run(argv, NULL, shown, err) : code;
 }
 
-enum err_code agentd_routes_parse(const struct agentd_block *block, const char *text,
-                                  struct agentd_routes *routes, struct err *err)
+static enum err_code find_routes(const struct agentd_block *block, struct agentd_routes *routes,
+                                 struct err *err)
 {
     routes->count = 0;
     for (uint32_t i = 0; i < block->count; i++) {
-        const char *end = strchr(text, '\n'), *at = strstr(text, " dev ");
-        size_t length = at == NULL ? 0 : strcspn(at + 5, " \n");
-        if (end == NULL || at == NULL || at > end || length == 0 || length >= AGENTD_DEVICE_SIZE)
-            return err_set(err, ERR_PARSE, "ip names no device that leads to %s",
-                           block->targets[i].address.text);
         char device[AGENTD_DEVICE_SIZE];
-        snprintf(device, sizeof device, "%.*s", (int)length, at + 5);
+        enum err_code code = agentd_route_device(&block->targets[i].address, device, err);
+        if (code != ERR_NONE)
+            return code;
         uint32_t known = 0;
         while (known < routes->count && strcmp(routes->devices[known], device) != 0)
             known++;
@@ -197,33 +194,10 @@ enum err_code agentd_routes_parse(const struct agentd_block *block, const char *
             return err_set(err, ERR_UNSUPPORTED, "more than %d devices lead to the targets",
                            AGENTD_DEVICES_MAX);
         if (known == routes->count)
-            snprintf(routes->devices[routes->count++], AGENTD_DEVICE_SIZE, "%s", device);
+            memcpy(routes->devices[routes->count++], device, sizeof device);
         routes->of[i] = (uint8_t)known;
-        text = end + 1;
     }
     return ERR_NONE;
-}
-
-static enum err_code find_routes(const struct agentd_block *block, struct agentd_routes *routes,
-                                 struct err *err)
-{
-    char path[64];
-    struct buf questions = BUF_INIT, answers = BUF_INIT;
-    struct err cause = ERR_INIT;
-    enum err_code code = find("ip", path, sizeof path, err);
-    const char *const argv[] = {path, "-o", "-batch", "-", NULL};
-    for (uint32_t i = 0; i < block->count; i++)
-        buf_printf(&questions, "route get %s\n", block->targets[i].address.text);
-    if (code == ERR_NONE) {
-        code = agentd_tool_run(argv, buf_text(&questions), &answers, &cause);
-        if (code != ERR_NONE)
-            tell(code, &cause, "asking for the routes to the targets", err);
-    }
-    if (code == ERR_NONE)
-        code = agentd_routes_parse(block, buf_text(&answers), routes, err);
-    buf_free(&questions);
-    buf_free(&answers);
-    return code;
 }
 
 /* A root that the kernel gave has no number. */
@@ -309,6 +283,48 @@ static enum err_code keep(struct agentd_faults *faults, const struct agentd_bloc
     return code;
 }
 
+/* Whether another fault is on one of the devices. What else may be there tc finds out. */
+static enum err_code check_ours(struct agentd_faults *faults, const struct agentd_routes *routes,
+                                struct err *err)
+{
+    struct arena arena = ARENA_INIT;
+    enum err_code code = ERR_NONE;
+    for (uint32_t i = 0; i < faults->count && code == ERR_NONE; i++) {
+        struct agentd_entry entry;
+        uint32_t cursor = 0;
+        const char *device;
+        if (strcmp(faults->items[i].kind, AGENTD_KIND_NETEM) != 0 ||
+            agentd_journal_read(&faults->journal, faults->items[i].sequence, &arena, &entry,
+                                NULL) != ERR_NONE)
+            continue;
+        while ((device = line_next(&entry.line, "device", &cursor)) != NULL)
+            for (uint32_t j = 0; j < routes->count; j++)
+                if (strcmp(routes->devices[j], device) == 0)
+                    code = err_set(err, ERR_UNSUPPORTED, "%s is shaped already, by the fault %s",
+                                   device, faults->items[i].id);
+    }
+    arena_free(&arena);
+    return code;
+}
+
+/* Where a root is not free the kernel refuses ours: it is somebody else's, and stays. */
+static enum err_code make_trees(struct agentd_faults *faults, const char *id,
+                                const struct agentd_routes *routes, const char *commands,
+                                struct err *err)
+{
+    struct err cause = ERR_INIT;
+    enum err_code code = run_batch(TOOL_HERE, commands, &cause);
+    if (code == ERR_NONE)
+        return ERR_NONE;
+    code = tell(code == ERR_REMOTE ? ERR_UNSUPPORTED : code, &cause, "tc", err);
+    for (uint32_t i = 0; i < routes->count; i++)
+        if (check_free(routes->devices[i], &cause) != ERR_NONE &&
+            strstr(cause.message, "(htb " ROOT ")") == NULL)
+            code = err_set(err, ERR_UNSUPPORTED, "%s", cause.message);
+    (void)!agentd_faults_undo(faults, id, NULL); /* what fails stays journaled */
+    return code;
+}
+
 enum err_code agentd_netem_begin(struct agentd_faults *faults, const struct agentd_block *block,
                                  const struct agentd_shape *shape, struct err *err)
 {
@@ -318,22 +334,15 @@ enum err_code agentd_netem_begin(struct agentd_faults *faults, const struct agen
     if (cannot != NULL)
         return err_set(err, ERR_UNSUPPORTED, "%s", cannot);
     enum err_code code = find_routes(block, &routes, err);
-    for (uint32_t i = 0; code == ERR_NONE && i < routes.count; i++) {
-        code = check_free(routes.devices[i], err); /* before: undoing would take it away */
+    if (code == ERR_NONE)
+        code = check_ours(faults, &routes, err);
+    for (uint32_t i = 0; code == ERR_NONE && i < routes.count; i++)
         agentd_netem_commands(block, &routes, i, shape, faults->firewall.control,
                               faults->firewall.control_count, &commands);
-    }
     if (code == ERR_NONE)
         code = keep(faults, block, &routes, err);
-    if (code == ERR_NONE) {
-        struct err cause = ERR_INIT;
-        code = run_batch(TOOL_HERE, buf_text(&commands), &cause);
-        if (code != ERR_NONE) {
-            tell(code == ERR_REMOTE ? ERR_UNSUPPORTED : code, &cause, "tc", err);
-            code = err == NULL ? code : err->code;
-            (void)!agentd_faults_undo(faults, block->id, NULL); /* what fails stays journaled */
-        }
-    }
+    if (code == ERR_NONE)
+        code = make_trees(faults, block->id, &routes, buf_text(&commands), err);
     buf_free(&commands);
     return code;
 }

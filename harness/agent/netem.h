@@ -13,6 +13,7 @@
 
 #include "harness/agent/firewall.h"
 #include "harness/agent/journal.h"
+#include "harness/agent/route.h"
 #include "harness/agent/shape.h"
 
 #define AGENTD_KIND_NETEM "netem"
@@ -20,7 +21,7 @@
 struct agentd_faults;
 
 /* Targets by the device that leads to them. */
-enum { AGENTD_DEVICE_SIZE = 16, AGENTD_DEVICES_MAX = 16 };
+enum { AGENTD_DEVICES_MAX = 16 };
 struct agentd_routes {
     uint32_t count;
     char devices[AGENTD_DEVICES_MAX][AGENTD_DEVICE_SIZE];
@@ -45,8 +46,5 @@ void agentd_netem_commands(const struct agentd_block *block, const struct agentd
                            uint32_t device, const struct agentd_shape *shape,
                            const struct agentd_connection *control, uint32_t control_count,
                            struct buf *commands);
-/* The devices in what `ip -o -batch` says to one "route get" for each target. */
-enum err_code agentd_routes_parse(const struct agentd_block *block, const char *text,
-                                  struct agentd_routes *routes, struct err *err);
 
 #endif

@@ -149,27 +149,15 @@ static void what_netem_does_otherwise_is_refused(void **state)
     }
 }
 
-static void routes_are_read(void **state)
+static void the_way_to_oneself_is_known(void **state)
 {
     (void)state;
-    struct agentd_routes routes;
     struct err err = ERR_INIT;
-    assert_ok(agentd_routes_parse(&block,
-                                  "10.0.0.2 dev va src 10.0.0.1 uid 0 \\    cache \n"
-                                  "fd00::2 from :: via fd00::1 dev vb metric 256\n"
-                                  "10.0.0.3 via 10.0.0.2 dev va src 10.0.0.1\n",
-                                  &routes, &err));
-    assert_int_equal(routes.count, 2);
-    assert_string_equal(routes.devices[0], "va");
-    assert_string_equal(routes.devices[1], "vb");
-    assert_int_equal(routes.of[0], 0);
-    assert_int_equal(routes.of[1], 1);
-    assert_int_equal(routes.of[2], 0);
-    static const char *const wrong[] = {
-        "", "10.0.0.2 dev va\n", "10.0.0.2\nfd00::2 dev va\n10.0.0.3 dev va\n",
-        "unreachable 10.0.0.2\nx dev va\n", "10.0.0.2 dev a-name-that-is-too-long\n"};
-    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-        assert_int_equal(agentd_routes_parse(&block, wrong[i], &routes, &err), ERR_PARSE);
+    struct agentd_address self;
+    char device[AGENTD_DEVICE_SIZE];
+    assert_ok(agentd_address_parse("127.0.0.1", &self, &err));
+    assert_ok(agentd_route_device(&self, device, &err));
+    assert_string_equal(device, "lo");
 }
 
 int main(void)
@@ -179,7 +167,7 @@ int main(void)
         cmocka_unit_test(a_rate_alone_is_tbf_for_each_address),
         cmocka_unit_test(every_kind_has_its_words),
         cmocka_unit_test(what_netem_does_otherwise_is_refused),
-        cmocka_unit_test(routes_are_read),
+        cmocka_unit_test(the_way_to_oneself_is_known),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }
