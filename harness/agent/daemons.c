@@ -255,9 +255,12 @@ static void signal_session(struct agentd *agent, const struct agentd_daemon *the
     struct agentd_processes found;
     struct agentd_selector selector = session_of(then);
     agentd_processes_select(&arena, &selector, &found);
-    for (uint32_t i = 0; i < found.count; i++)
+    for (uint32_t i = 0; i < found.count; i++) {
         if (reaped || found.items[i].group != then->pid)
             agentd_process_signal(found.items[i].pid, found.items[i].start, number);
+        if (number == SIGKILL)
+            agentd_process_hurry(found.items[i].pid);
+    }
     arena_free(&arena);
 }
 

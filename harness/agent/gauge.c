@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "harness/agent/agentd.h"
+#include "harness/agent/process.h"
 #include "harness/base/clock.h"
 
 enum { BUFFER_BYTES = 8 << 20 };
@@ -92,12 +93,6 @@ static void take_all(struct agentd_gauge *gauge)
             in.datagram.sequence < AGENTD_GAUGE_COUNT_MAX)
             take(gauge, &in.datagram, (size_t)length, &source, source_length);
     }
-}
-
-void agentd_be_prompt(void)
-{
-    struct sched_param urgent = {.sched_priority = 1};
-    (void)!pthread_setschedparam(pthread_self(), SCHED_RR, &urgent);
 }
 
 static void *listen_on(void *argument)

@@ -43,7 +43,4 @@ struct agentd_gauge {
 enum err_code agentd_gauge_open(struct agentd_gauge *gauge, struct err *err);
 void agentd_gauge_close(struct agentd_gauge *gauge);
 
-/* Has this thread run before others, where that is allowed. */
-void agentd_be_prompt(void);
-
 #endif

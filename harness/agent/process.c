@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -239,6 +240,30 @@ bool agentd_process_signal(pid_t pid, uint64_t start, int signal)
     sent = same && syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0) == 0;
     close(fd);
     return sent;
+}
+
+static void hurry(pid_t thread)
+{
+    const struct sched_param urgent = {.sched_priority = 1};
+    (void)!sched_setscheduler(thread, SCHED_RR | SCHED_RESET_ON_FORK, &urgent);
+}
+
+void agentd_be_prompt(void)
+{
+    hurry(0);
+}
+
+void agentd_process_hurry(pid_t pid)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    DIR *threads = opendir(path);
+    struct dirent *entry;
+    while (threads != NULL && (entry = readdir(threads)) != NULL)
+        if (isdigit((unsigned char)entry->d_name[0]))
+            hurry((pid_t)atoi(entry->d_name));
+    if (threads != NULL)
+        closedir(threads);
 }
 
 const char *agentd_signal_name(int signal, char *text)

@@ -54,6 +54,11 @@ enum agentd_stopped agentd_process_stopped(pid_t pid);
 /* Sends `signal` to this very process. False when it is gone, or when it may not be signalled. */
 bool agentd_process_signal(pid_t pid, uint64_t start, int signal);
 
+/* Where that is allowed: this thread runs before others (but not what it forks), and so do all
+ * threads of a process, for one that is about to die. */
+void agentd_be_prompt(void);
+void agentd_process_hurry(pid_t pid);
+
 /* "KILL", or the number as text when it has no name. `text` holds 16 bytes. */
 const char *agentd_signal_name(int signal, char *text);
 /* From "KILL", "SIGKILL" or "9"; 0 when it is none. */

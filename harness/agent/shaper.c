@@ -20,8 +20,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "harness/agent/gauge.h"
 #include "harness/agent/netlink.h"
+#include "harness/agent/process.h"
 #include "harness/base/clock.h"
 
 enum {

@@ -186,7 +186,8 @@ static enum err_code inject(struct bench *bench, const struct kind *kind, uint32
     } else if (code == ERR_NONE) {
         code = nemesis->end(test, &fault, err);
     }
-    if (getenv("TELL")) fprintf(stderr, "%.2f ms: %s\n", *whole_ms, buf_text(&fault.begun_evidence));
+    if (getenv("TELL"))
+        fprintf(stderr, "%.2f ms: %s\n", *whole_ms, buf_text(&fault.begun_evidence));
     buf_free(&fault.begun_evidence);
     buf_free(&fault.ended_evidence);
     return code;
