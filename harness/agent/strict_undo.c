@@ -341,9 +341,21 @@ static int from_trash(const struct strict_undo *undo, uint64_t number, int at, c
     return renameat(undo->trash_fd, aside, at, name) == 0 ? 0 : errno;
 }
 
+/* A directory whose removal was made durable: so is all that had happened in it, for it had to be
+ * emptied first. */
+static bool is_gone(const struct strict_file *directory)
+{
+    struct stat status;
+    return fstat(directory->path_fd, &status) == 0 && status.st_nlink == 0;
+}
+
 static int revert_name(const struct strict_undo *undo, const struct strict_name *name)
 {
     int at = name->directory->path_fd, failure = 0;
+    if (is_gone(name->directory) || (name->to != NULL && is_gone(name->to))) {
+        empty_trash(undo, name->trash);
+        return 0;
+    }
     switch (name->change) {
     case NAME_MADE:
         return remove_all(at, name->name);

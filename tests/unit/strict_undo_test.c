@@ -310,12 +310,44 @@ static void folders_come_and_go_with_what_is_in_them(void **state)
     finish(&world);
 }
 
+/* What had happened in a folder is durable once the folder's own removal is: it is emptied first. A
+ * member that is wiped and starts anew, and makes and syncs its folder again. */
+static void what_was_in_a_folder_that_is_gone_stays_gone(void **state)
+{
+    (void)state;
+    struct world world;
+    struct strict_lost lost;
+    struct stat status;
+    begin(&world);
+    struct strict_file *root = world.directories[0], *other = world.directories[1];
+    assert_int_equal(mkdirat(root->path_fd, "spool", 0755), 0);
+    struct strict_file *spool = strict_file_get(
+        &world.undo, openat(root->path_fd, "spool", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    for (int name = 0; name < 2; name++)
+        assert_true(close(openat(spool->path_fd, name_of(name), O_CREAT | O_RDWR, 0644)) == 0);
+    assert_int_equal(strict_remove(&world.undo, spool, "a"), 0);
+    assert_int_equal(strict_rename(&world.undo, spool, "b", other, "moved", true), 0);
+    assert_int_equal(strict_remove(&world.undo, root, "spool"), 0);
+    assert_int_equal(mkdirat(root->path_fd, "spool", 0755), 0);
+    strict_made(&world.undo, root, "spool");
+    strict_sync_directory(&world.undo, root);
+    assert_int_equal(strict_revert(&world.undo, &lost), 0);
+    assert_int_equal(fstatat(root->path_fd, "spool", &status, 0), 0);
+    assert_int_equal(fstatat(other->path_fd, "moved", &status, 0), 0);
+    strict_file_release(&world.undo, spool, 1);
+    char command[200];
+    snprintf(command, sizeof command, "rmdir %s/trash %s/root0/spool", world.path, world.path);
+    assert_int_equal(system(command), 0); /* both are empty */
+    finish(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_not_synced_is_undone),
         cmocka_unit_test(a_move_between_directories_is_one_step),
         cmocka_unit_test(folders_come_and_go_with_what_is_in_them),
+        cmocka_unit_test(what_was_in_a_folder_that_is_gone_stays_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
