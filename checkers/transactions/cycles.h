@@ -14,6 +14,7 @@ struct cycle {
     uint32_t length;
     uint32_t *txns; /* in order; txns[i] comes before txns[i + 1], and the last before the first */
     uint8_t *types; /* enum edge_type: types[i] is the edge out of txns[i] */
+    uint32_t also;  /* so many more follow in `txns`, which are in no edge, but are spoken of */
 };
 
 struct cycle_budget {

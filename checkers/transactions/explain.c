@@ -184,7 +184,8 @@ bool cycle_tell_as(const struct inference *inference, const struct cycle *cycle,
         json_free(fields);
         return true;
     }
-    transactions_tell(inference->txns, cycle->txns, cycle->length, &text, fields);
+    uint32_t all = cycle->length + cycle->also;
+    transactions_tell(inference->txns, cycle->txns, all, &text, fields);
     if (!add_steps(inference, cycle, &text, fields)) {
         found->unshown++;
         buf_free(&text);
@@ -197,9 +198,8 @@ bool cycle_tell_as(const struct inference *inference, const struct cycle *cycle,
                in_words(anomaly), cycle->length);
     if (shape != NULL)
         buf_printf(&title, " (%s)", shape);
-    struct finding *finding =
-        found_tell(found, anomaly, buf_text(&title), &text, cycle->txns,
-                   cycle->length < FOUND_TXNS_MAX ? cycle->length : FOUND_TXNS_MAX);
+    struct finding *finding = found_tell(found, anomaly, buf_text(&title), &text, cycle->txns,
+                                         all < FOUND_TXNS_MAX ? all : FOUND_TXNS_MAX);
     json_free(finding->fields);
     finding->fields = fields;
     if (shape != NULL)

@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "checkers/transactions/cycles.h"
-#include "checkers/transactions/paths.h"
+#include "checkers/transactions/weak_why.h"
 
 struct weak {
     struct inference *inference;
@@ -383,96 +382,7 @@ static void add_causal(struct causal *causal, const uint32_t *order)
             causal_txn(causal, order[i]);
 }
 
-/* ---- Cycles ---- */
-
-/* A reader that read of `to` what `from` wrote too, and may be said to have known of `from`. */
-static bool why_precedes(const struct inference *inference, uint32_t from, uint32_t to,
-                         const char *from_name, const char *to_name, struct buf *out,
-                         struct json *fields)
-{
-    const struct txns *txns = inference->txns;
-    for (uint32_t m = txns->first[to]; m < txns->first[to + 1]; m++) {
-        const struct mop *mop = &txns->mops[m];
-        if (mop->kind != MOP_WRITE)
-            continue;
-        for (uint32_t n = txns->first[from]; n < txns->first[from + 1]; n++) {
-            if (txns->mops[n].kind != MOP_WRITE || txns->mops[n].key != mop->key)
-                continue;
-            buf_printf(out, "both wrote key ");
-            value_print(txns->keys[mop->key], out);
-            buf_printf(out, ", and one who knew of %s read it as %s left it, ", from_name, to_name);
-            value_print(mop->value, out);
-            struct buf key = BUF_INIT;
-            value_print(txns->keys[mop->key], &key);
-            json_set_text(fields, "key", buf_text(&key));
-            buf_free(&key);
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool weak_why(const struct inference *inference, uint32_t from, uint32_t to,
-                     enum edge_type type, const char *from_name, const char *to_name,
-                     struct buf *out, struct json *fields)
-{
-    if (type == EDGE_WW)
-        return why_precedes(inference, from, to, from_name, to_name, out, fields);
-    return register_why(inference, from, to, type, from_name, to_name, out, fields);
-}
-
-static void tell_initial(struct weak *weak, enum anomaly anomaly)
-{
-    struct inference *inference = weak->inference;
-    uint32_t list[2] = {weak->initial_reader, weak->initial_writer};
-    if (!found_count(inference->found, anomaly))
-        return;
-    struct buf text = BUF_INIT;
-    buf_add_text(&text,
-                 "T1 read the initial value of a key that T2 had written, though T1 knew of T2 "
-                 "(it read from it, or follows it)\nwhere");
-    for (uint32_t i = 0; i < 2; i++) {
-        buf_printf(&text, "\n  T%u = ", i + 1);
-        found_print_txn(weak->txns, list[i], &text);
-    }
-    found_tell(inference->found, anomaly, "an initial value read too late", &text, list, 2);
-}
-
-/* A shortest cycle through some node of each component. */
-static void tell_cycles(struct weak *weak, const struct graph *graph,
-                        const struct components *components, enum anomaly anomaly)
-{
-    struct inference told = *weak->inference;
-    struct paths paths;
-    told.why = weak_why;
-    paths_init(&paths, graph, weak->arena);
-    paths.types = EDGES_ALL;
-    paths.of = components->of;
-    paths.steps_max = UINT64_MAX;
-    for (uint32_t c = 0; c < components->count; c++) {
-        struct cycle cycle = {.length = 0};
-        uint32_t most = UINT32_MAX, tries = 0;
-        paths.part = c;
-        for (uint32_t i = components->first[c]; i < components->first[c + 1] && tries++ < 64; i++) {
-            uint32_t v = components->members[i], distance;
-            if (paths_nearest(&paths, v, &v, 1, most == UINT32_MAX ? most : most - 1, &distance) ==
-                TXN_NONE)
-                continue;
-            most = distance;
-            cycle.length = distance;
-            cycle.txns = arena_alloc(weak->arena, distance * sizeof *cycle.txns);
-            cycle.types = arena_alloc(weak->arena, distance);
-            uint32_t at = distance, node = v;
-            do {
-                at--;
-                cycle.txns[at] = paths.parent[node];
-                cycle.types[at] = (uint8_t)edge_type(paths.parent_edge[node]);
-                node = paths.parent[node];
-            } while (node != v && at > 0);
-        }
-        cycle_tell_as(&told, &cycle, anomaly);
-    }
-}
+/* ---- Searching ---- */
 
 /* The graph of what `add` adds beside sessions and reads; told of its cycles. `order` (may be NULL)
  * gets the transactions in an order of the graph, when there is no cycle: false else. */
@@ -496,8 +406,9 @@ static bool search(struct weak *weak, void (*add)(struct weak *), struct causal 
     struct walk walk = {.graph = &graph, .types = EDGES_ALL};
     components_find(&walk, weak->arena, &components);
     if (weak->initial_reader != TXN_NONE)
-        tell_initial(weak, anomaly);
-    tell_cycles(weak, &graph, &components, anomaly);
+        weak_tell_initial(weak->inference, weak->initial_reader, weak->initial_writer, anomaly,
+                          weak->arena);
+    weak_tell_cycles(weak->inference, &graph, &components, anomaly, weak->arena);
     if (components.count > 0)
         return false;
     /* Sinks have the lowest numbers, and each node is a component of its own. */
