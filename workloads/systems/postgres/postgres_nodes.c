@@ -21,7 +21,7 @@ static void begin_script(const struct test *test, struct buf *script)
                "tail -n 1)\n"
                "as() { setpriv --reuid=postgres --regid=postgres --init-groups \"$@\"; }\n"
                "run() { as \"$@\" 2>&1 || { s=$?; echo \"'$(basename \"$1\")' ended with status "
-               "$s\"; exit $s; }; }\n"
+               "$s\"; return $s; }; }\n"
                "sql() { as \"$P/psql\" -X -q -v ON_ERROR_STOP=1 -h /run/ordeal-postgres -p %u "
                "\"$@\" 2>&1; }\n",
                (unsigned)postgres_port(test));

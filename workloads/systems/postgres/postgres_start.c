@@ -4,7 +4,8 @@
  * remembered between calls, and a call that failed half-way is simply made again. The first node
  * begins as the primary. When a primary does not run and postgres.failover=promote, starting it
  * again is what an operator, or a failover manager, does about it: the standby that got furthest is
- * promoted, the others follow it, and the old primary becomes a copy of it. */
+ * promoted, the others follow it, and the old primary becomes a copy of it. Where commits wait for
+ * standbys, that is done only if so many of these answer that one of them has everything. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,19 +92,30 @@ static uint64_t received(struct test *test, uint32_t node)
     return bytes;
 }
 
+/* How many standbys have to answer: of those that do not, fewer than a commit waits for. */
+static uint32_t answers_needed(const struct test *test)
+{
+    int64_t waited_for = option_int(&test->plan->options, "postgres.synchronous-standbys");
+    return waited_for == 0 ? 1 : test->node_count - (uint32_t)waited_for;
+}
+
 static enum err_code promote_one(struct starting *starting, uint32_t *primary, struct err *err)
 {
     struct test *test = starting->test;
     uint64_t furthest = 0;
+    uint32_t answers = 0;
     for (uint32_t i = 0; i < test->node_count; i++) {
         uint64_t bytes = 0;
         if (node_in(starting->running, i) && starting->places[i] == POSTGRES_STANDBY)
             bytes = received(test, i);
+        answers += bytes > 0;
         if (bytes > furthest) {
             furthest = bytes;
             *primary = i;
         }
     }
+    if (answers < answers_needed(test)) /* what was acknowledged may be with the others alone */
+        *primary = NOBODY;
     if (*primary == NOBODY)
         return ERR_NONE;
     test_log(test, "%s: promoted: of the standbys that answer it got furthest",
