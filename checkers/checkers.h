@@ -13,6 +13,7 @@
     X(set)                                                                                         \
     X(set_full)                                                                                    \
     X(counter)                                                                                     \
+    X(echo)                                                                                        \
     X(unique_ids)                                                                                  \
     X(monotonic)                                                                                   \
     X(log_offsets)                                                                                 \

@@ -99,6 +99,12 @@ static struct generator *generator(struct test *test, struct arena *arena)
     return generator_function(arena, fill, groups, prng_stream(test->plan->seed, "workload"));
 }
 
+static const struct word words[] = {
+    {"txn", "[[\"w\" KEY VALUE] | [\"r\" KEY null] ..]", "[([:w same same] | [:r same int?])..]",
+     "a transaction; each read is answered by the value, null when there is none"},
+    {.f = NULL},
+};
+
 static const char *const judged_by[] = {"stats",   "long-fork", "availability",
                                         "crashes", "faults",    NULL};
 
@@ -108,4 +114,5 @@ const struct workload workload_long_fork = {
     .options = options,
     .checkers = judged_by,
     .generator = generator,
+    .words = words,
 };

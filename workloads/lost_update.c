@@ -64,6 +64,12 @@ static struct generator *final_generator(struct test *test, struct arena *arena)
     return txn_final_reads(arena, test->history, &test->plan->options, "lost-update");
 }
 
+static const struct word words[] = {
+    {"txn", "[[\"w\" KEY VALUE] | [\"r\" KEY null] ..]", "[([:w same same] | [:r same int?])..]",
+     "a transaction; each read is answered by the value, null when there is none"},
+    {.f = NULL},
+};
+
 static const char *const judged_by[] = {"stats",   "transactions", "availability",
                                         "crashes", "faults",       NULL};
 
@@ -74,4 +80,5 @@ const struct workload workload_lost_update = {
     .checkers = judged_by,
     .generator = generator,
     .final_generator = final_generator,
+    .words = words,
 };

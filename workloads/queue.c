@@ -229,6 +229,25 @@ static struct generator *final_generator(struct test *test, struct arena *arena)
     return generator_on_clients(arena, drain);
 }
 
+static const struct word words[] = {
+    {"enqueue", "{\"message\": M, \"queue\": Q, ..}", "{:message same :queue same}",
+     "sends a job; may add \"id\", and \"duplicate\": true where the key was known"},
+    {"dequeue", "{\"queue\": Q, ..} | null",
+     "nil | {:message int :queue text} | [{:message int :queue text}*]",
+     "takes jobs, each with all that the enqueue said, \"delivery\" (unique) and \"count\"; null: "
+     "none"},
+    {"ack", "{\"message\": M, \"delivery\": D, ..}", "{:message same}",
+     "settles a delivery; fails when refused"},
+    {"nack", "{\"message\": M, \"delivery\": D, ..}", "{:message same}",
+     "gives it back, after \"delay\"; with \"dead\": true for good"},
+    {"extend", "{\"message\": M, \"delivery\": D, ..}", "{:message same}",
+     "makes the lease \"retry\" milliseconds from now"},
+    {"drain", "{\"queue\": Q} | null", "nil | :exhausted | {:message int} | [{:message int}*]",
+     "takes and settles all there is; null or \"exhausted\": nothing"},
+    {"length", "{\"queue\": Q}", "int | {:length int}", "how many jobs there are"},
+    {.f = NULL},
+};
+
 static const char *const judged_by[] = {"delivery", "stats",  "availability",
                                         "crashes",  "faults", NULL};
 
@@ -239,6 +258,7 @@ const struct workload workload_queue = {
     .checkers = judged_by,
     .generator = generator,
     .final_generator = final_generator,
+    .words = words,
 };
 
 const struct workload workload_queue_keys = {
@@ -248,4 +268,5 @@ const struct workload workload_queue_keys = {
     .checkers = judged_by,
     .generator = generator,
     .final_generator = final_generator,
+    .words = words,
 };

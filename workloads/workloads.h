@@ -6,6 +6,7 @@
 
 #define WORKLOADS(X)                                                                               \
     X(noop)                                                                                        \
+    X(echo)                                                                                        \
     X(register)                                                                                    \
     X(queue)                                                                                       \
     X(queue_keys)                                                                                  \

@@ -81,6 +81,12 @@ static struct generator *generator(struct test *test, struct arena *arena)
     return generator_function(arena, fill, pairs, prng_stream(test->plan->seed, "workload"));
 }
 
+static const struct word words[] = {
+    {"txn", "[[\"w\" KEY VALUE] | [\"r\" KEY null] ..]", "[([:w same same] | [:r same int?])..]",
+     "a transaction; each read is answered by the value, null when there is none"},
+    {.f = NULL},
+};
+
 static const char *const judged_by[] = {"stats",   "transactions", "availability",
                                         "crashes", "faults",       NULL};
 
@@ -90,4 +96,5 @@ const struct workload workload_write_skew = {
     .options = options,
     .checkers = judged_by,
     .generator = generator,
+    .words = words,
 };

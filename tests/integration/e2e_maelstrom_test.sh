@@ -9,6 +9,12 @@ maelstrom() { # NODE ARGUMENTS..
     run ordeal run --cluster "$(cluster_name own)" --store "$store" --local 3 --system maelstrom --set maelstrom.node="$nodes/$1" --seed 1 "${@:2}"
 }
 
+an_echo_comes_back() {
+    maelstrom echo.py --workload echo --nemesis kill --nemesis-interval 1s --nemesis-duration 300ms --time-limit 2s --rate 200
+    expect_status 0
+    expect_json "$(newest_run)/results.json" '^\.checkers\.echo\.valid true' '^\.checkers\.echo\.answered-count [1-9][0-9]' \
+        '^\.faults\.0\.begin\.verified true'
+}
 a_right_node_holds() {
     maelstrom lin_kv.py --workload register --nemesis partition --set partition.shape=one --nemesis-interval 1s --nemesis-duration 1s \
         --time-limit 3s --rate 300
@@ -33,6 +39,7 @@ what_is_no_node_is_told() {
     expect_problem 255 'maelstrom (ended|does not run)|start maelstrom'
 }
 
+it "an echo comes back, also from nodes that were killed" an_echo_comes_back
 it "a right node holds under partitions" a_right_node_holds
 it "a stale one is found" a_stale_node_is_found
 it "what is no node is told" what_is_no_node_is_told

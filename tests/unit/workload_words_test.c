@@ -98,6 +98,27 @@ static void transactions_answer_each_part(void **state)
     assert_string_equal(taken(shape, "[]", "[]"), "[]");
 }
 
+/* Jobs have keys that no shape names: they stay. */
+static void jobs_keep_what_they_have(void **state)
+{
+    (void)state;
+    const char *dequeue = word_find(workload_find("queue"), "dequeue")->answered;
+    assert_string_equal(taken(dequeue, "{\":queue\": \"q0\"}", "null"), "nil");
+    assert_string_equal(taken(dequeue, "{\":queue\": \"q0\"}",
+                              "{\"message\": 7, \"queue\": \"q0\", \"delivery\": 3, \"count\": 1}"),
+                        "{:message 7, :queue \"q0\", :delivery 3, :count 1}");
+    assert_string_equal(taken(dequeue, "{\":queue\": \"q0\"}", "{\"queue\": \"q0\"}"), "no");
+    const char *drain = word_find(workload_find("queue"), "drain")->answered;
+    assert_string_equal(taken(drain, "{\":queue\": \"q0\"}", "\"exhausted\""), ":exhausted");
+    const char *enqueue = word_find(workload_find("queue"), "enqueue")->answered;
+    assert_string_equal(taken(enqueue, "{\":message\": 7, \":queue\": \"q0\", \":retry\": 100}",
+                              "{\"message\": 7, \"queue\": \"q0\", \"retry\": 100, \"id\": \"a\"}"),
+                        "{:message 7, :queue \"q0\", :retry 100, :id \"a\"}");
+    assert_string_equal(taken(enqueue, "{\":message\": 7, \":queue\": \"q0\"}",
+                              "{\"message\": 8, \"queue\": \"q0\"}"),
+                        "no");
+}
+
 static void bad_shapes_are_told(void **state)
 {
     (void)state;
@@ -130,6 +151,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shapes_fit_or_not),
         cmocka_unit_test(transactions_answer_each_part),
+        cmocka_unit_test(jobs_keep_what_they_have),
         cmocka_unit_test(bad_shapes_are_told),
         cmocka_unit_test(every_workload_has_good_words),
     };
