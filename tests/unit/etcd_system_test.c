@@ -79,6 +79,13 @@ enum err_code test_upload_file(struct test *test, node_set nodes, const char *lo
     return err_set(err, ERR_UNSUPPORTED, "%s: nothing is uploaded here", path);
 }
 
+enum err_code test_write_file(struct test *test, uint32_t node, const char *path, const char *text,
+                              unsigned mode, struct err *err)
+{
+    (void)test, (void)node, (void)text, (void)mode;
+    return err_set(err, ERR_UNSUPPORTED, "%s: nothing is written here", path);
+}
+
 enum err_code daemon_start(struct test *test, uint32_t node, const struct daemon_spec *spec,
                            struct err *err)
 {
