@@ -22,8 +22,9 @@ struct waiter {
 
 struct own_program {
     struct pipe_program pipe;
-    pthread_mutex_t lock;    /* all below */
-    pthread_mutex_t writing; /* held over a whole line, without the lock */
+    pthread_mutex_t lock; /* all below */
+    bool writing;         /* somebody writes a whole line, without the lock */
+    pthread_cond_t written;
     pthread_cond_t news;
     struct waiter *waiters;
     int64_t last_id;
@@ -164,20 +165,41 @@ static void read_for_all(struct own_program *program, int64_t deadline_ns)
 
 /* ---- Questions ---- */
 
+/* One line at a time; false when another's did not end in time. */
+static bool begin_line(struct own_program *program, int64_t deadline_ns)
+{
+    struct timespec until = clock_timespec(deadline_ns);
+    int late = 0;
+    pthread_mutex_lock(&program->lock);
+    while (program->writing && late == 0)
+        late = pthread_cond_timedwait(&program->written, &program->lock, &until);
+    bool mine = !program->writing;
+    program->writing = true;
+    pthread_mutex_unlock(&program->lock);
+    return mine;
+}
+
+static void end_line(struct own_program *program)
+{
+    pthread_mutex_lock(&program->lock);
+    program->writing = false;
+    pthread_cond_signal(&program->written);
+    pthread_mutex_unlock(&program->lock);
+}
+
 /* OWN_ANSWERED: it is on its way. */
 static enum own_fate send(struct own_program *program, const char *line, int64_t deadline_ns,
                           struct err *err)
 {
-    struct timespec until = clock_timespec(deadline_ns);
     size_t sent = 0;
-    if (pthread_mutex_clocklock(&program->writing, CLOCK_MONOTONIC, &until) != 0) {
+    if (!begin_line(program, deadline_ns)) {
         err_set(err, ERR_TIMEOUT, "%s does not read", program->pipe.path);
         return OWN_NOT_SENT;
     }
     enum err_code code = own_program_is_broken(program)
                              ? err_set(err, ERR_IO, "%s has ended", program->pipe.path)
                              : pipe_write(&program->pipe, line, deadline_ns, &sent, err);
-    pthread_mutex_unlock(&program->writing);
+    end_line(program);
     if (code == ERR_NONE)
         return OWN_ANSWERED;
     if (code != ERR_TIMEOUT || sent > 0) { /* else nothing is wrong with it but that it is slow */
@@ -260,7 +282,7 @@ static void destroy(struct own_program *program, int64_t patience_ns)
 {
     pipe_stop(&program->pipe, program->broken ? 0 : patience_ns);
     pthread_cond_destroy(&program->news);
-    pthread_mutex_destroy(&program->writing);
+    pthread_cond_destroy(&program->written);
     pthread_mutex_destroy(&program->lock);
     free(program);
 }
@@ -273,7 +295,7 @@ static enum err_code start(struct own_pool *pool, struct own_program **out, stru
     program->pipe = (struct pipe_program){
         .path = pool->name, .argv = pool->argv, .cwd = pool->cwd, .unread = BUF_INIT};
     pthread_mutex_init(&program->lock, NULL);
-    pthread_mutex_init(&program->writing, NULL);
+    cond_init(&program->written);
     cond_init(&program->news);
     enum err_code code = pipe_start(&program->pipe, err);
     if (code != ERR_NONE) {
