@@ -514,11 +514,12 @@ static enum err_code check_stop(const struct plan *plan, struct err *err)
                    "or leave this out");
 }
 
-/* What the system makes of others' options, where the plan is silent. */
-static enum err_code take_system_defaults(struct plan *plan, struct json *set,
-                                          const struct owner *owners, size_t count, struct err *err)
+/* What the system or the workload makes of others' options, where nobody has said anything yet. */
+static enum err_code take_defaults(struct plan *plan, const char *const *defaults,
+                                   const char *whose, struct json *set, const struct owner *owners,
+                                   size_t count, struct err *err)
 {
-    for (const char *const *one = plan->system->defaults; one != NULL && *one != NULL; one++) {
+    for (const char *const *one = defaults; one != NULL && *one != NULL; one++) {
         const char *equals = strchr(*one, '='), *dot = strchr(*one, '.');
         const char *name = arena_strndup(&plan->arena, *one, (size_t)(equals - *one));
         bool there = false;
@@ -528,7 +529,7 @@ static enum err_code take_system_defaults(struct plan *plan, struct json *set,
         if (!there || json_get(set, name) != NULL)
             continue;
         if (check_option(owners, count, name, equals + 1, err) != ERR_NONE)
-            return err_wrap(err, "system %s", plan->system->name);
+            return err_wrap(err, "%s", whose);
         json_set_text(set, name, equals + 1);
     }
     return ERR_NONE;
@@ -561,7 +562,10 @@ static enum err_code resolve_options(struct plan *plan, struct err *err)
     if (set == NULL)
         set = json_set(plan->values, "set", json_object());
     if (take_promise(plan, set, err) != ERR_NONE ||
-        take_system_defaults(plan, set, owners, count, err) != ERR_NONE)
+        take_defaults(plan, plan->system->defaults, plan->system->name, set, owners, count, err) !=
+            ERR_NONE ||
+        take_defaults(plan, plan->workload->defaults, plan->workload->name, set, owners, count,
+                      err) != ERR_NONE)
         return err->code;
     drop_unused(plan, set);
     for (const struct json *option = json_first(set); option != NULL; option = json_next(option))

@@ -35,6 +35,8 @@ struct workload {
     const struct option *options; /* NULL: none */
     const char *const *checkers;  /* names, NULL at the end */
     bool keyed; /* all clients' values are [key value], and each key is judged by itself */
+    /* Optional. As `struct system` has them; what the system says goes before. */
+    const char *const *defaults;
     /* What clients do until the time limit. `seed` streams: prng_stream(plan->seed, "workload...").
      */
     struct generator *(*generator)(struct test *test, struct arena *arena);

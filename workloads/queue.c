@@ -65,6 +65,10 @@
          .kind = OPTION_REAL,                                                                      \
          .fallback = "0.08",                                                                       \
          .help = "fraction of deliveries that are given back"},                                    \
+        {.name = "nack-delayed",                                                                   \
+         .kind = OPTION_REAL,                                                                      \
+         .fallback = "0.5",                                                                        \
+         .help = "fraction of those that ask for a delay"},                                        \
         {.name = "crash",                                                                          \
          .kind = OPTION_REAL,                                                                      \
          .fallback = "0.05",                                                                       \
@@ -147,6 +151,7 @@ void queue_mix_init(struct queue_mix *mix, const struct options *from, const cha
         .prioritized = weight(from, owner, "prioritized", 1),
         .spooled = weight(from, owner, "spooled", 1),
         .nack = weight(from, owner, "nack", 1),
+        .nack_delayed = weight(from, owner, "nack-delayed", 1),
         .crash = weight(from, owner, "crash", 1),
         .hold = weight(from, owner, "hold", 1),
         .extend = weight(from, owner, "extend", 1),

@@ -11,6 +11,7 @@ struct queue_mix {
     double enqueue, dequeue;                                  /* weights */
     double once, delayed, expiring, prioritized, spooled;     /* fractions of enqueues */
     double nack, crash, hold, extend;                         /* of deliveries; the rest: ack */
+    double nack_delayed;                                      /* of nacks */
     int64_t lease_ms, delay_ms_max, ttl_ms_max, work_ms_mean; /* ms */
     int64_t backlog;                                          /* no more unfinished than that */
     bool keyed;

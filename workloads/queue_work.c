@@ -185,7 +185,7 @@ static void deal_with(struct work *work, struct worker *worker, struct queue_hel
         op->value = with(scratch, op->value, "retry", held->retry_ms);
     } else if (held->deed == QUEUE_NACK) {
         op->f = mix->nack_f;
-        if (chance(work, 0.5))
+        if (chance(work, mix->nack_delayed))
             op->value =
                 with(scratch, op->value, "delay", prng_between(&work->prng, 1, mix->delay_ms_max));
     }

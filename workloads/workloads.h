@@ -20,7 +20,8 @@
     X(counter)                                                                                     \
     X(unique_ids)                                                                                  \
     X(log)                                                                                         \
-    X(monotonic)
+    X(monotonic)                                                                                   \
+    X(lock)
 
 #define DECLARE(name) extern const struct workload workload_##name;
 WORKLOADS(DECLARE)

@@ -12,6 +12,7 @@
     X(owner_aware_mutex)                                                                           \
     X(reentrant_mutex)                                                                             \
     X(fenced_mutex)                                                                                \
+    X(fences)                                                                                      \
     X(semaphore)                                                                                   \
     X(fifo_queue)                                                                                  \
     X(unordered_queue)                                                                             \

@@ -14,7 +14,9 @@ void etcd_fixture_init(struct etcd_fixture *fixture, uint32_t node_count, uint16
                        int64_t op_timeout_ns)
 {
     *fixture = (struct etcd_fixture){
-        .plan = {.options = {.values = json_object()}, .op_timeout_ns = op_timeout_ns},
+        .plan = {.options = {.values = json_object()},
+                 .workload = workload_find("register"),
+                 .op_timeout_ns = op_timeout_ns},
     };
     for (uint32_t i = 0; i < node_count; i++)
         fixture->nodes[i] = (struct node){.index = i, .name = names[i], .address = addresses[i]};

@@ -165,6 +165,22 @@ static int run_fenced(const struct ref_state *state, const struct ref_op *op,
     return count;
 }
 
+/* The same, whoever holds it. */
+static int run_fences(const struct ref_state *state, const struct ref_op *op,
+                      struct ref_outcome *out)
+{
+    same(state, out, NIL);
+    if (is(op, "release") || op->outcome != OP_OK)
+        return 1;
+    int count = 0;
+    for (int fence = state->x[3] ? state->x[2] + 1 : -1; fence < 10; fence++) {
+        out[count] = (struct ref_outcome){.seen = fence, .next = *state};
+        out[count].next.x[3] = 1;
+        out[count++].next.x[2] = fence;
+    }
+    return count;
+}
+
 static void draw_lock(struct prng *prng, struct ref_op *op, int fresh)
 {
     (void)fresh;
@@ -652,6 +668,7 @@ const struct ref_object ref_objects[] = {
     {"owner-aware-mutex", run_owner_mutex, draw_lock, in_owner, in_owner, 2, false},
     {"reentrant-mutex", run_reentrant, draw_lock, in_a, in_a, 2, false},
     {"fenced-mutex", run_fenced, draw_lock, in_owner, out_fenced, 4, false},
+    {"fences", run_fences, draw_lock, in_owner, out_fenced, 4, false},
     {"semaphore", run_semaphore, draw_lock, in_a, in_a, 2, false},
     {"fifo-queue", run_queue, draw_queue, in_insert, out_insert, 3, true},
     {"unordered-queue", run_unordered, draw_unordered, in_insert, out_insert, 3, true},

@@ -242,6 +242,8 @@ static void every_error_reply_is_classified(void **state)
         {400, 3, "etcdserver: request is too large", OP_FAIL, "too-large"},
         {503, 14, "etcdserver: not capable", OP_FAIL, "not-capable"},
         {503, 14, "etcdserver: rpc not supported for learner", OP_FAIL, "learner"},
+        {404, 5, "etcdserver: requested lease not found", OP_FAIL, "lease-not-found"},
+        {500, 2, "mutex: session is expired", OP_FAIL, "session-expired"},
         {503, 8, "etcdserver: mvcc: database space exceeded", OP_INFO, "no-space"},
         {503, 14, "etcdserver: request timed out", OP_INFO, "server-timeout"},
         {503, 14, "etcdserver: request timed out, possibly due to previous leader failure", OP_INFO,

@@ -86,6 +86,19 @@ enum err_code test_write_file(struct test *test, uint32_t node, const char *path
     return err_set(err, ERR_UNSUPPORTED, "%s: nothing is written here", path);
 }
 
+enum err_code daemon_stop(struct test *test, node_set nodes, const char *name, int64_t grace_ns,
+                          struct err *err)
+{
+    (void)test, (void)nodes, (void)grace_ns;
+    return err_set(err, ERR_UNSUPPORTED, "%s is not stopped here", name);
+}
+
+void test_print_nodes(const struct test *test, node_set set, struct buf *out)
+{
+    (void)test;
+    buf_printf(out, "%llx", (unsigned long long)set);
+}
+
 enum err_code daemon_start(struct test *test, uint32_t node, const struct daemon_spec *spec,
                            struct err *err)
 {

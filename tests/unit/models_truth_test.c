@@ -20,6 +20,7 @@ REF_MODEL(mutexes, "mutex")
 REF_MODEL(owner_aware_mutexes, "owner-aware-mutex")
 REF_MODEL(reentrant_mutexes, "reentrant-mutex")
 REF_MODEL(fenced_mutexes, "fenced-mutex")
+REF_MODEL(fences, "fences")
 REF_MODEL(semaphores, "semaphore")
 REF_MODEL(multisets, "multiset")
 REF_MODEL(counters, "counter")
@@ -36,6 +37,7 @@ int main(void)
         cmocka_unit_test(owner_aware_mutexes),
         cmocka_unit_test(reentrant_mutexes),
         cmocka_unit_test(fenced_mutexes),
+        cmocka_unit_test(fences),
         cmocka_unit_test(semaphores),
         cmocka_unit_test(multisets),
         cmocka_unit_test(counters),

@@ -4,12 +4,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/base/clock.h"
 #include "workloads/systems/common.h"
 #include "workloads/systems/systems.h"
 
 #define LOG_PATH "/var/log/ordeal/etcd.log"
 
 /* ---- Installing ---- */
+
+/* Who ends with a lock in hand leaves it to its lease, which must outlive what others ask then. */
+static enum err_code check_lock(const struct test *test, struct err *err)
+{
+    enum err_code code = system_check_range(test, "etcd.lock-ttl", 1, 3600, err);
+    int64_t ttl_ns = option_int(&test->plan->options, "etcd.lock-ttl") * NS_PER_SECOND;
+    bool locks = strcmp(test->plan->workload->name, "lock") == 0;
+    if (code != ERR_NONE || !locks || ttl_ns * 2 / 3 >= test->plan->op_timeout_ns)
+        return code;
+    return err_set(err, ERR_CONFIG,
+                   "etcd.lock-ttl: %lld s is too short for this op-timeout, of which it must be "
+                   "one and a half times as long",
+                   (long long)(ttl_ns / NS_PER_SECOND));
+}
 
 static enum err_code check_options(const struct test *test, struct err *err)
 {
@@ -22,6 +37,8 @@ static enum err_code check_options(const struct test *test, struct err *err)
         code = system_check_range(test, "etcd.heartbeat-ms", 1, 10000, err);
     if (code == ERR_NONE)
         code = system_check_range(test, "etcd.snapshot-count", 1, INT32_MAX, err);
+    if (code == ERR_NONE)
+        code = check_lock(test, err);
     if (code != ERR_NONE)
         return code;
     /* etcd itself refuses less than five heartbeats and more than 50 s. */
@@ -135,6 +152,8 @@ static const struct client *client(const char *workload)
         return &etcd_append_client;
     if (strcmp(workload, "rw-register") == 0)
         return &etcd_txn_register_client;
+    if (strcmp(workload, "lock") == 0)
+        return &etcd_lock_client;
     return strcmp(workload, "register") == 0 ? &etcd_register_client : NULL;
 }
 

@@ -39,9 +39,10 @@ enum etcd_effect { ETCD_CHANGES, ETCD_READS };
 struct json *etcd_ask(struct etcd_asker *asker, const char *url, enum etcd_effect effect,
                       struct op *op, struct arena *scratch);
 
-/* ---- etcd_client.c: registers; etcd_txn.c: transactions ---- */
+/* ---- etcd_client.c: registers; etcd_txn.c: transactions; etcd_lock.c: locks ---- */
 
 extern const struct client etcd_register_client, etcd_append_client, etcd_txn_register_client;
+extern const struct client etcd_lock_client;
 
 /* The value that the text is, in whichever form it is there: what nobody can have written is for
  * the checker to see. */

@@ -33,6 +33,10 @@ static const struct row rows[] = {
     /* Both are said by the interceptor, before the request's own handler runs. */
     {ANY_STATUS, ANY_CODE, "etcdserver: not capable", OP_FAIL, "not-capable"},
     {ANY_STATUS, ANY_CODE, "etcdserver: rpc not supported for learner", OP_FAIL, "learner"},
+    /* A lock's key is put with its lease, and never is where that is gone; and who finds it gone
+     * afterwards says so instead of answering. */
+    {ANY_STATUS, ANY_CODE, "etcdserver: requested lease not found", OP_FAIL, "lease-not-found"},
+    {ANY_STATUS, ANY_CODE, "mutex: session is expired", OP_FAIL, "session-expired"},
     /* Not a refusal: the put that finds the quota used up is applied, and then reported so. */
     {ANY_STATUS, ANY_CODE, "etcdserver: mvcc: database space exceeded", OP_INFO, "no-space"},
     /* The proposal is in flight, and may yet be committed by this or the next leader; the message

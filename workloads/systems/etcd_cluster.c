@@ -29,6 +29,12 @@ const struct option etcd_options[] = {
      .kind = OPTION_INT,
      .fallback = "5000",
      .help = "committed entries between two snapshots"},
+    {.name = "lock-ttl",
+     .kind = OPTION_INT,
+     .fallback = "5",
+     .help =
+         "seconds after which a lock is free whose holder does not reach etcd; its lease's time "
+         "to live"},
     {.name = "data-dir",
      .kind = OPTION_TEXT,
      .fallback = "/var/lib/ordeal-etcd",

@@ -4,6 +4,7 @@
 
 #include "harness/option.h"
 #include "harness/workload.h"
+#include "workloads/queue_body.h"
 #include "workloads/redis.h"
 
 #define QUEUE_DAEMON "ordeal-queue"
@@ -11,18 +12,6 @@
 extern const struct option queue_options[];
 uint16_t queue_client_port(const struct test *test);
 uint16_t queue_peer_port(const struct test *test);
-
-/* ---- queue_body.c: what a message's body says ---- */
-
-struct queue_body {
-    int64_t message, producer, sequence;
-    int64_t retry_ms; /* -1: not given */
-    char queue[64];   /* a name without blanks */
-};
-/* Adds the body with its check sum, filled up to `size` bytes. */
-void queue_body_write(const struct queue_body *body, size_t size, struct buf *out);
-/* False when that is not, to the last byte, what queue_body_write would have written. */
-bool queue_body_read(const char *text, size_t length, struct queue_body *body);
 
 /* ---- queue_reply.c: what replies mean ---- */
 

@@ -38,8 +38,6 @@ struct queue_client_state {
     size_t body_size;
 };
 
-static atomic_llong deliveries;
-
 static enum err_code client_open(void *state, struct test *test, uint32_t node, struct err *err)
 {
     struct queue_client_state *client = state;
@@ -154,28 +152,10 @@ static void bad_reply(enum effect effect, struct op *op, struct arena *scratch, 
 
 /* ---- Values ---- */
 
-static int64_t number_of(struct value map, const char *name, int64_t otherwise)
-{
-    struct value value = value_get(map, name);
-    return value_is_int(value) ? value_as_int(value) : otherwise;
-}
-
 static bool is_true(struct value map, const char *name)
 {
     struct value value = value_get(map, name);
     return value_kind(value) == VALUE_BOOL && value_as_bool(value);
-}
-
-/* The map with further entries behind its own. */
-static struct value extended(struct arena *scratch, struct value map, const struct value *more,
-                             size_t count)
-{
-    size_t had = value_count(map);
-    struct value *items = arena_alloc(scratch, (had + count) * sizeof *items);
-    for (size_t i = 0; i < had; i++)
-        items[i] = value_at(map, i);
-    memcpy(items + had, more, count * sizeof *more);
-    return value_items(scratch, VALUE_MAP, items, had + count);
 }
 
 static const char *queue_of(struct value map)
@@ -191,7 +171,7 @@ static void add_option(struct queue_client_state *client, struct value map, cons
     if (!value_is_int(value_get(map, name)))
         return;
     add(client, word);
-    add_seconds(client, number_of(map, name, 0));
+    add_seconds(client, queue_number(map, name, 0));
 }
 
 /* An id of our own tells whether the queue took this message or had its key already. */
@@ -206,16 +186,11 @@ static void own_id(int64_t message, char text[64])
 
 static void enqueue_words(struct queue_client_state *client, struct value map, const char *id)
 {
-    struct queue_body body = {.message = number_of(map, "message", 0),
-                              .producer = number_of(map, "producer", -1),
-                              .sequence = number_of(map, "sequence", -1),
-                              .retry_ms = number_of(map, "retry", -1)};
-    snprintf(body.queue, sizeof body.queue, "%s", queue_of(map));
     struct buf text = BUF_INIT;
-    queue_body_write(&body, client->body_size, &text);
+    queue_body_of(map, client->body_size, &text);
     begin(client);
     add(client, "ADDJOB");
-    add(client, body.queue);
+    add(client, queue_of(map));
     add_bytes(client, text.data, text.length);
     buf_free(&text);
     /* The queue says "unknown", with the id, before we give up. */
@@ -225,7 +200,7 @@ static void enqueue_words(struct queue_client_state *client, struct value map, c
     add_option(client, map, "ttl", "TTL");
     if (value_is_int(value_get(map, "priority"))) {
         add(client, "PRI");
-        add_number(client, number_of(map, "priority", 0));
+        add_number(client, queue_number(map, "priority", 0));
     }
     struct value key = value_get(map, "key");
     if (value_kind(key) == VALUE_STRING) {
@@ -246,7 +221,7 @@ static void do_enqueue(struct queue_client_state *client, struct op *op, struct 
 {
     struct value map = op->value;
     char own[64];
-    own_id(number_of(map, "message", 0), own);
+    own_id(queue_number(map, "message", 0), own);
     enqueue_words(client, map, own);
     const struct redis_value *reply = ask(client, CHANGES, op, scratch);
     if (reply == NULL)
@@ -265,7 +240,7 @@ static void do_enqueue(struct queue_client_state *client, struct op *op, struct 
         value_keyword(scratch, "duplicate"),
         value_bool(true),
     };
-    op->value = extended(scratch, map, more, duplicate ? 4 : 2);
+    op->value = queue_extended(scratch, map, more, duplicate ? 4 : 2);
     op_ok(op);
 }
 
@@ -297,7 +272,7 @@ static bool read_job(const struct redis_value *job, struct arena *scratch, bool 
         value_keyword(scratch, "id"),
         value_text(scratch, VALUE_STRING, id, id_length),
         value_keyword(scratch, "delivery"),
-        value_int(scratch, delivery ? atomic_fetch_add(&deliveries, 1) + 1 : 0),
+        value_int(scratch, delivery ? queue_next_delivery() : 0),
         value_keyword(scratch, "count"),
         attempt > 0 ? value_int(scratch, attempt) : value_nil(),
         value_keyword(scratch, "retry"),
@@ -345,10 +320,10 @@ static void dequeue_words(struct queue_client_state *client, struct value queue,
 
 static void do_dequeue(struct queue_client_state *client, struct op *op, struct arena *scratch)
 {
-    int64_t count = number_of(op->value, "count", 1);
+    int64_t count = queue_number(op->value, "count", 1);
     count = count < 1 ? 1 : count > TAKE_MAX ? TAKE_MAX : count;
     dequeue_words(client, value_get(op->value, "queue"), count,
-                  number_of(op->value, "timeout", client->wait_ms));
+                  queue_number(op->value, "timeout", client->wait_ms));
     const struct redis_value *reply = ask(client, CHANGES, op, scratch);
     if (reply == NULL)
         return;
@@ -369,7 +344,7 @@ static void add_id(struct queue_client_state *client, struct value delivery)
 {
     char text[128];
     const char *id = value_as_text(value_get(delivery, "id"));
-    int64_t attempt = number_of(delivery, "count", 0);
+    int64_t attempt = queue_number(delivery, "count", 0);
     if (client->fenced && attempt > 0)
         snprintf(text, sizeof text, "%.90s:%" PRId64, id, attempt);
     else
@@ -383,13 +358,13 @@ static void do_settle(struct queue_client_state *client, struct op *op, struct a
     begin(client);
     add(client, extends ? "WORKING" : op->f == client->ack_f ? "ACKJOB" : "NACK");
     add_id(client, op->value);
-    if (extends && number_of(op->value, "retry", 0) > 0) {
-        add_seconds(client, number_of(op->value, "retry", 0));
+    if (extends && queue_number(op->value, "retry", 0) > 0) {
+        add_seconds(client, queue_number(op->value, "retry", 0));
     } else if (op->f == client->nack_f && is_true(op->value, "dead")) {
         add(client, "DEAD");
-    } else if (op->f == client->nack_f && number_of(op->value, "delay", 0) > 0) {
+    } else if (op->f == client->nack_f && queue_number(op->value, "delay", 0) > 0) {
         add(client, "DELAY");
-        add_seconds(client, number_of(op->value, "delay", 0));
+        add_seconds(client, queue_number(op->value, "delay", 0));
     }
     const struct redis_value *reply = ask(client, CHANGES, op, scratch);
     if (reply == NULL)
@@ -412,7 +387,7 @@ static bool drain_ack(struct queue_client_state *client, struct value jobs, stru
     begin(client);
     add(client, "ACKJOB");
     for (size_t i = 0; i < value_count(jobs); i++)
-        if (number_of(value_at(jobs, i), "retry", -1) != 0)
+        if (queue_number(value_at(jobs, i), "retry", -1) != 0)
             add_id(client, value_at(jobs, i));
     int64_t asked = (int64_t)client->count - 1;
     if (asked == 0)
@@ -498,7 +473,7 @@ static void do_peek(struct queue_client_state *client, struct op *op, struct are
     begin(client);
     add(client, "QPEEK");
     add(client, queue_of(op->value));
-    add_number(client, number_of(op->value, "count", 10));
+    add_number(client, queue_number(op->value, "count", 10));
     const struct redis_value *reply = ask(client, READS, op, scratch);
     if (reply == NULL)
         return;

@@ -47,7 +47,8 @@
     WITH_LIBMARIADB(X(mariadb), LEFT_OUT(mariadb, "libmariadb-dev"))                               \
     X(redis)                                                                                       \
     WITH_LIBNATS(X(nats), LEFT_OUT(nats, "libnats-dev"))                                           \
-    WITH_LIBMEMCACHED(X(memcached), LEFT_OUT(memcached, "libmemcached-dev"))
+    WITH_LIBMEMCACHED(X(memcached), LEFT_OUT(memcached, "libmemcached-dev"))                       \
+    WITH_LIBRABBITMQ(X(rabbitmq), LEFT_OUT(rabbitmq, "librabbitmq-dev"))
 /* clang-format on */
 
 #define DECLARE(name) extern const struct system system_##name;

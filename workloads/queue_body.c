@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "harness/base/crc32c.h"
-#include "workloads/systems/queue.h"
+#include "workloads/queue_body.h"
 
 enum { SUM_DIGITS = 8 };
 
