@@ -464,7 +464,8 @@ static void fold(struct logs *logs)
         }
     }
     for (uint32_t i = 0; i < logs->log_count; i++)
-        qsort(logs->logs[i].places, logs->logs[i].place_count, sizeof(struct place), by_offset);
+        if (logs->logs[i].place_count > 0)
+            qsort(logs->logs[i].places, logs->logs[i].place_count, sizeof(struct place), by_offset);
     for (uint32_t i = 0; i < history->count; i++)
         if (fold_is(history, i, OP_OK, logs->poll))
             look_at_poll(logs, i);
