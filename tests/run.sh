@@ -67,7 +67,7 @@ for kind in $kinds; do
     cluster) jobs=1; for t in "$build"/tests/queue/{cluster*,defect,robust}_test; do [ -x "$t" ] && list+=("$t"); done ;;
     browser) jobs=1; for t in tests/browser/*_test.sh; do list+=("$t"); done ;;
     fuzz) for t in "$build"/tests/fuzz/*_fuzz; do [ -x "$t" ] && list+=("$t"); done ;;
-    integration) # two at a time: whole runs, which mostly wait, beside those whose times are measured
+    integration) # two whole runs at a time, which mostly wait, beside programs whose times are measured
         jobs=1
         for t in "$build"/tests/queue/{cluster*,defect,robust}_test "$build"/tests/integration/*_test; do [ -x "$t" ] && list+=("$t"); done
         for t in tests/integration/*_test.sh; do [ -x "$t" ] && beside+=("$t"); done ;;
@@ -83,7 +83,7 @@ run_list() { # JOBS PROGRAM...
         esac
     done | xargs -0 -n 2 -P "$jobs" bash -c '[ -n "$1" ] && run_program "$0" "$1" || run_program "$0"'
 }
-[ ${#beside[@]} -gt 0 ] && run_list 1 "${beside[@]}" &
+[ ${#beside[@]} -gt 0 ] && run_list 2 "${beside[@]}" &
 [ ${#list[@]} -gt 0 ] && run_list "$jobs" "${list[@]}"
 wait
 list+=("${beside[@]}")
