@@ -287,6 +287,12 @@ static void kill_members(const struct ending *ending)
                               SIGKILL);
 }
 
+static void kill_all(struct agentd *agent, const struct ending *ending)
+{
+    signal_session(agent, &ending->then, SIGKILL);
+    kill_members(ending);
+}
+
 static bool members_are_gone(const struct ending *ending)
 {
     for (uint32_t i = 0; i < ending->members.count; i++) {
@@ -349,8 +355,7 @@ static bool step_stop(struct agentd *agent, struct agentd_wait *wait, bool expir
         struct agentd_daemon *now = find(agent, name);
         if (now != NULL && now->pid == ending->then.pid)
             now->asked_to_die = true;
-        signal_session(agent, &ending->then, SIGKILL);
-        kill_members(ending);
+        kill_all(agent, ending);
         ending->killed = true;
     }
     if (expired)
@@ -382,12 +387,10 @@ static bool step_kill(struct agentd *agent, struct agentd_wait *wait, bool expir
 {
     struct ending *ending = wait->state;
     if (!has_ended(agent, ending)) {
-        if (expired) {
+        if (expired)
             reply_still_there(agent, wait, &ending->then);
-        } else if (is_reaped(find(agent, ending->then.name), &ending->then)) {
-            signal_session(agent, &ending->then, SIGKILL); /* what had left the group before */
-            kill_members(ending);
-        }
+        else if (is_reaped(find(agent, ending->then.name), &ending->then))
+            kill_all(agent, ending); /* what had left the group before */
         return expired;
     }
     forget_pause(agent, ending->then.name);
@@ -409,8 +412,7 @@ static void kill_daemon(struct agentd *agent, const struct agentd_request *reque
     daemon->asked_to_die = true;
     *(struct ending *)wait->state = (struct ending){.then = *daemon, .kill_at_ns = INT64_MAX};
     note_members(wait, daemon);
-    signal_session(agent, daemon, SIGKILL);
-    kill_members(wait->state);
+    kill_all(agent, wait->state);
 }
 
 static void resume_daemon(struct agentd *agent, const struct agentd_request *request,
