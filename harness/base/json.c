@@ -348,3 +348,15 @@ void json_where(const struct json_source *source, const struct json *node, char 
 {
     snprintf(where, size, "%.400s:%d", source->name, json_line_at(source, node));
 }
+
+enum err_code json_refuse(const struct json_source *source, const struct json *node,
+                          struct err *err, const char *format, ...)
+{
+    char where[512], text[ERR_MESSAGE_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    json_where(source, node, where, sizeof where);
+    return err_set(err, ERR_CONFIG, "%s: %s", where, text);
+}

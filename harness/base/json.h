@@ -66,5 +66,8 @@ int json_line_at(const struct json_source *source, const struct json *node);
 /* "plan.json:7" */
 void json_where(const struct json_source *source, const struct json *node, char *where,
                 size_t size);
+/* "FILE:LINE: " and the message, as ERR_CONFIG. */
+enum err_code json_refuse(const struct json_source *source, const struct json *node,
+                          struct err *err, const char *format, ...) FORMAT(4, 5);
 
 #endif

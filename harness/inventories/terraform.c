@@ -28,20 +28,6 @@ static const struct {
 };
 enum { FIELD_COUNT = sizeof fields / sizeof *fields };
 
-static enum err_code refuse(const struct json_source *source, const struct json *node,
-                            struct err *err, const char *format, ...) FORMAT(4, 5);
-static enum err_code refuse(const struct json_source *source, const struct json *node,
-                            struct err *err, const char *format, ...)
-{
-    char where[512], text[ERR_MESSAGE_MAX];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    json_where(source, node, where, sizeof where);
-    return err_set(err, ERR_CONFIG, "%s: %s", where, text);
-}
-
 /* ---- One node ---- */
 
 static enum err_code take_object(const struct json_source *source, const struct json *value,
@@ -56,7 +42,7 @@ static enum err_code take_object(const struct json_source *source, const struct 
             if (member == NULL || kind == JSON_NULL)
                 continue;
             if (kind != JSON_TEXT && kind != JSON_NUMBER)
-                code = refuse(source, member, err, "%s must be a text or a number", *name);
+                code = json_refuse(source, member, err, "%s must be a text or a number", *name);
             else if (*json_as_text(member, "x") != '\0')
                 json_set_text(node, fields[i].field, plan_scalar_text(&arena, member));
             if (json_get(node, fields[i].field) != NULL && i > 0)
@@ -75,13 +61,14 @@ static enum err_code take_node(const struct json_source *source, const struct js
     if (json_kind(value) == JSON_TEXT && *json_as_text(value, "") != '\0')
         json_set_text(node, "address", json_as_text(value, ""));
     else if (json_kind(value) != JSON_OBJECT)
-        return refuse(source, value, err, "a node must be an address, or an object with one");
+        return json_refuse(source, value, err, "a node must be an address, or an object with one");
     else if (take_object(source, value, node, err) != ERR_NONE)
         return ERR_CONFIG;
     if (json_get(node, "address") == NULL && (json_get(node, "name") == NULL || key != NULL))
-        return refuse(source, value, err,
-                      "a node needs an address (or public_ip, public_ip_address, ipv4_address, "
-                      "public_dns)");
+        return json_refuse(
+            source, value, err,
+            "a node needs an address (or public_ip, public_ip_address, ipv4_address, "
+            "public_dns)");
     return ERR_NONE;
 }
 
@@ -90,8 +77,8 @@ static enum err_code take_value(const struct json_source *source, const struct j
 {
     enum json_kind kind = json_kind(value);
     if (kind != JSON_ARRAY && kind != JSON_OBJECT)
-        return refuse(source, value, err,
-                      "nodes must be a list or a map of addresses, or of objects");
+        return json_refuse(source, value, err,
+                           "nodes must be a list or a map of addresses, or of objects");
     struct json *list = json_array();
     for (const struct json *one = json_first(value); one != NULL; one = json_next(one))
         if (take_node(source, one, kind == JSON_OBJECT ? json_key(one) : NULL, list, err) !=

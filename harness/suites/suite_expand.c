@@ -18,18 +18,6 @@ struct expansion {
     const struct json *axes[AXES_MAX];
 };
 
-enum err_code suite_refuse(const struct json_source *source, const struct json *node,
-                           struct err *err, const char *format, ...)
-{
-    char where[512], text[ERR_MESSAGE_MAX];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    json_where(source, node, where, sizeof where);
-    return err_set(err, ERR_CONFIG, "%s: %s", where, text);
-}
-
 const char *suite_plain_name(struct arena *arena, const char *text)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -62,16 +50,16 @@ static enum err_code label_of(struct expansion *work, const struct json *axis,
 {
     if (json_kind(axis) == JSON_OBJECT) {
         if (json_kind(value) != JSON_OBJECT)
-            return suite_refuse(work->source, value, err,
-                                "matrix: %s: %s must be an object of a plan's fields",
-                                json_key(axis), json_key(value));
+            return json_refuse(work->source, value, err,
+                               "matrix: %s: %s must be an object of a plan's fields",
+                               json_key(axis), json_key(value));
         *label = json_key(value);
     } else if (strcmp(json_key(axis), "set") == 0 && json_kind(value) == JSON_OBJECT) {
         *label = label_of_options(work->arena, value);
     } else {
         *label = plan_scalar_text(work->arena, value);
         if (*label == NULL)
-            return suite_refuse(
+            return json_refuse(
                 work->source, value, err,
                 "matrix: %s: its values must be texts, numbers, booleans or lists of texts; what "
                 "has several fields needs a label: \"%s\": {\"LABEL\": {..}, ..}",
@@ -139,18 +127,18 @@ static enum err_code take_axes(struct expansion *work, const struct json *matrix
     for (const struct json *axis = json_first(matrix); axis != NULL; axis = json_next(axis)) {
         enum json_kind kind = json_kind(axis);
         if ((kind != JSON_ARRAY && kind != JSON_OBJECT) || json_count(axis) == 0)
-            return suite_refuse(work->source, axis, err,
-                                "matrix: %s must be a list of values, or an object of labels with "
-                                "a plan's fields, with one at least",
-                                json_key(axis));
+            return json_refuse(work->source, axis, err,
+                               "matrix: %s must be a list of values, or an object of labels with "
+                               "a plan's fields, with one at least",
+                               json_key(axis));
         if (kind == JSON_ARRAY && !is_field(json_key(axis)))
-            return suite_refuse(work->source, axis, err,
-                                "matrix: a plan has no field '%s' that could have these values; "
-                                "an axis of several fields is an object: \"%s\": {\"LABEL\": {..}}",
-                                json_key(axis), json_key(axis));
+            return json_refuse(work->source, axis, err,
+                               "matrix: a plan has no field '%s' that could have these values; "
+                               "an axis of several fields is an object: \"%s\": {\"LABEL\": {..}}",
+                               json_key(axis), json_key(axis));
         if (work->axis_count == AXES_MAX)
-            return suite_refuse(work->source, axis, err, "matrix: it has more than %d axes",
-                                AXES_MAX);
+            return json_refuse(work->source, axis, err, "matrix: it has more than %d axes",
+                               AXES_MAX);
         work->axes[work->axis_count++] = axis;
     }
     return ERR_NONE;
@@ -171,22 +159,22 @@ static enum err_code check_exclude(struct expansion *work, const struct json *ma
                                    struct err *err)
 {
     if (work->exclude != NULL && json_kind(work->exclude) != JSON_ARRAY)
-        return suite_refuse(work->source, work->exclude, err,
-                            "exclude must be a list of objects: [{\"AXIS\": \"LABEL\"}, ..]");
+        return json_refuse(work->source, work->exclude, err,
+                           "exclude must be a list of objects: [{\"AXIS\": \"LABEL\"}, ..]");
     for (const struct json *one = json_first(work->exclude); one != NULL; one = json_next(one)) {
         if (json_kind(one) != JSON_OBJECT || json_count(one) == 0)
-            return suite_refuse(work->source, one, err,
-                                "exclude: each must be an object: {\"AXIS\": \"LABEL\"}");
+            return json_refuse(work->source, one, err,
+                               "exclude: each must be an object: {\"AXIS\": \"LABEL\"}");
         for (const struct json *axis = json_first(one); axis != NULL; axis = json_next(axis)) {
             const struct json *of = json_get(matrix, json_key(axis));
             const char *label = plan_scalar_text(work->arena, axis);
             if (of == NULL)
-                return suite_refuse(work->source, axis, err, "exclude: the matrix has no axis '%s'",
-                                    json_key(axis));
+                return json_refuse(work->source, axis, err, "exclude: the matrix has no axis '%s'",
+                                   json_key(axis));
             if (label == NULL || !has_label(work, of, label))
-                return suite_refuse(work->source, axis, err,
-                                    "exclude: the matrix's axis %s has no '%s'", json_key(axis),
-                                    label == NULL ? "" : label);
+                return json_refuse(work->source, axis, err,
+                                   "exclude: the matrix's axis %s has no '%s'", json_key(axis),
+                                   label == NULL ? "" : label);
         }
     }
     return ERR_NONE;
@@ -199,7 +187,7 @@ enum err_code suite_expand(struct arena *arena, const struct json_source *source
     struct expansion work = {
         .arena = arena, .source = source, .exclude = exclude, .take = take, .state = state};
     if (matrix != NULL && json_kind(matrix) != JSON_OBJECT)
-        return suite_refuse(source, matrix, err, "matrix must be an object of axes");
+        return json_refuse(source, matrix, err, "matrix must be an object of axes");
     if (take_axes(&work, matrix, err) != ERR_NONE || check_exclude(&work, matrix, err) != ERR_NONE)
         return err->code;
     return expand_axis(&work, 0, err);

@@ -28,8 +28,4 @@ enum err_code suite_expand(struct arena *arena, const struct json_source *source
 /* Letters that a directory's name may have in every file system; others become '_'. */
 const char *suite_plain_name(struct arena *arena, const char *text);
 
-/* "FILE:LINE: " and the message, as ERR_CONFIG. */
-enum err_code suite_refuse(const struct json_source *source, const struct json *node,
-                           struct err *err, const char *format, ...) FORMAT(4, 5);
-
 #endif

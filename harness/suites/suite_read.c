@@ -49,9 +49,9 @@ static enum err_code check_members(struct reading *reading, const struct json *o
             found = found || strcmp(known[i], json_key(one)) == 0;
         const char *near = found ? NULL : text_nearest(json_key(one), known, count);
         if (!found)
-            return suite_refuse(&reading->source, one, err, "%s has no member '%s'%s%s%s", what,
-                                json_key(one), near == NULL ? "" : "; did you mean '",
-                                near == NULL ? "" : near, near == NULL ? "" : "'?");
+            return json_refuse(&reading->source, one, err, "%s has no member '%s'%s%s%s", what,
+                               json_key(one), near == NULL ? "" : "; did you mean '",
+                               near == NULL ? "" : near, near == NULL ? "" : "'?");
     }
     return ERR_NONE;
 }
@@ -72,7 +72,7 @@ static enum err_code text_member(struct reading *reading, const struct json *obj
     if (member == NULL)
         return ERR_NONE;
     if (json_kind(member) != JSON_TEXT || *json_as_text(member, "") == '\0')
-        return suite_refuse(&reading->source, member, err, "%s must be a text", name);
+        return json_refuse(&reading->source, member, err, "%s must be a text", name);
     *text = arena_strdup(&reading->suite->arena, json_as_text(member, ""));
     return ERR_NONE;
 }
@@ -86,9 +86,9 @@ static enum err_code number_member(struct reading *reading, const struct json *m
     double real = json_as_real(member, -1);
     int64_t value = json_as_int(member, -1);
     if (json_kind(member) != JSON_NUMBER || (double)value != real || value < least || value > most)
-        return suite_refuse(&reading->source, member, err,
-                            "%s must be a whole number from %" PRId64 " to %" PRId64, name, least,
-                            most);
+        return json_refuse(&reading->source, member, err,
+                           "%s must be a whole number from %" PRId64 " to %" PRId64, name, least,
+                           most);
     *number = value;
     return ERR_NONE;
 }
@@ -100,8 +100,8 @@ static enum err_code take_seed_list(struct reading *reading, const struct json *
 {
     size_t count = json_count(list);
     if (json_kind(list) != JSON_ARRAY || count == 0 || count > SUITE_RUNS_MAX)
-        return suite_refuse(&reading->source, list, err, "seeds must be a list of 1 to %d numbers",
-                            SUITE_RUNS_MAX);
+        return json_refuse(&reading->source, list, err, "seeds must be a list of 1 to %d numbers",
+                           SUITE_RUNS_MAX);
     uint64_t *seeds = arena_alloc(&reading->suite->arena, count * sizeof *seeds);
     for (const struct json *one = json_first(list); one != NULL; one = json_next(one)) {
         int64_t seed = 0;
@@ -109,8 +109,8 @@ static enum err_code take_seed_list(struct reading *reading, const struct json *
             return err->code;
         for (uint32_t i = 0; i < cell->run_count; i++)
             if (seeds[i] == (uint64_t)seed)
-                return suite_refuse(&reading->source, one, err, "seeds: %" PRId64 " is there twice",
-                                    seed);
+                return json_refuse(&reading->source, one, err, "seeds: %" PRId64 " is there twice",
+                                   seed);
         seeds[cell->run_count++] = (uint64_t)seed;
     }
     cell->seeds = seeds;
@@ -133,8 +133,8 @@ static enum err_code read_seeds(struct reading *reading, struct suite_cell *cell
                       *own_first = json_get(group, "first-seed");
     const struct json *list = json_get(group, "seeds");
     if (list != NULL && (own_runs != NULL || own_first != NULL))
-        return suite_refuse(&reading->source, list, err,
-                            "seeds names every run; it does not go with runs or first-seed");
+        return json_refuse(&reading->source, list, err,
+                           "seeds names every run; it does not go with runs or first-seed");
     if (list == NULL && own_runs == NULL && own_first == NULL)
         list = json_get(reading->source.root, "seeds");
     if (list != NULL)
@@ -143,8 +143,8 @@ static enum err_code read_seeds(struct reading *reading, struct suite_cell *cell
     int64_t runs = 1, from = 1;
     bool fresh = strcmp(json_as_text(first, ""), "fresh") == 0;
     if (json_kind(first) == JSON_TEXT && !fresh)
-        return suite_refuse(&reading->source, first, err,
-                            "first-seed must be a whole number, or \"fresh\"");
+        return json_refuse(&reading->source, first, err,
+                           "first-seed must be a whole number, or \"fresh\"");
     if (number_member(reading, inherited(reading, "runs"), "runs", 1, SUITE_RUNS_MAX, &runs, err) !=
             ERR_NONE ||
         number_member(reading, fresh ? NULL : first, "first-seed", 0, SEED_MAX - SUITE_RUNS_MAX,
@@ -183,8 +183,8 @@ static enum err_code read_expect(struct reading *reading, struct suite_cell *cel
     if (expect == NULL)
         return ERR_NONE;
     if (json_kind(expect) != JSON_OBJECT)
-        return suite_refuse(&reading->source, expect, err,
-                            "expect must be an object: {\"verdict\": \"invalid\", ..}");
+        return json_refuse(&reading->source, expect, err,
+                           "expect must be an object: {\"verdict\": \"invalid\", ..}");
     if (check_members(reading, expect, "expect", members, COUNT_OF(members), err) != ERR_NONE ||
         text_member(reading, expect, "verdict", &verdict, err) != ERR_NONE ||
         text_member(reading, expect, "checker", &to->checker, err) != ERR_NONE ||
@@ -198,20 +198,20 @@ static enum err_code read_expect(struct reading *reading, struct suite_cell *cel
         if (to->verdict++ == VERDICT_INVALID)
             verdict = NULL;
     if (verdict == NULL)
-        return suite_refuse(&reading->source, expect, err,
-                            "expect: verdict must be valid, unknown or invalid");
+        return json_refuse(&reading->source, expect, err,
+                           "expect: verdict must be valid, unknown or invalid");
     bool broken = to->promise != NULL || to->anomaly != NULL;
     const struct json *at_least = json_get(expect, "at-least");
     if (to->verdict != VERDICT_INVALID && broken)
-        return suite_refuse(&reading->source, expect, err,
-                            "expect: a promise or an anomaly is found by an invalid run only");
+        return json_refuse(&reading->source, expect, err,
+                           "expect: a promise or an anomaly is found by an invalid run only");
     if (to->verdict == VERDICT_VALID && at_least != NULL)
-        return suite_refuse(&reading->source, at_least, err,
-                            "expect: at-least: what is expected to hold must hold in every run");
+        return json_refuse(&reading->source, at_least, err,
+                           "expect: at-least: what is expected to hold must hold in every run");
     if (to->promise != NULL && to->checker == NULL)
-        return suite_refuse(&reading->source, json_get(expect, "promise"), err,
-                            "expect: a promise needs the checker that judges it, such as "
-                            "\"checker\": \"delivery\"");
+        return json_refuse(&reading->source, json_get(expect, "promise"), err,
+                           "expect: a promise needs the checker that judges it, such as "
+                           "\"checker\": \"delivery\"");
     int64_t least = 1;
     if (number_member(reading, at_least, "expect: at-least", 1, cell->run_count, &least, err) !=
         ERR_NONE)
@@ -229,9 +229,9 @@ static enum err_code check_expect(struct reading *reading, const struct suite_ce
         there = there || strcmp(plan->checkers[i], checker) == 0;
     if (there)
         return ERR_NONE;
-    return suite_refuse(&reading->source, json_get(inherited(reading, "expect"), "checker"), err,
-                        "expect: the checker %s is not among those of the cell %s: %s", checker,
-                        cell->name, plan_text(plan, "checkers"));
+    return json_refuse(&reading->source, json_get(inherited(reading, "expect"), "checker"), err,
+                       "expect: the checker %s is not among those of the cell %s: %s", checker,
+                       cell->name, plan_text(plan, "checkers"));
 }
 
 static enum err_code read_reference(struct reading *reading, struct suite_cell *cell,
@@ -246,16 +246,16 @@ static enum err_code read_reference(struct reading *reading, struct suite_cell *
         return ERR_NONE;
     }
     if (json_kind(reference) != JSON_OBJECT)
-        return suite_refuse(&reading->source, reference, err,
-                            "reference must be a text, or {\"text\": .., \"url\": ..}");
+        return json_refuse(&reading->source, reference, err,
+                           "reference must be a text, or {\"text\": .., \"url\": ..}");
     if (check_members(reading, reference, "reference", members, 2, err) != ERR_NONE ||
         text_member(reading, reference, "text", &cell->reference_text, err) != ERR_NONE ||
         text_member(reading, reference, "url", &cell->reference_url, err) != ERR_NONE)
         return err->code;
     const char *url = cell->reference_url; /* pages make a link of it */
     if (url != NULL && !text_starts(url, "https://") && !text_starts(url, "http://"))
-        return suite_refuse(&reading->source, json_get(reference, "url"), err,
-                            "reference: url must begin with https:// or http://");
+        return json_refuse(&reading->source, json_get(reference, "url"), err,
+                           "reference: url must begin with https:// or http://");
     if (cell->reference_text == NULL)
         cell->reference_text = url;
     return ERR_NONE;
@@ -267,15 +267,15 @@ static enum err_code check_field(struct reading *reading, const struct json *nod
                                  struct err *err)
 {
     if (strcmp(name, "seed") == 0)
-        return suite_refuse(&reading->source, node, err,
-                            "seed: a suite has seeds, or runs and first-seed, beside its plan");
+        return json_refuse(&reading->source, node, err,
+                           "seed: a suite has seeds, or runs and first-seed, beside its plan");
     if (strcmp(name, "name") == 0)
-        return suite_refuse(&reading->source, node, err,
-                            "name: the name of the cell, beside its plan, says where its runs are "
-                            "kept");
+        return json_refuse(&reading->source, node, err,
+                           "name: the name of the cell, beside its plan, says where its runs are "
+                           "kept");
     if (strcmp(name, "store") == 0)
-        return suite_refuse(&reading->source, node, err,
-                            "store: one store has all runs of a suite: use --store");
+        return json_refuse(&reading->source, node, err,
+                           "store: one store has all runs of a suite: use --store");
     return ERR_NONE;
 }
 
@@ -285,8 +285,8 @@ static enum err_code take_layer(struct reading *reading, struct plan *plan,
     if (layer == NULL)
         return ERR_NONE;
     if (json_kind(layer) != JSON_OBJECT)
-        return suite_refuse(&reading->source, layer, err, "%s must be an object of a plan's fields",
-                            what);
+        return json_refuse(&reading->source, layer, err, "%s must be an object of a plan's fields",
+                           what);
     for (const struct json *one = json_first(layer); one != NULL; one = json_next(one))
         if (check_field(reading, one, json_key(one), err) != ERR_NONE)
             return err->code;
@@ -483,14 +483,14 @@ static enum err_code take_groups(struct reading *reading, struct err *err)
 {
     const struct json *root = reading->source.root, *cells = json_get(root, "cells");
     if (cells != NULL && (json_kind(cells) != JSON_ARRAY || json_count(cells) == 0))
-        return suite_refuse(&reading->source, cells, err,
-                            "cells must be a list of objects, with one at least");
+        return json_refuse(&reading->source, cells, err,
+                           "cells must be a list of objects, with one at least");
     if ((cells == NULL || json_get(root, "matrix") != NULL) &&
         take_group(reading, root, err) != ERR_NONE)
         return err->code;
     for (const struct json *one = json_first(cells); one != NULL; one = json_next(one)) {
         if (json_kind(one) != JSON_OBJECT)
-            return suite_refuse(&reading->source, one, err, "a cell must be an object");
+            return json_refuse(&reading->source, one, err, "a cell must be an object");
         if (check_members(reading, one, "a cell", cell_members, COUNT_OF(cell_members), err) !=
                 ERR_NONE ||
             take_group(reading, one, err) != ERR_NONE)
@@ -528,10 +528,10 @@ static enum err_code read_head(struct reading *reading, struct err *err)
         suite->name = name_of_file(&suite->arena, suite->file);
     if (strcmp(suite_plain_name(&suite->arena, suite->name), suite->name) != 0 ||
         strlen(suite->name) > 64)
-        return suite_refuse(&reading->source, json_get(root, "name"), err,
-                            "name: '%s' cannot name a directory: use at most 64 letters, digits, "
-                            "'-' and '_'",
-                            suite->name);
+        return json_refuse(&reading->source, json_get(root, "name"), err,
+                           "name: '%s' cannot name a directory: use at most 64 letters, digits, "
+                           "'-' and '_'",
+                           suite->name);
     suite->retries = (uint32_t)retries;
     return ERR_NONE;
 }
