@@ -4,21 +4,7 @@
 #include <string.h>
 
 #include "workloads/sql.h"
-
-enum micro { MICRO_READ, MICRO_WRITE, MICRO_NONE };
-
-static enum micro micro_of(const struct sql_client *client, struct value micro)
-{
-    if (value_kind(micro) != VALUE_VECTOR || value_count(micro) != 3)
-        return MICRO_NONE;
-    struct value name = value_at(micro, 0);
-    if (value_kind(name) != VALUE_KEYWORD || !value_is_int(value_at(micro, 1)))
-        return MICRO_NONE;
-    if (strcmp(value_as_text(name), "r") == 0)
-        return MICRO_READ;
-    bool writes = strcmp(value_as_text(name), client->lists ? "append" : "w") == 0;
-    return writes && value_is_int(value_at(micro, 2)) ? MICRO_WRITE : MICRO_NONE;
-}
+#include "workloads/txn.h"
 
 /* False when it is no transaction that can be run. */
 static bool survey(const struct sql_client *client, struct value txn, enum sql_purpose *purpose)
@@ -26,10 +12,10 @@ static bool survey(const struct sql_client *client, struct value txn, enum sql_p
     size_t count = value_kind(txn) == VALUE_VECTOR ? value_count(txn) : 0;
     *purpose = SQL_READS;
     for (size_t i = 0; i < count; i++) {
-        enum micro micro = micro_of(client, value_at(txn, i));
-        if (micro == MICRO_NONE)
+        enum txn_micro micro = txn_micro(client->lists, value_at(txn, i));
+        if (micro == TXN_NEITHER)
             return false;
-        if (micro == MICRO_WRITE)
+        if (micro == TXN_WRITES)
             *purpose = SQL_CHANGES;
     }
     return count > 0 && count <= SQL_MICROS_MAX;
@@ -41,7 +27,7 @@ static void put_statement(struct sql_client *client, struct value micro)
     const char *table = client->lists ? SQL_LISTS : SQL_REGISTERS;
     const struct sql_driver *driver = client->driver;
     buf_clear(&client->statement);
-    if (micro_of(client, micro) == MICRO_READ)
+    if (txn_micro(client->lists, micro) == TXN_READS)
         buf_printf(&client->statement, "SELECT v FROM %s WHERE k = %" PRId64, table, key);
     else
         buf_printf(&client->statement,
@@ -93,7 +79,7 @@ void sql_txn_invoke(struct sql_client *client, struct op *op, struct arena *scra
         put_statement(client, done[i]);
         if (!sql_run(client, op, scratch))
             return;
-        if (micro_of(client, done[i]) == MICRO_READ)
+        if (txn_micro(client->lists, done[i]) == TXN_READS)
             done[i] = with_read(client, done[i], scratch);
     }
     if (!sql_commit(client, purpose, op, scratch))

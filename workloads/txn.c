@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "harness/base/buf.h"
 #include "workloads/final_reads.h"
@@ -229,4 +230,17 @@ struct generator *txn_final_reads(struct arena *arena, const struct history *his
     bool wanted = option_bool(from, full_name(arena, owner, "final-reads"));
     return final_reads(arena, history, (uint16_t)history_find_f(history, "txn"), wanted,
                        highest_key, final_fill);
+}
+
+enum txn_micro txn_micro(bool lists, struct value micro)
+{
+    if (value_kind(micro) != VALUE_VECTOR || value_count(micro) != 3)
+        return TXN_NEITHER;
+    struct value name = value_at(micro, 0);
+    if (value_kind(name) != VALUE_KEYWORD || !value_is_int(value_at(micro, 1)))
+        return TXN_NEITHER;
+    if (strcmp(value_as_text(name), "r") == 0)
+        return TXN_READS;
+    bool writes = strcmp(value_as_text(name), lists ? "append" : "w") == 0;
+    return writes && value_is_int(value_at(micro, 2)) ? TXN_WRITES : TXN_NEITHER;
 }

@@ -37,6 +37,11 @@ struct txn_keys {
     double *shares;         /* zipf: of all draws those of keys up to this one */
 };
 
+/* What a micro-operation of theirs does: [:r key ..], and [:append key number] of lists or [:w key
+ * number] of registers; anything else is TXN_NEITHER. */
+enum txn_micro { TXN_READS, TXN_WRITES, TXN_NEITHER };
+enum txn_micro txn_micro(bool lists, struct value micro);
+
 extern const struct option txn_options[]; /* both workloads' */
 /* `owner` is the workload's name; `write` what its writes are called. */
 void txn_keys_init(struct txn_keys *keys, struct arena *arena, const struct options *from,

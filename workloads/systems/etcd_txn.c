@@ -16,6 +16,7 @@
 #include "harness/base/json.h"
 #include "workloads/systems/base64.h"
 #include "workloads/systems/etcd.h"
+#include "workloads/txn.h"
 
 enum { TOUCHED_MAX = 128 }; /* etcd takes no more operations in one transaction */
 
@@ -40,21 +41,6 @@ struct txn_client {
 
 /* ---- What a transaction is ---- */
 
-enum micro { MICRO_READ, MICRO_WRITE, MICRO_NONE };
-
-static enum micro micro_of(const struct txn_client *client, struct value micro)
-{
-    if (value_kind(micro) != VALUE_VECTOR || value_count(micro) != 3)
-        return MICRO_NONE;
-    struct value name = value_at(micro, 0);
-    if (value_kind(name) != VALUE_KEYWORD || !value_is_int(value_at(micro, 1)))
-        return MICRO_NONE;
-    if (strcmp(value_as_text(name), "r") == 0)
-        return MICRO_READ;
-    bool writes = strcmp(value_as_text(name), client->lists ? "append" : "w") == 0;
-    return writes && value_is_int(value_at(micro, 2)) ? MICRO_WRITE : MICRO_NONE;
-}
-
 static struct touched *touch(struct txn_client *client, int64_t key)
 {
     for (uint32_t i = 0; i < client->count; i++)
@@ -74,14 +60,14 @@ static bool survey(struct txn_client *client, struct value txn)
         return false;
     for (size_t i = 0; i < count; i++) {
         struct value micro = value_at(txn, i);
-        enum micro kind = micro_of(client, micro);
-        if (kind == MICRO_NONE)
+        enum txn_micro kind = txn_micro(client->lists, micro);
+        if (kind == TXN_NEITHER)
             return false;
         struct touched *key = touch(client, value_as_int(value_at(micro, 1)));
         /* An append is a read, too, of what it appends to. */
-        key->read = key->read || (client->lists || (kind == MICRO_READ && !key->written));
-        key->written = key->written || kind == MICRO_WRITE;
-        client->writes = client->writes || kind == MICRO_WRITE;
+        key->read = key->read || (client->lists || (kind == TXN_READS && !key->written));
+        key->written = key->written || kind == TXN_WRITES;
+        client->writes = client->writes || kind == TXN_WRITES;
     }
     return true;
 }
@@ -107,7 +93,7 @@ static struct value play(struct txn_client *client, struct value txn, struct are
         done[i] = value_at(txn, i);
         struct touched *key = touch(client, value_as_int(value_at(done[i], 1)));
         struct value argument = value_at(done[i], 2);
-        if (micro_of(client, done[i]) == MICRO_READ) {
+        if (txn_micro(client->lists, done[i]) == TXN_READS) {
             const struct value items[3] = {value_at(done[i], 0), value_at(done[i], 1), key->now};
             done[i] = value_items(scratch, VALUE_VECTOR, items, 3);
         } else
