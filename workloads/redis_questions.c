@@ -1,9 +1,8 @@
 /* Asking several servers at once: see redis.h. */
 #include <inttypes.h>
-#include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "workloads/at_once.h"
 #include "workloads/redis.h"
 
 enum { WORDS_MAX = 8 };
@@ -47,21 +46,7 @@ static void *ask(void *state)
 
 void redis_ask_all(struct redis_question *questions, size_t count)
 {
-    pthread_t *threads = calloc(count + 1, sizeof *threads);
-    bool *in_thread = calloc(count + 1, sizeof *in_thread);
-    for (size_t i = 0; i < count; i++) {
-        bool made = threads != NULL && in_thread != NULL &&
-                    pthread_create(&threads[i], NULL, ask, &questions[i]) == 0;
-        if (made)
-            in_thread[i] = true;
-        else
-            ask(&questions[i]);
-    }
-    for (size_t i = 0; i < count && in_thread != NULL; i++)
-        if (in_thread[i])
-            pthread_join(threads[i], NULL);
-    free(threads);
-    free(in_thread);
+    at_once(questions, sizeof *questions, count, ask);
 }
 
 void redis_questions_free(struct redis_question *questions, size_t count)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "harness/base/clock.h"
+#include "harness/base/text.h"
 
 enum err_code system_examine(struct test *test, node_set nodes, const char *script,
                              uint32_t *culprit, struct buf *says, struct err *err)
@@ -227,4 +228,14 @@ enum err_code system_absent(struct test *test, node_set nodes, const char *daemo
             *absent |= NODE_SET(i);
     }
     return ERR_NONE;
+}
+
+void system_trouble(const struct test *test, uint32_t node, const char *trouble,
+                    struct buf *why_not)
+{
+    if (why_not->length > 0)
+        buf_add_text(why_not, "; ");
+    if (node != SYSTEM_ALL_NODES && !text_starts(trouble, test->nodes[node].name))
+        buf_printf(why_not, "%s: ", test->nodes[node].name);
+    buf_add_text(why_not, trouble);
 }

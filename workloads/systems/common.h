@@ -40,6 +40,11 @@ struct system_ports {
 enum err_code system_check_ports(struct test *test, node_set nodes,
                                  const struct system_ports *ports, struct err *err);
 
+/* One more reason why a cluster does not serve yet, "; " between them: of a node, or of all. */
+#define SYSTEM_ALL_NODES UINT32_MAX
+void system_trouble(const struct test *test, uint32_t node, const char *trouble,
+                    struct buf *why_not);
+
 /* The nodes on which the daemon does not run. */
 enum err_code system_absent(struct test *test, node_set nodes, const char *daemon, node_set *absent,
                             struct err *err);

@@ -1,12 +1,12 @@
 /* An etcd cluster as one sees it from outside: its command lines, whether it serves, who leads. */
 #include <arpa/inet.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "harness/base/clock.h"
 #include "harness/base/json.h"
+#include "workloads/at_once.h"
 #include "workloads/http.h"
 #include "workloads/systems/base64.h"
 #include "workloads/systems/etcd.h"
@@ -143,8 +143,6 @@ struct question {
     int64_t timeout_ns;
     struct http_reply reply;
     struct json *answer; /* NULL unless status 200 and JSON */
-    bool in_thread;
-    pthread_t thread;
 };
 
 static void *ask(void *state)
@@ -186,14 +184,9 @@ static struct question *ask_all(struct test *test, const char *path, const char 
         questions[i].path = path;
         questions[i].body = body;
         questions[i].timeout_ns = timeout_ns;
-        questions[i].in_thread =
-            pthread_create(&questions[i].thread, NULL, ask, &questions[i]) == 0;
-        if (!questions[i].in_thread)
-            ask(&questions[i]);
     }
-    for (uint32_t i = 0; questions != NULL && i < test->node_count; i++)
-        if (questions[i].in_thread)
-            pthread_join(questions[i].thread, NULL);
+    if (questions != NULL)
+        at_once(questions, sizeof *questions, test->node_count, ask);
     return questions;
 }
 

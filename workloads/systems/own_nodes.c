@@ -2,7 +2,6 @@
  *
  * A command is a shell script of the user's, filled in for each node and run on all nodes at once.
  */
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 
 #include "harness/base/clock.h"
 #include "harness/base/text.h"
+#include "workloads/at_once.h"
 #include "workloads/systems/common.h"
 #include "workloads/systems/own.h"
 
@@ -33,13 +33,13 @@ struct errand {
     struct buf out;
     struct err err;
     enum err_code code;
-    bool in_thread;
-    pthread_t thread;
 };
 
 static void *run_errand(void *argument)
 {
     struct errand *errand = argument;
+    if (errand->test == NULL) /* a node that nothing is to be done on */
+        return NULL;
     struct buf script = BUF_INIT, command = BUF_INIT;
     const struct own_system *own = own_of(errand->test->plan);
     errand->code = own_fill(own, errand->test->plan, errand->test, errand->node, OWN_ON_NODE,
@@ -76,14 +76,8 @@ static struct errand *run_on(struct test *test, node_set nodes, const char *what
                                      .quick = quick,
                                      .status = statuses == NULL ? NULL : &statuses[i],
                                      .out = BUF_INIT};
-        errands[i].in_thread =
-            pthread_create(&errands[i].thread, NULL, run_errand, &errands[i]) == 0;
-        if (!errands[i].in_thread)
-            run_errand(&errands[i]);
     }
-    for (uint32_t i = 0; i < test->node_count; i++)
-        if (errands[i].in_thread)
-            pthread_join(errands[i].thread, NULL);
+    at_once(errands, sizeof *errands, test->node_count, run_errand);
     return errands;
 }
 

@@ -1,12 +1,12 @@
 /* The queue as a cluster: command lines, who leads, whether it serves. */
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "harness/base/clock.h"
 #include "harness/base/text.h"
+#include "workloads/at_once.h"
 #include "workloads/systems/queue.h"
 
 const struct option queue_options[] = {
@@ -132,8 +132,6 @@ struct question {
     int64_t timeout_ns;
     struct buf answer;  /* the text of a reply that is no error */
     struct buf trouble; /* why there is none; empty: there is one */
-    bool in_thread;
-    pthread_t thread;
 };
 
 static void *ask(void *state)
@@ -171,14 +169,9 @@ static struct question *ask_all(struct test *test, const char *const *words, int
         questions[i].node = i;
         questions[i].words = words;
         questions[i].timeout_ns = timeout_ns;
-        questions[i].in_thread =
-            pthread_create(&questions[i].thread, NULL, ask, &questions[i]) == 0;
-        if (!questions[i].in_thread)
-            ask(&questions[i]);
     }
-    for (uint32_t i = 0; questions != NULL && i < test->node_count; i++)
-        if (questions[i].in_thread)
-            pthread_join(questions[i].thread, NULL);
+    if (questions != NULL)
+        at_once(questions, sizeof *questions, test->node_count, ask);
     return questions;
 }
 

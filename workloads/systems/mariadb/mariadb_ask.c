@@ -1,11 +1,11 @@
 /* What a cluster of MariaDB says of itself: whether it serves, who takes writes, which version. */
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "harness/base/clock.h"
-#include "harness/base/text.h"
+#include "workloads/at_once.h"
+#include "workloads/systems/common.h"
 #include "workloads/systems/mariadb/mariadb.h"
 
 /* ---- Asking all nodes at once ---- */
@@ -15,9 +15,7 @@ struct question {
     uint32_t node;
     const char *statement;
     int64_t deadline_ns;
-    bool in_thread;
     struct sql_reply reply;
-    pthread_t thread;
 };
 
 static void *ask(void *state)
@@ -42,14 +40,9 @@ static struct question *ask_all(struct test *test, const char *statement, int64_
         questions[i].statement = statement;
         questions[i].deadline_ns = clock_monotonic_ns() + timeout_ns;
         questions[i].reply.outcome = SQL_LOST;
-        questions[i].in_thread =
-            pthread_create(&questions[i].thread, NULL, ask, &questions[i]) == 0;
-        if (!questions[i].in_thread)
-            ask(&questions[i]);
     }
-    for (uint32_t i = 0; questions != NULL && i < test->node_count; i++)
-        if (questions[i].in_thread)
-            pthread_join(questions[i].thread, NULL);
+    if (questions != NULL)
+        at_once(questions, sizeof *questions, test->node_count, ask);
     return questions;
 }
 
@@ -86,11 +79,7 @@ static void add_trouble(struct buf *why_not, const struct test *test, uint32_t n
 {
     char text[256];
     snprintf(text, sizeof text, format, detail);
-    if (why_not->length > 0)
-        buf_add_text(why_not, "; ");
-    if (!text_starts(text, test->nodes[node].name))
-        buf_printf(why_not, "%s: ", test->nodes[node].name);
-    buf_add_text(why_not, text);
+    system_trouble(test, node, text, why_not);
 }
 
 /* Every node has all the others in its group, and is up to date with it. */

@@ -6,6 +6,7 @@
 
 #include "harness/base/clock.h"
 #include "workloads/http.h"
+#include "workloads/systems/common.h"
 #include "workloads/systems/nats/nats_system.h"
 
 const struct option nats_options[] = {
@@ -118,9 +119,11 @@ static bool is_healthy(struct test *test, uint32_t node, struct buf *why_not)
     struct json *health = look(test, node, "/healthz", &why);
     bool healthy = strcmp(json_as_text(json_get(health, "status"), ""), "ok") == 0;
     if (!healthy)
-        buf_printf(why_not, "%s%s: %s", why_not->length > 0 ? "; " : "", test->nodes[node].name,
-                   health == NULL ? buf_text(&why)
-                                  : json_as_text(json_get(health, "error"), "it is not healthy"));
+        system_trouble(test, node,
+                       health == NULL
+                           ? buf_text(&why)
+                           : json_as_text(json_get(health, "error"), "it is not healthy"),
+                       why_not);
     json_free(health);
     buf_free(&why);
     return healthy;

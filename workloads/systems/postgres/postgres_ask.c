@@ -1,11 +1,11 @@
 /* What a cluster of PostgreSQL says of itself: whether it serves, who leads, which version. */
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "harness/base/clock.h"
-#include "harness/base/text.h"
+#include "workloads/at_once.h"
+#include "workloads/systems/common.h"
 #include "workloads/systems/postgres/postgres.h"
 
 /* ---- Asking all nodes at once ---- */
@@ -15,9 +15,8 @@ struct question {
     uint32_t node;
     const char *statement; /* NULL: only connect */
     int64_t deadline_ns;
-    bool connected, standby, in_thread;
+    bool connected, standby;
     struct sql_reply reply;
-    pthread_t thread;
 };
 
 static void *ask(void *state)
@@ -45,14 +44,9 @@ static struct question *ask_all(struct test *test, const char *statement, int64_
         questions[i].node = i;
         questions[i].statement = statement;
         questions[i].deadline_ns = clock_monotonic_ns() + timeout_ns;
-        questions[i].in_thread =
-            pthread_create(&questions[i].thread, NULL, ask, &questions[i]) == 0;
-        if (!questions[i].in_thread)
-            ask(&questions[i]);
     }
-    for (uint32_t i = 0; questions != NULL && i < test->node_count; i++)
-        if (questions[i].in_thread)
-            pthread_join(questions[i].thread, NULL);
+    if (questions != NULL)
+        at_once(questions, sizeof *questions, test->node_count, ask);
     return questions;
 }
 
@@ -64,16 +58,6 @@ static void questions_free(struct question *questions, uint32_t count)
 }
 
 /* ---- Hooks ---- */
-
-static void add_trouble(struct buf *why_not, const struct test *test, uint32_t node,
-                        const char *trouble)
-{
-    if (why_not->length > 0)
-        buf_add_text(why_not, "; ");
-    if (node < test->node_count && !text_starts(trouble, test->nodes[node].name))
-        buf_printf(why_not, "%s: ", test->nodes[node].name);
-    buf_add_text(why_not, trouble);
-}
 
 /* One primary, and every other node follows it: a standby that a fault cut off is none, as long as
  * what it reads from there does not arrive. */
@@ -87,17 +71,18 @@ bool postgres_ready(struct test *test, struct buf *why_not)
         const struct sql_reply *reply = &questions[i].reply;
         const char *streams = sql_cell(reply, 0, 0);
         if (!questions[i].connected || reply->outcome != SQL_DONE)
-            add_trouble(why_not, test, i, reply->detail);
+            system_trouble(test, i, reply->detail, why_not);
         else if (!questions[i].standby)
             primaries++;
         else if (streams == NULL || strcmp(streams, "1") != 0)
-            add_trouble(why_not, test, i, "the standby does not receive");
+            system_trouble(test, i, "the standby does not receive", why_not);
     }
     if (questions == NULL)
-        add_trouble(why_not, test, UINT32_MAX, "out of memory");
+        system_trouble(test, SYSTEM_ALL_NODES, "out of memory", why_not);
     else if (primaries != 1 && why_not->length == 0)
-        add_trouble(why_not, test, UINT32_MAX,
-                    primaries == 0 ? "there is no primary" : "there are several primaries");
+        system_trouble(test, SYSTEM_ALL_NODES,
+                       primaries == 0 ? "there is no primary" : "there are several primaries",
+                       why_not);
     questions_free(questions, test->node_count);
     return why_not->length == 0;
 }

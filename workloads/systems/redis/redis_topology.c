@@ -5,6 +5,7 @@
 
 #include "harness/base/clock.h"
 #include "harness/base/text.h"
+#include "workloads/systems/common.h"
 #include "workloads/systems/redis/redis_system.h"
 
 /* ---- Asking every node ---- */
@@ -77,7 +78,7 @@ static void value_line(const char *lines, const char *name, char value[64])
 
 static bool wait_for(struct test *test, uint32_t node, struct buf *why_not, const char *what)
 {
-    buf_printf(why_not, "%s%s: %s", why_not->length > 0 ? "; " : "", test->nodes[node].name, what);
+    system_trouble(test, node, what, why_not);
     return false;
 }
 
