@@ -496,7 +496,7 @@ static struct value make_list(struct edn_reader *reader, const char *text,
     struct value list = value_lists_vector(&names->lists, reader->arena, key, items, count);
     size_t length = (size_t)(reader->at - 1 - text);
     if (count <= LIST_ENDS_MAX && length <= VALUE_LIST_BYTES_MAX &&
-        edn_int_ends(text, length, 0, names->ends, count))
+        value_lists_grow(&names->lists, key) && edn_int_ends(text, length, 0, names->ends, count))
         value_lists_remember(&names->lists, key, text, names->ends, count);
     return list;
 }

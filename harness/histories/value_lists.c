@@ -29,6 +29,7 @@ struct value value_lists_vector(struct value_lists *lists, struct arena *arena, 
     struct value_list *list = find(lists, key);
     size_t known = list->key.bits != key.bits ? 0 : list->count < count ? list->count : count;
     bool same = known > 0 && memcmp(list->items, items, known * sizeof *items) == 0;
+    list->strayed = known > 0 && !same;
     if (same && count <= list->count)
         return value_prefix(list->items, count);
     if (!same || count > list->capacity) {
@@ -47,6 +48,11 @@ struct value_list *value_lists_read(struct value_lists *lists, struct value key)
 {
     struct value_list *list = find(lists, key);
     return list->key.bits == key.bits && list->length > 0 ? list : NULL;
+}
+
+bool value_lists_grow(struct value_lists *lists, struct value key)
+{
+    return !find(lists, key)->strayed;
 }
 
 /* Room for so many; false leaves the list without bytes. */

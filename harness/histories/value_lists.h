@@ -15,6 +15,7 @@ struct value_list {
     struct value key;
     struct value *items;
     uint32_t count, capacity;
+    bool strayed; /* the newest one did not begin as the one before */
     /* The bytes that all the items were read from; length 0: not known. Item i ends at ends[i]. */
     uint32_t length, bytes_capacity, ends_capacity;
     unsigned char *bytes;
@@ -37,6 +38,9 @@ struct value value_lists_vector(struct value_lists *lists, struct arena *arena, 
 
 /* The list of the key, if it is known what it was read from; NULL. */
 struct value_list *value_lists_read(struct value_lists *lists, struct value key);
+/* Whether what a list was read from will be of use: not when the newest list of the key is another
+ * than the one before, and so perhaps is the next. */
+bool value_lists_grow(struct value_lists *lists, struct value key);
 /* After value_lists_vector of the whole list: what it was read from. Item i ended at ends[i]. */
 void value_lists_remember(struct value_lists *lists, struct value key, const void *bytes,
                           const uint32_t *ends, size_t count);
