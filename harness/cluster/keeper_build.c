@@ -68,14 +68,30 @@ static enum err_code write_hosts(const struct keeper *keeper, struct err *err)
     return code == ERR_NONE ? place_write_file(path, NETWORK_GAI_CONF, 0644, err) : code;
 }
 
-static enum err_code finish_keys(struct keeper *keeper, struct keys *keys, struct err *err)
+/* Of two programs that make a key each, side by side. */
+static enum err_code start_keys(const struct place *place, struct keys *keys, struct err *err)
 {
-    enum err_code code = tool_finish(&keys->host, err);
-    enum err_code user = tool_finish(&keys->user, code == ERR_NONE ? err : NULL);
-    if (code == ERR_NONE)
-        code = user;
-    if (code == ERR_NONE)
-        code = read_key(keeper->place, "host_key", &keeper->host_key, err);
+    enum err_code code = start_key(place, "host_key", &keys->host, err);
+    if (code != ERR_NONE)
+        return code;
+    code = start_key(place, "key", &keys->user, err);
+    enum err_code other = code != ERR_NONE ? tool_finish(&keys->host, NULL) : ERR_NONE;
+    (void)other; /* the first failure is the one to tell */
+    return code;
+}
+
+/* Also when the building has failed: what still writes a key must not outlive the keeper, or it
+ * would leave one where everything is being removed. */
+static enum err_code await_keys(struct keys *keys, struct err *err)
+{
+    enum err_code host = tool_finish(&keys->host, err);
+    enum err_code user = tool_finish(&keys->user, host == ERR_NONE ? err : NULL);
+    return host == ERR_NONE ? user : host;
+}
+
+static enum err_code use_keys(struct keeper *keeper, struct err *err)
+{
+    enum err_code code = read_key(keeper->place, "host_key", &keeper->host_key, err);
     if (code == ERR_NONE)
         code = read_key(keeper->place, "key.pub", &keeper->authorized_keys, err);
     if (code == ERR_NONE)
@@ -105,23 +121,24 @@ enum err_code keeper_build(struct keeper *keeper, struct err *err)
 {
     struct keys keys;
     pid_t pids[CLUSTER_NODES_MAX];
-    enum err_code code = start_key(keeper->place, "host_key", &keys.host, err);
-    if (code != ERR_NONE)
-        return code;
-    code = start_key(keeper->place, "key", &keys.user, err);
+    enum err_code code = start_keys(keeper->place, &keys, err);
     if (code != ERR_NONE)
         return code;
     if (unshare(CLONE_NEWNET) != 0)
-        return err_set(err, errno == EPERM ? ERR_UNSUPPORTED : ERR_IO,
+        code = err_set(err, errno == EPERM ? ERR_UNSUPPORTED : ERR_IO,
                        "make the control network: %s; a container needs --privileged",
                        strerror(errno));
-    code = clone_nodes(keeper, err);
+    if (code == ERR_NONE)
+        code = clone_nodes(keeper, err);
     for (int i = 0; i < keeper->state.node_count; i++)
         pids[i] = keeper->state.nodes[i].pid;
     if (code == ERR_NONE)
         code = network_build(pids, keeper->state.node_count, keeper->state.ipv6, err);
+    enum err_code made = await_keys(&keys, code == ERR_NONE ? err : NULL);
     if (code == ERR_NONE)
-        code = finish_keys(keeper, &keys, err);
+        code = made;
+    if (code == ERR_NONE)
+        code = use_keys(keeper, err);
     for (int i = 0; code == ERR_NONE && i < keeper->state.node_count; i++)
         code = keeper_send_go(keeper, i, err);
     if (code == ERR_NONE)

@@ -604,6 +604,34 @@ static void up_on_a_full_disk_undoes_itself(void **state)
     in_child_with_small_disk("size=24k", fail_to_get_up);
 }
 
+/* A program that makes a key is still writing when the building fails for another reason: nothing
+ * may be left by it. In place of ssh-keygen stands one that writes its file over and over. */
+static void fail_to_get_up_beside_keys(const char *directory)
+{
+    char program[] = "/tmp/ordeal-keygen.XXXXXX";
+    static const char script[] = "#!/bin/sh\n"
+                                 "for file; do :; done\n"
+                                 "turn=0\n"
+                                 "while [ $turn -lt 30000 ]; do\n"
+                                 "    : >\"$file\"\n"
+                                 "    turn=$((turn + 1))\n"
+                                 "done\n";
+    struct err err = ERR_INIT;
+    int fd = mkstemp(program);
+    NEED(fd >= 0 && write(fd, script, sizeof script - 1) == (ssize_t)sizeof script - 1);
+    NEED(fchmod(fd, 0755) == 0 && close(fd) == 0);
+    NEED(mount(program, "/usr/bin/ssh-keygen", NULL, MS_BIND, NULL) == 0);
+    fail_to_get_up(directory);
+    NEED(unlink(program) == 0);
+}
+
+static void what_makes_the_keys_does_not_outlive_a_failed_up(void **state)
+{
+    (void)state;
+    REQUIRE_ROOT();
+    in_child_with_small_disk("size=8m,nr_inodes=40", fail_to_get_up_beside_keys);
+}
+
 /* A host with a file system of its own at /srv: a node must see what is in it, and keep its own
  * changes to itself. */
 static void share_a_mount_point(const char *directory)
@@ -755,6 +783,7 @@ int main(void)
         cmocka_unit_test_teardown(a_claim_ends_with_its_process, clear),
         cmocka_unit_test_teardown(a_full_disk_does_not_prevent_down, clear),
         cmocka_unit_test_teardown(up_on_a_full_disk_undoes_itself, clear),
+        cmocka_unit_test_teardown(what_makes_the_keys_does_not_outlive_a_failed_up, clear),
         cmocka_unit_test_teardown(other_file_systems_of_the_host_are_there, clear),
         cmocka_unit_test_teardown(what_is_missing_is_said, clear),
         cmocka_unit_test_teardown(stubborn_files_are_removed, clear),
