@@ -48,7 +48,8 @@
     X(redis)                                                                                       \
     WITH_LIBNATS(X(nats), LEFT_OUT(nats, "libnats-dev"))                                           \
     WITH_LIBMEMCACHED(X(memcached), LEFT_OUT(memcached, "libmemcached-dev"))                       \
-    WITH_LIBRABBITMQ(X(rabbitmq), LEFT_OUT(rabbitmq, "librabbitmq-dev"))
+    WITH_LIBRABBITMQ(X(rabbitmq), LEFT_OUT(rabbitmq, "librabbitmq-dev"))                           \
+    WITH_ZOOKEEPER(X(zookeeper), LEFT_OUT(zookeeper, "libzookeeper-mt-dev"))
 /* clang-format on */
 
 #define DECLARE(name) extern const struct system system_##name;
