@@ -8,6 +8,7 @@
 
 #include "harness/base/clock.h"
 #include "harness/base/text.h"
+#include "harness/notes.h"
 
 #define LEASE_NS (10 * NS_PER_SECOND)
 #define CALL_TIMEOUT_NS (10 * NS_PER_SECOND)
@@ -58,6 +59,31 @@ static size_t list_nodes(const struct test *test, node_set set, uint32_t *indice
 
 /* ---- Commands and files ---- */
 
+void test_note_failure(struct test *test, uint32_t node, const char *command, int status,
+                       const char *said)
+{
+    if (test->control->notes == NULL)
+        return;
+    if (command == NULL)
+        notes_clear_commands(test->control->notes);
+    else
+        notes_command(test->control->notes, node, command, status, said);
+}
+
+/* Whether it failed. */
+static bool note_output(struct test *test, uint32_t node, const char *command,
+                        const struct output *output)
+{
+    if (output->status == 0)
+        return false;
+    struct buf said = BUF_INIT;
+    buf_add_text(&said, buf_text(&output->out));
+    buf_add_text(&said, buf_text(&output->err));
+    test_note_failure(test, node, command, output->status, buf_text(&said));
+    buf_free(&said);
+    return true;
+}
+
 enum err_code test_shell(struct test *test, node_set nodes, struct err *err, const char *format,
                          ...)
 {
@@ -68,8 +94,16 @@ enum err_code test_shell(struct test *test, node_set nodes, struct err *err, con
     va_end(arguments);
     uint32_t indices[PLAN_NODES_MAX];
     size_t count = list_nodes(test, nodes, indices);
-    struct command command = {.text = buf_text(&text), .as_root = true};
-    enum err_code code = fleet_check_all(test->control->fleet, indices, count, &command, NULL, err);
+    struct fleet_job jobs[PLAN_NODES_MAX];
+    for (size_t i = 0; i < count; i++)
+        jobs[i] = (struct fleet_job){.node = indices[i],
+                                     .command = {.text = buf_text(&text), .as_root = true}};
+    enum err_code code = fleet_check_jobs(test->control->fleet, jobs, count, err);
+    for (size_t i = 0; i < count && err != NULL; i++)
+        if (note_output(test, indices[i], buf_text(&text), &jobs[i].output))
+            break;
+    for (size_t i = 0; i < count; i++)
+        output_free(&jobs[i].output);
     buf_free(&text);
     return code;
 }
@@ -82,19 +116,19 @@ enum err_code test_shell_output(struct test *test, uint32_t node, struct buf *ou
     va_start(arguments, format);
     buf_vprintf(&text, format, arguments);
     va_end(arguments);
-    struct command command = {.text = buf_text(&text), .as_root = true};
-    struct output output;
-    enum err_code code = status == NULL
-                             ? fleet_check(test->control->fleet, node, &command, &output, err)
-                             : fleet_run(test->control->fleet, node, &command, &output, err);
+    struct fleet_job job = {.node = node, .command = {.text = buf_text(&text), .as_root = true}};
+    enum err_code code = status == NULL ? fleet_check_jobs(test->control->fleet, &job, 1, err)
+                                        : fleet_run_jobs(test->control->fleet, &job, 1, err);
+    if (code == ERR_NONE) {
+        buf_add(out, buf_text(&job.output.out), job.output.out.length);
+        if (status != NULL)
+            *status = job.output.status;
+    } else if (err != NULL) {
+        note_output(test, node, buf_text(&text), &job.output);
+    }
+    output_free(&job.output);
     buf_free(&text);
-    if (code != ERR_NONE)
-        return code;
-    buf_add(out, buf_text(&output.out), output.out.length);
-    if (status != NULL)
-        *status = output.status;
-    output_free(&output);
-    return ERR_NONE;
+    return code;
 }
 
 enum err_code test_write_file(struct test *test, uint32_t node, const char *path, const char *text,
@@ -228,6 +262,8 @@ enum err_code daemon_start(struct test *test, uint32_t node, const struct daemon
     struct buf log = BUF_INIT;
     buf_printf(&log, "/var/log/ordeal/%s.log", spec->name);
     line_key(&call.request, "log", spec->log != NULL ? spec->log : log.data);
+    if (test->control->notes != NULL)
+        notes_daemon(test->control->notes, node, spec, spec->log != NULL ? spec->log : log.data);
     buf_free(&log);
     enum err_code code = agents_call(test->control->agents, &call, err);
     agent_call_free(&call);

@@ -14,6 +14,7 @@
 
 #include "harness/base/clock.h"
 #include "harness/base/text.h"
+#include "harness/notes.h"
 #include "harness/run_internal.h"
 #include "harness/store.h"
 
@@ -235,6 +236,8 @@ static enum err_code poll_ready(struct running *running, int64_t patience_ns, st
     int64_t deadline_ns = clock_monotonic_ns() + patience_ns;
     for (;;) {
         buf_clear(why_not);
+        if (running->control.notes != NULL)
+            notes_clear_commands(running->control.notes);
         if (running->plan->system->ready(&running->test, why_not))
             return ERR_NONE;
         if (test_cancelled(&running->test))
@@ -281,29 +284,49 @@ static enum err_code prepare_faults(struct running *running, struct err *err)
     return schedule_check(running->schedule, err);
 }
 
+typedef enum err_code node_fn(struct test *test, node_set nodes, struct err *err);
+
+/* One step of setting up: what failed in an earlier one was got over. */
+static enum err_code step(struct running *running, node_fn *hook, struct err *err)
+{
+    notes_clear_commands(running->control.notes);
+    return hook(&running->test, test_all_nodes(&running->test), err);
+}
+
 static enum err_code start_system(struct running *running, struct err *err)
 {
     const struct system *system = running->plan->system;
     struct test *test = &running->test;
-    node_set all = test_all_nodes(test);
     log_line(running->log, "setting up %s on %u node%s", system->name, test->node_count,
              test->node_count == 1 ? "" : "s");
-    if (system->install(test, all, err) != ERR_NONE)
+    if (step(running, system->install, err) != ERR_NONE)
         return err_wrap(err, "install %s", system->name);
-    if (system->wipe(test, all, err) != ERR_NONE)
+    if (step(running, system->wipe, err) != ERR_NONE)
         return err_wrap(err, "wipe %s", system->name);
     if (prepare_faults(running, err) != ERR_NONE)
         return err->code;
     running->started = true;
-    if (system->start(test, all, err) != ERR_NONE)
+    if (step(running, system->start, err) != ERR_NONE)
         return err_wrap(err, "start %s", system->name);
     if (await_ready(running, err) != ERR_NONE)
         return err->code;
+    notes_clear_commands(running->control.notes);
     if (system->version != NULL && system->version(test, &running->version, err) != ERR_NONE)
         return err_wrap(err, "%s serves, but", system->name);
     log_line(running->log, "%s serves",
              running->version.length > 0 ? running->version.data : system->name);
     return ERR_NONE;
+}
+
+static enum err_code set_up_system(struct running *running, struct err *err)
+{
+    struct notes *notes = running->control.notes = notes_open();
+    enum err_code code = start_system(running, err);
+    if (code != ERR_NONE && code != ERR_CONFIG && code != ERR_CANCELLED)
+        run_tell_trouble(running, err->message);
+    running->control.notes = NULL; /* commands of the work are nobody's trouble */
+    notes_close(notes);
+    return code;
 }
 
 /* ---- The work ---- */
@@ -573,7 +596,7 @@ static enum err_code set_up(struct running *running, struct err *err)
     if (connect_nodes(running, err) != ERR_NONE)
         return err->code;
     history_f(&running->history, "exit"); /* of daemons; known before anything writes */
-    return start_system(running, err);
+    return set_up_system(running, err);
 }
 
 void run_test(struct plan *plan, struct log *log, const char *command, struct run_outcome *outcome)

@@ -59,6 +59,9 @@ struct running {
 /* The harness itself cannot go on: keeps the first reason, and ends the work. From any thread. */
 void run_fail(struct running *running, enum err_code code, const char *why);
 
+/* Tells people and the log why the system could not be set up, as far as its nodes know. */
+void run_tell_trouble(struct running *running, const char *problem);
+
 /* Judges the history if the work had begun, writes results.json, history.edn and every report. */
 void run_conclude(struct running *running, bool worked);
 

@@ -55,6 +55,10 @@ enum err_code test_shell(struct test *test, node_set nodes, struct err *err, con
  * and is then no error. */
 enum err_code test_shell_output(struct test *test, uint32_t node, struct buf *out, int *status,
                                 struct err *err, const char *format, ...) FORMAT(6, 7);
+/* For who looks at statuses by himself: this is the command that failed, and what it said. A set-up
+ * that ends in failure tells it. NULL: it has come right. */
+void test_note_failure(struct test *test, uint32_t node, const char *command, int status,
+                       const char *said);
 enum err_code test_write_file(struct test *test, uint32_t node, const char *path, const char *text,
                               unsigned mode, struct err *err);
 /* Puts a copy of a local file on all these nodes, at once. */

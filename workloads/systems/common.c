@@ -22,12 +22,14 @@ enum err_code system_examine(struct test *test, node_set nodes, const char *scri
             return code;
         if (status != 0) {
             *culprit = i;
+            test_note_failure(test, i, script, status, buf_text(says));
             while (says->length > 0 && says->data[says->length - 1] == '\n')
                 says->data[--says->length] = '\0';
             return ERR_NONE;
         }
     }
-    return ERR_NONE; /* it has come right in between */
+    test_note_failure(test, 0, NULL, 0, ""); /* it has come right in between */
+    return ERR_NONE;
 }
 
 /* ---- Installing ---- */
@@ -44,8 +46,10 @@ static const char install_script[] =
     "install() { apt-get -o DPkg::Lock::Timeout=120 install -y --no-install-recommends %s "
     ">/tmp/ordeal-apt 2>&1; }\n"
     "install || { apt-get update >/dev/null 2>&1; install; } ||\n"
-    "  { echo \"apt-get install %s: $(grep -m 1 '^E:' /tmp/ordeal-apt)\"; exit 1; }\n"
-    "%s || { echo 'it is installed and still not there'; exit 1; }\n";
+    "  { echo \"apt-get install %s: $(grep -m 1 '^E:' /tmp/ordeal-apt)\"; tail -n 12 "
+    "/tmp/ordeal-apt; "
+    "exit 1; }\n"
+    "%s || { echo 'apt-get install %s went well, and still it is not there'; exit 1; }\n";
 
 enum err_code system_install(struct test *test, node_set nodes,
                              const struct system_package *package, struct err *err)
@@ -56,7 +60,7 @@ enum err_code system_install(struct test *test, node_set nodes,
         buf_add_text(&script, package->probe);
     else
         buf_printf(&script, install_script, package->probe, package->packages, package->packages,
-                   package->probe);
+                   package->probe, package->packages);
     enum err_code code = system_examine(test, nodes, script.data, &culprit, &says, err);
     if (code == ERR_NONE && culprit != SYSTEM_HEALTHY && test->plan->local)
         code = err_set(err, ERR_UNSUPPORTED,
@@ -64,8 +68,9 @@ enum err_code system_install(struct test *test, node_set nodes,
                        "install %s",
                        test->nodes[culprit].name, package->system, package->packages);
     else if (code == ERR_NONE && culprit != SYSTEM_HEALTHY)
-        code = err_set(err, ERR_UNSUPPORTED, "%s: %s is not installed, and could not be: %s",
-                       test->nodes[culprit].name, package->system, buf_text(&says));
+        code = err_set(err, ERR_UNSUPPORTED, "%s: %s is not installed, and could not be: %.*s",
+                       test->nodes[culprit].name, package->system,
+                       (int)strcspn(buf_text(&says), "\n"), buf_text(&says));
     buf_free(&script);
     buf_free(&says);
     return code;
@@ -93,10 +98,11 @@ enum err_code system_script(struct test *test, uint32_t node, const char *what, 
                             const char *log, struct buf *out, struct err *err)
 {
     int status = 0;
-    enum err_code code = test_shell_output(test, node, out, &status, err, "%s", script);
+    enum err_code code = test_shell_output(test, node, out, &status, err, "exec 2>&1\n%s", script);
     if (code != ERR_NONE || status == 0)
         return code;
     struct buf said = BUF_INIT, logged = BUF_INIT, tail = BUF_INIT;
+    test_note_failure(test, node, script, status, buf_text(out));
     add_end(&said, buf_text(out), 400);
     if (test_shell_output(test, node, &tail, &status, NULL, "tail -n 4 %s 2>/dev/null", log) !=
         ERR_NONE)

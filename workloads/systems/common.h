@@ -13,8 +13,9 @@ struct system_package {
 enum err_code system_install(struct test *test, node_set nodes,
                              const struct system_package *package, struct err *err);
 
-/* Runs a script on one node; its output goes to `out`. When its status is not 0, ERR_REMOTE says
- * `what` failed ("making the tables"), with the end of its output and of the system's log. */
+/* Runs a script on one node; its output and errors go to `out`. When its status is not 0,
+ * ERR_REMOTE says `what` failed ("making the tables"), with the end of its output and of the
+ * system's log. */
 enum err_code system_script(struct test *test, uint32_t node, const char *what, const char *script,
                             const char *log, struct buf *out, struct err *err);
 

@@ -46,48 +46,12 @@ static enum err_code check_options(const struct test *test, struct err *err)
     return system_check_range(test, "etcd.election-ms", 5 * heartbeat_ms, 50000, err);
 }
 
-/* The package's service must not start: it would take the ports and the name. */
-static const char install_script[] =
-    "etcd --version >/dev/null 2>&1 && exit 0\n"
-    "command -v apt-get >/dev/null 2>&1 || { echo 'there is no apt-get'; exit 1; }\n"
-    "policy=/usr/sbin/policy-rc.d\n"
-    "if [ ! -e $policy ]; then\n"
-    "  trap 'rm -f $policy' EXIT\n"
-    "  printf '#!/bin/sh\\nexit 101\\n' >$policy && chmod 755 $policy || exit 1\n"
-    "fi\n"
-    "export DEBIAN_FRONTEND=noninteractive\n"
-    "install() { apt-get install -y --no-install-recommends etcd-server >/dev/null 2>&1; }\n"
-    "install || { apt-get update >/dev/null 2>&1; install; }\n"
-    "etcd --version >/dev/null 2>&1 || { echo 'apt-get failed'; exit 1; }\n";
-
-static enum err_code not_installed(const struct test *test, uint32_t node, const char *why,
-                                   struct err *err)
-{
-    const char *name = test->nodes[node].name;
-    if (test->plan->local)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "%s: etcd is not installed; install the Debian package etcd-server (on this "
-                       "machine for a local cluster: apt-get install etcd-server)",
-                       name);
-    return err_set(err, ERR_UNSUPPORTED,
-                   "%s: etcd is not installed, and could not be (%s); install the Debian package "
-                   "etcd-server",
-                   name, why);
-}
-
 static enum err_code install(struct test *test, node_set nodes, struct err *err)
 {
-    uint32_t culprit;
-    struct buf says = BUF_INIT;
+    static const struct system_package package = {
+        .system = "etcd", .packages = "etcd-server", .probe = "etcd --version >/dev/null 2>&1"};
     enum err_code code = check_options(test, err);
-    /* A local node shares this machine's programs and has no way to the Internet. */
-    const char *script = test->plan->local ? "etcd --version >/dev/null 2>&1" : install_script;
-    if (code == ERR_NONE)
-        code = system_examine(test, nodes, script, &culprit, &says, err);
-    if (code == ERR_NONE && culprit != SYSTEM_HEALTHY)
-        code = not_installed(test, culprit, buf_text(&says), err);
-    buf_free(&says);
-    return code;
+    return code == ERR_NONE ? system_install(test, nodes, &package, err) : code;
 }
 
 /* ---- Starting ---- */

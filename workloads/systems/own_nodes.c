@@ -31,6 +31,7 @@ struct errand {
     bool quick;  /* a hanging one is ended */
     int *status; /* NULL: a status other than 0 is an error */
     struct buf out;
+    struct buf script; /* filled in */
     struct err err;
     enum err_code code;
 };
@@ -40,21 +41,20 @@ static void *run_errand(void *argument)
     struct errand *errand = argument;
     if (errand->test == NULL) /* a node that nothing is to be done on */
         return NULL;
-    struct buf script = BUF_INIT, command = BUF_INIT;
+    struct buf command = BUF_INIT;
     const struct own_system *own = own_of(errand->test->plan);
     errand->code = own_fill(own, errand->test->plan, errand->test, errand->node, OWN_ON_NODE,
-                            errand->template, &script, &errand->err);
+                            errand->template, &errand->script, &errand->err);
     if (errand->quick) {
         buf_printf(&command, "timeout -k 1 %d sh -c ", PATIENCE_S);
-        buf_add_shell_word(&command, buf_text(&script));
+        buf_add_shell_word(&command, buf_text(&errand->script));
         buf_add_text(&command, " 2>&1");
     } else {
-        buf_add_text(&command, buf_text(&script));
+        buf_add_text(&command, buf_text(&errand->script));
     }
     if (errand->code == ERR_NONE)
         errand->code = test_shell_output(errand->test, errand->node, &errand->out, errand->status,
                                          &errand->err, "%s", command.data);
-    buf_free(&script);
     buf_free(&command);
     return NULL;
 }
@@ -83,8 +83,10 @@ static struct errand *run_on(struct test *test, node_set nodes, const char *what
 
 static void errands_free(struct errand *errands, uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
         buf_free(&errands[i].out);
+        buf_free(&errands[i].script);
+    }
     free(errands);
 }
 
@@ -421,6 +423,9 @@ static bool ready(struct test *test, struct buf *why_not)
         if (errands[i].code == ERR_NONE && statuses[i] == 0)
             continue;
         good = false;
+        if (errands[i].code == ERR_NONE)
+            test_note_failure(test, i, buf_text(&errands[i].script), statuses[i],
+                              buf_text(&errands[i].out));
         buf_printf(why_not, "%s: ", test->nodes[i].name);
         if (errands[i].code != ERR_NONE)
             buf_add_text(why_not, errands[i].err.message);
@@ -462,6 +467,7 @@ static enum err_code version(struct test *test, struct buf *out, struct err *err
     else
         err_set(err, errand.code, "%s", errand.err.message);
     buf_free(&errand.out);
+    buf_free(&errand.script);
     return errand.code;
 }
 
