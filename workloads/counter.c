@@ -21,6 +21,7 @@ static const struct option options[] = {
      .kind = OPTION_BOOL,
      .fallback = "true",
      .help = "read every counter once more when everything was healed"},
+    {.name = "settle", .kind = OPTION_DURATION, .fallback = "0s", .help = FINAL_READS_SETTLE_HELP},
     {.name = NULL},
 };
 
@@ -68,9 +69,15 @@ static struct generator *generator(struct test *test, struct arena *arena)
 static struct generator *final_generator(struct test *test, struct arena *arena)
 {
     bool wanted = option_bool(&test->plan->options, "counter.final-reads");
-    return final_reads(arena, test->history, history_f(test->history, "read"), wanted,
-                       final_reads_key_of_pair, final_reads_pair);
+    return final_reads_of_pairs(arena, test->history, history_f(test->history, "read"), wanted,
+                                option_duration_ns(&test->plan->options, "counter.settle"));
 }
+
+static const struct word words[] = {
+    {"add", "[COUNTER AMOUNT]", "same", "changes it by so much, which may be negative"},
+    {"read", "[COUNTER null]", "[same int]", "what it is; 0 for one that was never changed"},
+    {.f = NULL},
+};
 
 static const char *const judged_by[] = {"counter", "stats",  "availability",
                                         "crashes", "faults", NULL};
@@ -83,4 +90,5 @@ const struct workload workload_counter = {
     .keyed = true,
     .generator = generator,
     .final_generator = final_generator,
+    .words = words,
 };

@@ -40,3 +40,29 @@ struct generator *final_reads(struct arena *arena, const struct history *history
     return generator_on_clients(arena,
                                 generator_function(arena, fill, reads, prng_stream(0, "unused")));
 }
+
+struct each {
+    uint16_t f;
+    int64_t keys;
+};
+
+static struct generator *read_all(void *state, struct arena *arena, uint64_t round)
+{
+    const struct each *each = state;
+    struct final_reads *reads = arena_zalloc(arena, sizeof *reads);
+    (void)round;
+    *reads = (struct final_reads){.f = each->f, .left = each->keys};
+    return generator_function(arena, final_reads_pair, reads, prng_stream(0, "unused"));
+}
+
+struct generator *final_reads_of_pairs(struct arena *arena, const struct history *history,
+                                       uint16_t f, bool wanted, int64_t settle_ns)
+{
+    if (!wanted || settle_ns <= 0)
+        return final_reads(arena, history, f, wanted, final_reads_key_of_pair, final_reads_pair);
+    struct each *each = arena_zalloc(arena, sizeof *each);
+    *each = (struct each){.f = f, .keys = keys_asked(history, final_reads_key_of_pair)};
+    struct generator *parts[] = {generator_sleep(arena, settle_ns),
+                                 generator_each_thread(arena, read_all, each)};
+    return generator_on_clients(arena, generator_phases(arena, parts, 2));
+}

@@ -21,9 +21,19 @@ int64_t final_reads_key_of_pair(struct value value);
 bool final_reads_pair(void *state, struct prng *prng, const struct generator_context *context,
                       struct generator_op *op);
 
+/* For the help of the option "settle". */
+#define FINAL_READS_SETTLE_HELP                                                                    \
+    "with final reads: wait this long after healing, then have every worker read all; for "        \
+    "systems "                                                                                     \
+    "whose nodes converge"
+
 /* One read after the other by `fill`, whose state is a struct final_reads, of all keys that the
  * history asked for; of none where it is not `wanted`. */
 struct generator *final_reads(struct arena *arena, const struct history *history, uint16_t f,
                               bool wanted, final_reads_key *highest, generator_fill *fill);
+/* The same of pairs, and where `settle_ns` is above 0 by every client for itself, that long later:
+ * so all nodes are read that clients talk to. */
+struct generator *final_reads_of_pairs(struct arena *arena, const struct history *history,
+                                       uint16_t f, bool wanted, int64_t settle_ns);
 
 #endif

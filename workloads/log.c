@@ -161,6 +161,14 @@ static struct generator *final_generator(struct test *test, struct arena *arena)
     return generator_on_clients(arena, log_final(arena, mix));
 }
 
+static const struct word words[] = {
+    {"append", "{\"log\": L, \"value\": V}", "{:log same :value same}",
+     "puts it behind the log's last value; adds \"offset\", a number, where it is known"},
+    {"poll", "{\"log\": L, \"from\": OFFSET}", "{:log same :from same :records [[int int]*]}",
+     "records from that offset on, each [OFFSET VALUE]; adds \"end\": true when there are no more"},
+    {.f = NULL},
+};
+
 static const char *const judged_by[] = {"log-offsets", "stats",  "availability",
                                         "crashes",     "faults", NULL};
 
@@ -171,4 +179,5 @@ const struct workload workload_log = {
     .checkers = judged_by,
     .generator = generator,
     .final_generator = final_generator,
+    .words = words,
 };

@@ -50,6 +50,13 @@ static struct generator *final_generator(struct test *test, struct arena *arena)
     return generator_on_clients(arena, generator_limit(arena, 4 * test->node_count, again));
 }
 
+static const struct word words[] = {
+    {"next", "null", "int", "takes the next number of a sequence"},
+    {"last", "null", "int", "the newest number that was taken, 0 when none was"},
+    {"time", "null", "int", "the system's time"},
+    {.f = NULL},
+};
+
 static const char *const judged_by[] = {"monotonic", "stats",  "availability",
                                         "crashes",   "faults", NULL};
 
@@ -60,4 +67,5 @@ const struct workload workload_monotonic = {
     .checkers = judged_by,
     .generator = generator,
     .final_generator = final_generator,
+    .words = words,
 };

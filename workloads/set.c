@@ -22,6 +22,7 @@ static const struct option options[] = {
      .kind = OPTION_BOOL,
      .fallback = "true",
      .help = "read every set once more when everything was healed: shows elements that were lost"},
+    {.name = "settle", .kind = OPTION_DURATION, .fallback = "0s", .help = FINAL_READS_SETTLE_HELP},
     {.name = NULL},
 };
 
@@ -64,9 +65,15 @@ static struct generator *generator(struct test *test, struct arena *arena)
 static struct generator *final_generator(struct test *test, struct arena *arena)
 {
     bool wanted = option_bool(&test->plan->options, "set.final-reads");
-    return final_reads(arena, test->history, history_f(test->history, "read"), wanted,
-                       final_reads_key_of_pair, final_reads_pair);
+    return final_reads_of_pairs(arena, test->history, history_f(test->history, "read"), wanted,
+                                option_duration_ns(&test->plan->options, "set.settle"));
 }
+
+static const struct word words[] = {
+    {"add", "[SET ELEMENT]", "same", "adds it; elements are numbers, each added once"},
+    {"read", "[SET null]", "[same [int*]]", "all elements of the set, in any order"},
+    {.f = NULL},
+};
 
 static const char *const judged_by[] = {"set",     "set-full", "stats", "availability",
                                         "crashes", "faults",   NULL};
@@ -79,4 +86,5 @@ const struct workload workload_set = {
     .keyed = true,
     .generator = generator,
     .final_generator = final_generator,
+    .words = words,
 };

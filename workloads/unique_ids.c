@@ -16,6 +16,11 @@ static struct generator *final_generator(struct test *test, struct arena *arena)
         arena, generator_limit(arena, 20 * test->node_count, generator(test, arena)));
 }
 
+static const struct word words[] = {
+    {"generate", "null", "int | text", "an identifier that was never given before"},
+    {.f = NULL},
+};
+
 static const char *const judged_by[] = {"unique-ids", "stats",  "availability",
                                         "crashes",    "faults", NULL};
 
@@ -25,4 +30,5 @@ const struct workload workload_unique_ids = {
     .checkers = judged_by,
     .generator = generator,
     .final_generator = final_generator,
+    .words = words,
 };

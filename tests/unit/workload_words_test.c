@@ -1,6 +1,9 @@
 /* What operations may answer: the language of shapes, and the words of every workload. */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "harness/base/text.h"
 #include "harness/histories/edn.h"
 #include "harness/histories/json_value.h"
 #include "harness/workload_words.h"
@@ -145,6 +148,52 @@ static void every_workload_has_good_words(void **state)
     assert_null(word_find(workload_find("noop"), "noop"));
 }
 
+static void add_cell(struct buf *row, const char *code)
+{
+    buf_add_text(row, " `");
+    for (; *code != '\0'; code++) {
+        if (*code == '|') /* it would end the cell */
+            buf_add_char(row, '\\');
+        buf_add_char(row, *code);
+    }
+    buf_add_text(row, "` |");
+}
+
+/* The table of docs/clients.md, as the words are. */
+static void print_table(struct buf *table)
+{
+    for (size_t i = 0; workloads[i] != NULL; i++)
+        for (const struct word *word = workloads[i]->words; word != NULL && word->f != NULL;
+             word++) {
+            buf_add_char(table, '|');
+            add_cell(table, workloads[i]->name);
+            add_cell(table, word->f);
+            add_cell(table, word->asked);
+            add_cell(table, word->answered);
+            buf_printf(table, " %s |\n", word->help);
+        }
+}
+
+static void the_page_has_every_word(void **state)
+{
+    (void)state;
+    const char *source = getenv("ORDEAL_SOURCE");
+    char path[4096];
+    struct err err = ERR_INIT;
+    struct buf page = BUF_INIT, table = BUF_INIT;
+    snprintf(path, sizeof path, "%s/docs/clients.md", source == NULL ? "." : source);
+    assert_int_equal(file_read(path, 1 << 20, &page, &err), ERR_NONE);
+    print_table(&table);
+    buf_add_char(&table, '\n'); /* and no row more */
+    const char *found = strstr(buf_text(&page), buf_text(&table));
+    if (found == NULL || strncmp(found - 5, "---|\n", 5) != 0) {
+        fputs(table.data, stdout);
+        fail_msg("%s has another table of words than the one above", path);
+    }
+    buf_free(&page);
+    buf_free(&table);
+}
+
 int main(void)
 {
     arena = ARENA_INIT;
@@ -154,6 +203,7 @@ int main(void)
         cmocka_unit_test(jobs_keep_what_they_have),
         cmocka_unit_test(bad_shapes_are_told),
         cmocka_unit_test(every_workload_has_good_words),
+        cmocka_unit_test(the_page_has_every_word),
     };
     int status = cmocka_run_group_tests(tests, NULL, NULL);
     arena_free(&arena);

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Maelstrom's broadcast: what one node is told, all come to know. Each goes on telling its neighbours until they say that they know."""
+"""Maelstrom's broadcast: what one node is told, all come to know. Each goes on telling its neighbours until they say that they know.
+With --once it tells them once, whether they hear it or not, and with --forget every tenth message not at all. Both are bugs."""
 import json
 import sys
 import threading
 import time
 
+ONCE, FORGET = "--once" in sys.argv, "--forget" in sys.argv
 lock = threading.Lock()
 me, known, untold = None, [], {}  # untold: by neighbour, what it has not acknowledged
 
@@ -17,6 +19,8 @@ def learn(values, teller):
     for value in values:
         if value not in known:
             known.append(value)
+            if FORGET and len(known) % 10 == 0:
+                continue
             for neighbour, list_of in untold.items():
                 if neighbour != teller:
                     list_of.append(value)
@@ -29,6 +33,8 @@ def tell():
             for neighbour, values in untold.items():
                 if values:
                     send(neighbour, {"type": "gossip", "values": values[:500]})
+                    if ONCE:
+                        del values[:500]
 
 
 threading.Thread(target=tell, daemon=True).start()
