@@ -234,7 +234,9 @@ enum err_code control_open(struct control *control, const struct fleet_options *
 void control_close(struct control *control)
 {
     struct err err = ERR_INIT;
-    if (agents_stop(control->agents, CALL_TIMEOUT_NS, &err) != ERR_NONE)
+    if (agents_stop(control->agents,
+                    control->leave_daemons ? AGENTS_LEAVE_DAEMONS : AGENTS_END_DAEMONS,
+                    CALL_TIMEOUT_NS, &err) != ERR_NONE)
         log_problem(control->log, "stopping the agents: %s", err.message);
     control->agents = NULL;
     fleet_close(control->fleet);

@@ -43,6 +43,7 @@ struct control {
     struct agents *agents;
     /* Faults by hand: daemons are processes of these names that the agents did not start. */
     bool by_process_name;
+    bool leave_daemons;         /* control_close ends agents without their daemons */
     struct notes *notes;        /* of the set-up, for who tells why it failed; NULL: none */
     const char *environment[8]; /* of every daemon, besides its own; NULL at the end */
     struct {

@@ -418,6 +418,8 @@ static enum err_code resolve_numbers(struct plan *plan, struct err *err)
     const char *keyed = plan_text(plan, "keyed");
     plan->keyed = keyed_of(keyed);
     plan->stop_on_violation = strcmp(plan_text(plan, "stop-on-violation"), "true") == 0;
+    plan->no_install = strcmp(plan_text(plan, "no-install"), "true") == 0;
+    plan->leave_running = strcmp(plan_text(plan, "leave-running"), "true") == 0;
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     plan->check_limits = (struct check_limits){
         .time_ns = duration_field(plan, "check-time"),
@@ -591,6 +593,25 @@ static enum err_code check_name(const char *name, struct err *err)
                    "name: '%s' cannot name a directory: use letters, digits, '-' and '_'", name);
 }
 
+/* They go into a shell as they are, so that it finds what matches. */
+static enum err_code resolve_log_files(struct plan *plan, struct err *err)
+{
+    static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                               "-_./*?[]!+@:=%";
+    const char *text = plan_text(plan, "log-files");
+    if (text == NULL)
+        return ERR_NONE;
+    plan->log_glob_count = text_split(&plan->arena, text, ',', &plan->log_globs);
+    for (size_t i = 0; i < plan->log_glob_count; i++) {
+        const char *glob = plan->log_globs[i];
+        if (glob[0] != '/' || glob[strspn(glob, good)] != '\0')
+            return err_set(err, ERR_CONFIG,
+                           "log-files: '%s' is no full path of letters, digits, -_./*?[]!+@:=%%",
+                           glob);
+    }
+    return ERR_NONE;
+}
+
 enum err_code plan_resolve(struct plan *plan, struct err *err)
 {
     for (const struct plan_field *field = plan_fields; field->name != NULL; field++)
@@ -603,7 +624,7 @@ enum err_code plan_resolve(struct plan *plan, struct err *err)
     if (schedule_read(plan, err) != ERR_NONE || resolve_checkers(plan, err) != ERR_NONE ||
         resolve_nodes(plan, err) != ERR_NONE || resolve_concurrency(plan, err) != ERR_NONE ||
         resolve_numbers(plan, err) != ERR_NONE || check_stop(plan, err) != ERR_NONE ||
-        resolve_options(plan, err) != ERR_NONE)
+        resolve_log_files(plan, err) != ERR_NONE || resolve_options(plan, err) != ERR_NONE)
         return err->code;
     fill_default(plan, "name",
                  arena_printf(&plan->arena, "%s-%s", plan->system->name, plan->workload->name));

@@ -33,6 +33,11 @@ const struct plan_field plan_fields[] = {
      "add unknown host keys to that file instead of refusing them"},
     {"connect-timeout", OPTION_DURATION, "10s", "TIME", "Where", "for logging in to a node"},
     {"ready-timeout", OPTION_DURATION, "60s", "TIME", "Where", "for the system to serve"},
+    {"no-install", OPTION_BOOL, "false", NULL, "Where",
+     "install nothing and put no programs on nodes: it is all there already"},
+    {"leave-running", OPTION_BOOL, "false", NULL, "Where",
+     "in the end leave the system and the local cluster as they are, healed, and say how to get at "
+     "them"},
 
     {"time-limit", OPTION_DURATION, "60s", "TIME", "How much", "how long clients ask"},
     {"rate", OPTION_REAL, "500", "N", "How much",
@@ -67,5 +72,7 @@ const struct plan_field plan_fields[] = {
      "certain violation"},
 
     {"store", OPTION_TEXT, "store", "DIR", "Output", "where runs are kept"},
+    {"log-files", OPTION_TEXT, NULL, "GLOB,GLOB..", "Output",
+     "fetch these from every node, too: full paths, with a shell's patterns"},
     {.name = NULL},
 };

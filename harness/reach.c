@@ -220,6 +220,11 @@ void reach_give_back(struct reach *reach)
     reach->cluster = NULL;
 }
 
+enum err_code reach_keep(struct reach *reach, struct err *err)
+{
+    return reach->cluster == NULL ? ERR_NONE : cluster_keep(reach->cluster, err);
+}
+
 void reach_close(struct reach *reach)
 {
     reach_give_back(reach);

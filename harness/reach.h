@@ -33,5 +33,7 @@ enum err_code reach_open(const struct plan *plan, enum reach_mode mode, const ch
  */
 void reach_give_back(struct reach *reach);
 void reach_close(struct reach *reach);
+/* A local cluster that this process raised is not taken down, by nobody but `ordeal local down`. */
+enum err_code reach_keep(struct reach *reach, struct err *err);
 
 #endif

@@ -281,7 +281,14 @@ static enum err_code prepare_faults(struct running *running, struct err *err)
     if (watch_open(test, on_leaders, running, &running->watch, err) != ERR_NONE)
         return err->code;
     running->schedule = schedule_open(test, running->watch, &running->arena);
-    return schedule_check(running->schedule, err);
+    if (schedule_check(running->schedule, err) != ERR_NONE)
+        return err->code;
+    if (running->plan->leave_running && running->control.disks[0].path != NULL)
+        return err_set(err, ERR_CONFIG,
+                       "leave-running: a nemesis of this run keeps %s on a disk of ordeal's, which "
+                       "is taken away in the end: leave that nemesis out, or --leave-running",
+                       running->control.disks[0].path);
+    return ERR_NONE;
 }
 
 typedef enum err_code node_fn(struct test *test, node_set nodes, struct err *err);
@@ -504,39 +511,6 @@ static enum err_code work(struct running *running, struct err *err)
 
 /* ---- The way back ---- */
 
-/* All at once, so that machines that are gone are waited for but once. */
-static void fetch_logs(struct running *running)
-{
-    struct test *test = &running->test;
-    const char *const *paths = running->plan->system->log_paths;
-    size_t path_count = 0, count = 0;
-    while (paths[path_count] != NULL)
-        path_count++;
-    struct fleet_download *downloads =
-        arena_zalloc(&running->arena, (path_count * test->node_count + 1) * sizeof *downloads);
-    for (uint32_t i = 0; i < test->node_count; i++) {
-        struct err err = ERR_INIT;
-        const char *directory =
-            arena_printf(&running->arena, "%s/nodes/%s", running->directory, test->nodes[i].name);
-        if (path_count == 0 || file_make_dirs(directory, &err) != ERR_NONE)
-            continue;
-        for (size_t j = 0; j < path_count; j++) {
-            const char *base = strrchr(paths[j], '/');
-            downloads[count++] =
-                (struct fleet_download){.node = i,
-                                        .source = paths[j],
-                                        .target = store_path(&running->arena, directory,
-                                                             base == NULL ? paths[j] : base + 1),
-                                        .as_root = true};
-        }
-    }
-    if (count == 0 || fleet_download(running->control.fleet, downloads, count, NULL) == ERR_NONE)
-        return;
-    for (size_t i = 0; i < count; i++)
-        if (downloads[i].err.code != ERR_NONE)
-            log_line(running->log, "no log %s: %s", downloads[i].source, downloads[i].err.message);
-}
-
 static void stop_system(struct running *running)
 {
     const struct system *system = running->plan->system;
@@ -559,19 +533,44 @@ static void stop_system(struct running *running)
         log_problem(running->log, "cleaning up %s: %s", system->name, err.message);
 }
 
+/* What was asked to stay, and how to get at it and to be rid of it. */
+static void leave_running(struct running *running)
+{
+    const struct plan *plan = running->plan;
+    struct test *test = &running->test;
+    struct err err = ERR_INIT;
+    running->control.leave_daemons = true;
+    if (plan->local && reach_keep(&running->reach, &err) != ERR_NONE)
+        log_problem(running->log, "the cluster goes all the same: %s", err.message);
+    else if (plan->local)
+        log_line(running->log,
+                 "left running: %s on the local cluster %s; get at it by: ordeal local ssh "
+                 "--cluster %s %s; take it down by: ordeal local down --cluster %s",
+                 plan->system->name, plan->cluster, plan->cluster, test->nodes[0].name,
+                 plan->cluster);
+    else
+        log_line(running->log,
+                 "left running: %s on %u machine%s; end it by ordeal heal with the same --nodes or "
+                 "--inventory; its data stay until the next run",
+                 plan->system->name, test->node_count, test->node_count == 1 ? "" : "s");
+}
+
 static void give_back_nodes(struct running *running)
 {
     pthread_mutex_lock(&running->fleet_lock); /* from here on nobody interrupts it, so it can go */
     atomic_store(&running->finishing, true);
     pthread_mutex_unlock(&running->fleet_lock);
-    if (running->started) {
-        fetch_logs(running);
+    bool leave = running->plan->leave_running && running->started;
+    if (running->started)
+        run_fetch_logs(running);
+    if (running->started && !leave)
         stop_system(running);
-    }
     pthread_mutex_lock(&running->stop_lock);
     struct scheduler *scheduler = running->scheduler;
     running->scheduler = NULL;
     pthread_mutex_unlock(&running->stop_lock);
+    if (leave)
+        leave_running(running);
     control_close(&running->control);
     scheduler_close(scheduler);
     reach_give_back(&running->reach);

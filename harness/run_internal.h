@@ -62,6 +62,9 @@ void run_fail(struct running *running, enum err_code code, const char *why);
 /* Tells people and the log why the system could not be set up, as far as its nodes know. */
 void run_tell_trouble(struct running *running, const char *problem);
 
+/* Fetches the system's logs, and what the plan names besides, from the nodes that are there. */
+void run_fetch_logs(struct running *running);
+
 /* Judges the history if the work had begun, writes results.json, history.edn and every report. */
 void run_conclude(struct running *running, bool worked);
 

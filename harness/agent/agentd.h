@@ -72,6 +72,7 @@ struct agentd {
     const struct agentd_options *options;
     pid_t guardian;
     enum agentd_end end;
+    bool leaves_daemons; /* told so by the shutdown */
     struct buf input, output;
     bool skipping; /* inside a line that is too long */
     bool stirred;  /* a child ended or a datagram came: every wait looks again */

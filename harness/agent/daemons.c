@@ -550,7 +550,7 @@ static bool step_shutdown(struct agentd *agent, struct agentd_wait *wait, bool e
     bool all = true;
     int64_t now_ns = clock_monotonic_ns();
     bool kill_now = !ending->killed && now_ns >= ending->kill_at_ns;
-    for (uint32_t i = 0; i < agent->daemons.count; i++) {
+    for (uint32_t i = 0; i < agent->daemons.count && !agent->leaves_daemons; i++) {
         struct agentd_daemon *daemon = &agent->daemons.items[i];
         if (is_reaped(daemon, daemon) && session_is_gone(daemon))
             continue;
@@ -585,7 +585,8 @@ void agentd_shutdown(struct agentd *agent, const struct agentd_request *request)
     if (wait == NULL)
         return;
     ((struct ending *)wait->state)->kill_at_ns = kill_at_ns;
-    for (uint32_t i = 0; i < agent->daemons.count; i++) {
+    agent->leaves_daemons = line_get_int(request->line, "keep_daemons", 0) != 0;
+    for (uint32_t i = 0; i < agent->daemons.count && !agent->leaves_daemons; i++) {
         struct agentd_daemon *daemon = &agent->daemons.items[i];
         if (daemon->state != AGENTD_DAEMON_RUNNING)
             continue;

@@ -151,7 +151,9 @@ static const struct verb {
     {"read-file",
      agentd_read_file,
      {TEXT("path", REQUIRED), BETWEEN("tail", NUMBER, 1, INT64_C(256) << 10)}},
-    {"shutdown", agentd_shutdown, {BETWEEN("grace_ms", NUMBER, 0, GRACE_MS_MAX)}},
+    {"shutdown",
+     agentd_shutdown,
+     {BETWEEN("grace_ms", NUMBER, 0, GRACE_MS_MAX), BETWEEN("keep_daemons", NUMBER, 0, 1)}},
 };
 
 static const struct verb *find_verb(const char *name)

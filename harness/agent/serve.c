@@ -208,7 +208,7 @@ static void kill_groups(struct agentd *agent)
 static int finish(struct agentd *agent)
 {
     struct agentd_healed healed = {.undone = 0};
-    bool keep = agent->options->keep_daemons;
+    bool keep = agent->options->keep_daemons || agent->leaves_daemons;
     /* The daemons first, so that they act no more; but the faults do not wait for their death. */
     if (!keep)
         kill_groups(agent);

@@ -345,6 +345,15 @@ enum err_code cluster_claim(struct cluster *cluster, const char *who, struct err
     return place_claim(&cluster->place, who, &cluster->claim_fd, err);
 }
 
+enum err_code cluster_keep(struct cluster *cluster, struct err *err)
+{
+    if (!cluster->down_at_close)
+        return ERR_NONE;
+    enum err_code code = keeper_request(&cluster->place, "keep", "all", err);
+    cluster->down_at_close = code != ERR_NONE;
+    return code;
+}
+
 enum err_code cluster_stop_node(const struct cluster *cluster, int index, struct err *err)
 {
     return keeper_request(&cluster->place, "stop", cluster->nodes[index].name, err);

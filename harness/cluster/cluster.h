@@ -55,6 +55,9 @@ enum err_code cluster_down(const char *name, enum cluster_down_mode mode,
 /* Whether there is anything of this name: up, or left by a crash. */
 bool cluster_exists(const char *name);
 
+/* An ephemeral cluster is none any more: it stays until somebody takes it down. */
+enum err_code cluster_keep(struct cluster *cluster, struct err *err) MUST_CHECK;
+
 /* Releases the claim; takes the cluster down when this process made it ephemeral. NULL is fine. */
 void cluster_close(struct cluster *cluster);
 

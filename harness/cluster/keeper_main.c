@@ -88,6 +88,14 @@ static enum err_code obey(struct keeper *keeper, const struct line *request, int
                           struct err *err)
 {
     const char *verb = line_at(request, 0), *name = line_at(request, 1);
+    if (strcmp(verb, "keep") == 0) { /* it outlives its creator after all */
+        if (keeper->creator_pidfd >= 0)
+            close(keeper->creator_pidfd);
+        keeper->creator_pidfd = -1;
+        keeper->state.ephemeral = false;
+        save_state(keeper);
+        return ERR_NONE;
+    }
     for (int i = 0; i < keeper->state.node_count; i++) {
         char own[16];
         snprintf(own, sizeof own, "n%d", i + 1);

@@ -570,7 +570,8 @@ static void check_shutdown(const struct agents *agents, struct agent_call *call)
             problem != NULL ? problem : "");
 }
 
-enum err_code agents_stop(struct agents *agents, int64_t timeout_ns, struct err *err)
+enum err_code agents_stop(struct agents *agents, enum agents_end end, int64_t timeout_ns,
+                          struct err *err)
 {
     if (agents == NULL)
         return ERR_NONE;
@@ -583,6 +584,8 @@ enum err_code agents_stop(struct agents *agents, int64_t timeout_ns, struct err 
     for (uint32_t i = 0; i < agents->count; i++)
         if (agents->list[i].state == AGENT_READY) {
             agent_call_begin(&calls[count], i, "shutdown");
+            if (end == AGENTS_LEAVE_DAEMONS)
+                line_key_int(&calls[count].request, "keep_daemons", 1);
             calls[count++].timeout_ns = timeout_ns;
         }
     pthread_mutex_unlock(&agents->mutex);

@@ -47,10 +47,14 @@ enum err_code agents_find_binary(struct buf *path, struct err *err);
  * On failure no agent stays. The fleet and the options' texts must outlive the agents. */
 enum err_code agents_start(struct fleet *fleet, const struct agents_options *options,
                            struct agents **agents, struct err *err);
+/* Daemons that are left run on by themselves; the next agent on the node ends them, and so does
+ * `ordeal heal`. */
+enum agents_end { AGENTS_END_DAEMONS, AGENTS_LEAVE_DAEMONS };
 /* Asks the agents to undo their faults and end, waits up to `timeout_ns`, and frees everything
  * whatever the answer. The error tells which nodes may still hold faults. NULL agents are allowed.
  */
-enum err_code agents_stop(struct agents *agents, int64_t timeout_ns, struct err *err);
+enum err_code agents_stop(struct agents *agents, enum agents_end end, int64_t timeout_ns,
+                          struct err *err);
 
 /* Starts the agent of one node anew after it was lost. */
 enum err_code agents_restart(struct agents *agents, uint32_t node, struct err *err);

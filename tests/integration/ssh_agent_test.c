@@ -146,7 +146,7 @@ static void agents_start_talk_and_stop(void **state)
     assert_contains(agents_hello(agents, 3, "ssh", &arena), "127.0.0.1 ");
     arena_free(&arena);
     measure(agents, "scripted agent");
-    assert_ok(agents_stop(agents, 20 * NS_PER_SECOND, &err));
+    assert_ok(agents_stop(agents, AGENTS_END_DAEMONS, 20 * NS_PER_SECOND, &err));
     fleet_close(fleet);
 }
 
@@ -174,7 +174,7 @@ static void killed_sessions_lose_their_agents(void **state)
     agent_call_begin(&call, 1, "echo");
     assert_ok(agents_call(agents, &call, &err));
     agent_call_free(&call);
-    assert_ok(agents_stop(agents, 20 * NS_PER_SECOND, &err));
+    assert_ok(agents_stop(agents, AGENTS_END_DAEMONS, 20 * NS_PER_SECOND, &err));
     fleet_close(fleet);
 }
 
@@ -249,12 +249,12 @@ static void the_real_agents_start_answer_and_stop(void **state)
     assert_int_equal(agents_start(fleet, &options, &others, &err), ERR_REMOTE);
     assert_contains(err.message, "n1 is already used by another ordeal (the tests, since ");
     assert_contains(err.message, "(and 4 more nodes: n2, n3, n4, n5)");
-    assert_ok(agents_stop(agents, 20 * NS_PER_SECOND, &err));
+    assert_ok(agents_stop(agents, AGENTS_END_DAEMONS, 20 * NS_PER_SECOND, &err));
     begin_ns = clock_monotonic_ns();
     assert_ok(agents_start(fleet, &options, &agents, &err));
     print_message("# agents_start on %d nodes, already there: %.0f ms\n", NODES,
                   (double)(clock_monotonic_ns() - begin_ns) / 1e6);
-    assert_ok(agents_stop(agents, 20 * NS_PER_SECOND, &err));
+    assert_ok(agents_stop(agents, AGENTS_END_DAEMONS, 20 * NS_PER_SECOND, &err));
     fleet_close(fleet);
 }
 

@@ -139,7 +139,7 @@ static void agents_are_uploaded_once_and_say_hello(void **state)
     assert_null(agents_hello(agents, 2, "nothing", &arena));
     arena_free(&arena);
     assert_true(agents_ready(agents, 1));
-    assert_ok(agents_stop(agents, 20 * NS_PER_SECOND, &err));
+    assert_ok(agents_stop(agents, AGENTS_END_DAEMONS, 20 * NS_PER_SECOND, &err));
     await_file("shut-n3");
     struct stat after; /* a second name for the file, which another upload would leave alone */
     char command[700];
@@ -148,7 +148,7 @@ static void agents_are_uploaded_once_and_say_hello(void **state)
     assert_ok(agents_start(fleet, &started, &agents, &err)); /* the second time it is there */
     assert_int_equal(stat(place("kept"), &after), 0);
     assert_int_equal(after.st_nlink, 2);
-    assert_ok(agents_stop(agents, 20 * NS_PER_SECOND, &err));
+    assert_ok(agents_stop(agents, AGENTS_END_DAEMONS, 20 * NS_PER_SECOND, &err));
     fleet_close(fleet);
 }
 
@@ -161,12 +161,12 @@ static void an_agent_that_cannot_run_is_uploaded_again(void **state)
     struct agents *agents;
     struct agents_options started = options();
     assert_ok(agents_start(fleet, &started, &agents, &err));
-    assert_ok(agents_stop(agents, 20 * NS_PER_SECOND, &err));
+    assert_ok(agents_stop(agents, AGENTS_END_DAEMONS, 20 * NS_PER_SECOND, &err));
     char command[400]; /* what a crash may leave of a file */
     snprintf(command, sizeof command, "for f in %s/ordeal-agent-*; do : >$f; done", directory);
     assert_int_equal(system(command), 0);
     assert_ok(agents_start(fleet, &started, &agents, &err));
-    assert_ok(agents_stop(agents, 20 * NS_PER_SECOND, &err));
+    assert_ok(agents_stop(agents, AGENTS_END_DAEMONS, 20 * NS_PER_SECOND, &err));
     fleet_close(fleet);
 }
 
@@ -285,7 +285,7 @@ static void calls_have_replies_and_errors_of_their_own(void **state)
     assert_int_equal(calls[4].err.code, ERR_PARSE);
     for (int i = 0; i < 6; i++)
         agent_call_free(&calls[i]);
-    assert_ok(agents_stop(agents, 20 * NS_PER_SECOND, &err));
+    assert_ok(agents_stop(agents, AGENTS_END_DAEMONS, 20 * NS_PER_SECOND, &err));
     fleet_close(fleet);
 }
 
@@ -312,7 +312,7 @@ static void a_call_without_a_reply_ends_in_time(void **state)
     assert_int_equal(call(agents, 0, "silence", 30 * NS_PER_MS, &err), ERR_TIMEOUT);
     assert_contains(err.message, "n1: silence: the agent did not answer within 30 ms");
     assert_ok(call(agents, 0, "echo", 0, &err));
-    assert_ok(agents_stop(agents, 20 * NS_PER_SECOND, &err));
+    assert_ok(agents_stop(agents, AGENTS_END_DAEMONS, 20 * NS_PER_SECOND, &err));
     fleet_close(fleet);
 }
 
@@ -348,7 +348,7 @@ static void threads_call_at_once(void **state)
         pthread_create(&threads[i], NULL, call_often, agents);
     for (int i = 0; i < 4; i++)
         pthread_join(threads[i], NULL);
-    assert_ok(agents_stop(agents, 20 * NS_PER_SECOND, &err));
+    assert_ok(agents_stop(agents, AGENTS_END_DAEMONS, 20 * NS_PER_SECOND, &err));
     fleet_close(fleet);
 }
 
@@ -380,7 +380,7 @@ static void events_are_told_and_a_lost_agent_is_one(void **state)
     await_event("n1 lost reason=connection lost: the fake cut the connection|");
     assert_int_equal(call(agents, 0, "echo", 0, &err), ERR_IO);
     assert_ok(agents_restart(agents, 0, &err));
-    assert_ok(agents_stop(agents, 20 * NS_PER_SECOND, &err));
+    assert_ok(agents_stop(agents, AGENTS_END_DAEMONS, 20 * NS_PER_SECOND, &err));
     assert_null(strstr(heard.text.data, "n3 lost")); /* being stopped is no loss */
     buf_free(&heard.text);
     fleet_close(fleet);
@@ -403,7 +403,7 @@ static void pings_keep_the_lease_and_silence_ends_it(void **state)
     await_event("n2 lost reason=it has been silent for");
     await_file("closed-n2"); /* and its input was ended, so that it undoes what it did */
     buf_free(&heard.text);
-    assert_ok(agents_stop(agents, 20 * NS_PER_SECOND, &err));
+    assert_ok(agents_stop(agents, AGENTS_END_DAEMONS, 20 * NS_PER_SECOND, &err));
     fleet_close(fleet);
 }
 
@@ -418,7 +418,7 @@ static void faults_that_stay_are_told_at_the_end(void **state)
     assert_ok(agents_start(fleet, &started, &agents, &err));
     touch("stuck-n2");
     touch("stuck-n3");
-    assert_int_equal(agents_stop(agents, 20 * NS_PER_SECOND, &err), ERR_REMOTE);
+    assert_int_equal(agents_stop(agents, AGENTS_END_DAEMONS, 20 * NS_PER_SECOND, &err), ERR_REMOTE);
     assert_string_equal(err.message, "n2: shutdown: 2 faults could not be undone: nft: busy: see "
                                      "`ordeal heal` (and 1 more node: n3)");
     fleet_close(fleet);

@@ -56,13 +56,19 @@ enum err_code system_install(struct test *test, node_set nodes,
 {
     uint32_t culprit;
     struct buf script = BUF_INIT, says = BUF_INIT;
-    if (test->plan->local) /* it shares this machine's programs, and has no way to the Internet */
+    if (test->plan->local || test->plan->no_install) /* locally it shares this machine's programs,
+                                                        and has no way to the Internet */
         buf_add_text(&script, package->probe);
     else
         buf_printf(&script, install_script, package->probe, package->packages, package->packages,
                    package->probe, package->packages);
     enum err_code code = system_examine(test, nodes, script.data, &culprit, &says, err);
-    if (code == ERR_NONE && culprit != SYSTEM_HEALTHY && test->plan->local)
+    if (code == ERR_NONE && culprit != SYSTEM_HEALTHY && test->plan->no_install)
+        code = err_set(err, ERR_UNSUPPORTED,
+                       "%s: %s is not installed, and with --no-install nothing is: install the "
+                       "Debian package %s, or leave --no-install out",
+                       test->nodes[culprit].name, package->system, package->packages);
+    else if (code == ERR_NONE && culprit != SYSTEM_HEALTHY && test->plan->local)
         code = err_set(err, ERR_UNSUPPORTED,
                        "%s: %s is not installed; on this machine, for a local cluster: apt-get "
                        "install %s",

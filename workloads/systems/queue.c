@@ -73,7 +73,7 @@ static enum err_code put(struct test *test, node_set nodes, const char *source, 
     uint32_t culprit;
     const char *defect = option_text(&test->plan->options, "queue.defect");
     enum err_code code = ERR_NONE;
-    if (test_shell(test, nodes, NULL, "[ -s %s ]", target) != ERR_NONE)
+    if (!test->plan->no_install && test_shell(test, nodes, NULL, "[ -s %s ]", target) != ERR_NONE)
         code = test_upload_file(test, nodes, source, target, 0755, err);
     if (*defect != '\0') {
         buf_add_text(&word, "--defect ");

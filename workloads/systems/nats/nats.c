@@ -51,7 +51,7 @@ static enum err_code upload(struct test *test, node_set nodes, const char *path,
     uint32_t culprit;
     const char *binary = option_text(&test->plan->options, "nats.binary");
     enum err_code code = ERR_NONE;
-    if (test_shell(test, nodes, NULL, "[ -s %s ]", path) != ERR_NONE)
+    if (!test->plan->no_install && test_shell(test, nodes, NULL, "[ -s %s ]", path) != ERR_NONE)
         code = test_upload_file(test, nodes, binary, path, 0755, err);
     buf_printf(&script, "%s --version 2>&1", path);
     if (code == ERR_NONE)
