@@ -343,7 +343,9 @@ static void want_events(struct client *client)
         events |= EPOLLIN;
     else
         events |= EPOLLRDHUP;
-    if (buffer_length(&client->out) > 0)
+    /* What is sent at the end of this turn anyway need not be waited for: most replies go at once.
+     */
+    if (buffer_length(&client->out) > 0 && !client->flushing)
         events |= EPOLLOUT;
     loop_want(&client->server->loop, &client->watch, events);
 }
