@@ -107,17 +107,23 @@ static bool parse_add(struct request *request, const struct resp_slice *argument
     return false;
 }
 
-static bool add_prepare(struct request *request, const struct resp_slice *arguments, uint32_t count)
+static bool add_begin(struct request *request, const struct resp_slice *arguments, uint32_t count,
+                      struct added *added)
 {
-    struct added added;
-    if (!parse_add(request, arguments, count, &added))
+    if (!parse_add(request, arguments, count, added))
         return false;
     if (!request->has_id)
         server_make_id(request_server(request), &request->id);
     request->has_id = true;
-    if (added.timeout_ms > 0 && !request->prepared)
-        request->deadline_ms = node_clock_ms() + added.timeout_ms;
+    if (added->timeout_ms > 0 && !request->prepared)
+        request->deadline_ms = node_clock_ms() + added->timeout_ms;
     return true;
+}
+
+static bool add_prepare(struct request *request, const struct resp_slice *arguments, uint32_t count)
+{
+    struct added added;
+    return add_begin(request, arguments, count, &added);
 }
 
 bool commands_memory_full(struct server *server, size_t more)
@@ -133,7 +139,7 @@ static bool add_start(struct request *request, const struct resp_slice *argument
 {
     struct server *server = request_server(request);
     struct added added;
-    if (!add_prepare(request, arguments, count) || !parse_add(request, arguments, count, &added))
+    if (!add_begin(request, arguments, count, &added))
         return true;
     added.command.id = request->id;
     if (added.spool) {
@@ -172,7 +178,7 @@ static void add_result(struct request *request, const struct state_result *resul
     commands_print_id(&result->id, text);
     memcpy(text + COMMANDS_ID_BYTES - 1, strength, sizeof strength);
     struct resp_writer writer = request_writer(request);
-    resp_write_status(&writer, text);
+    resp_write_line(&writer, text, COMMANDS_ID_BYTES - 1 + sizeof strength - 1);
     request_finish(request);
 }
 

@@ -130,19 +130,51 @@ static bool number_of_line(const struct resp_parser *parser, const char *buffer,
            parse_number(buffer + parser->at + 1, buffer + end - 1, value);
 }
 
+/* As Redis' clients write it: the type, a short number, CR LF, all there. What is behind it, or
+ * NULL: then it is to be looked at more closely. */
+static inline const char *plain_header(const char *at, const char *end, char type, uint32_t *value)
+{
+    enum { DIGITS_MAX = 8 };
+    uint32_t number = 0, digits = 0;
+    if (end - at < DIGITS_MAX + 3 || *at++ != type)
+        return NULL;
+    for (; digits < DIGITS_MAX && (unsigned char)(*at - '0') < 10; digits++)
+        number = number * 10 + (uint32_t)(*at++ - '0');
+    if (digits == 0 || (digits > 1 && at[-(int)digits] == '0') || at[0] != '\r' || at[1] != '\n')
+        return NULL;
+    *value = number;
+    return at + 2;
+}
+
+/* The array's or the argument's header at parser->at, in the usual case. */
+static inline bool take_plain_header(struct resp_parser *parser, const char *buffer, size_t length,
+                                     char type, uint64_t maximum, uint32_t *value)
+{
+    const char *next = plain_header(buffer + parser->at, buffer + length, type, value);
+    if (next == NULL || *value > maximum)
+        return false;
+    parser->at = (size_t)(next - buffer);
+    return true;
+}
+
 static enum resp_status begin_array(struct resp_parser *parser, const char *buffer, size_t length,
                                     struct resp_request *request)
 {
     size_t end;
     int64_t count;
-    enum line line = find_line(parser, buffer, length, &end);
-    if (line == LINE_TOO_LONG)
-        return fail(parser, request, "too big mbulk count string");
-    if (line == LINE_PART)
-        return RESP_MORE;
-    if (!number_of_line(parser, buffer, end, &count) || count > parser->limits->arguments_max)
-        return fail(parser, request, "invalid multibulk length");
-    parser->at = end + 1;
+    uint32_t plain;
+    if (take_plain_header(parser, buffer, length, '*', parser->limits->arguments_max, &plain)) {
+        count = plain;
+    } else {
+        enum line line = find_line(parser, buffer, length, &end);
+        if (line == LINE_TOO_LONG)
+            return fail(parser, request, "too big mbulk count string");
+        if (line == LINE_PART)
+            return RESP_MORE;
+        if (!number_of_line(parser, buffer, end, &count) || count > parser->limits->arguments_max)
+            return fail(parser, request, "invalid multibulk length");
+        parser->at = end + 1;
+    }
     if (count <= 0)
         return finish(parser, buffer, parser->at, request);
     parser->in_array = true;
@@ -150,10 +182,22 @@ static enum resp_status begin_array(struct resp_parser *parser, const char *buff
     return RESP_REQUEST; /* go on */
 }
 
+static inline enum resp_status begun_bulk(struct resp_parser *parser, struct resp_request *request)
+{
+    if (parser->at + (uint64_t)parser->bulk + 2 > parser->limits->request_bytes_max)
+        return fail(parser, request, "too big request");
+    return RESP_REQUEST;
+}
+
 static enum resp_status begin_bulk(struct resp_parser *parser, const char *buffer, size_t length,
                                    struct resp_request *request)
 {
     size_t end;
+    uint32_t plain;
+    if (take_plain_header(parser, buffer, length, '$', parser->limits->bulk_bytes_max, &plain)) {
+        parser->bulk = plain;
+        return begun_bulk(parser, request);
+    }
     if (length == parser->at) {
         parser->wanted = length + 1;
         return RESP_MORE;
@@ -174,9 +218,7 @@ static enum resp_status begin_bulk(struct resp_parser *parser, const char *buffe
         parser->bulk > parser->limits->bulk_bytes_max)
         return fail(parser, request, "invalid bulk length");
     parser->at = end + 1;
-    if (parser->at + (uint64_t)parser->bulk + 2 > parser->limits->request_bytes_max)
-        return fail(parser, request, "too big request");
-    return RESP_REQUEST;
+    return begun_bulk(parser, request);
 }
 
 static enum resp_status end_bulk(struct resp_parser *parser, const char *buffer, size_t length,

@@ -92,6 +92,8 @@ struct resp_writer {
 
 /* A line must be one: any CR or LF in it becomes a space. */
 void resp_write_status(struct resp_writer *writer, const char *text);
+/* A status that is known to be a line: quicker. */
+void resp_write_line(struct resp_writer *writer, const char *text, size_t length);
 void resp_write_error(struct resp_writer *writer, const char *format, ...)
     __attribute__((format(printf, 2, 3))); /* with its code: "ERR ...", "UNKNOWN ..." */
 void resp_write_integer(struct resp_writer *writer, int64_t value);

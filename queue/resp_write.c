@@ -86,6 +86,17 @@ static void add_line(struct resp_writer *writer, char type, const char *text, si
     writer->buffer->length += length + 3;
 }
 
+void resp_write_line(struct resp_writer *writer, const char *text, size_t length)
+{
+    char *at = reserve(writer->buffer, length + 3);
+    if (at == NULL)
+        return;
+    *at++ = '+';
+    memcpy(at, text, length);
+    memcpy(at + length, "\r\n", 2);
+    writer->buffer->length += length + 3;
+}
+
 void resp_write_status(struct resp_writer *writer, const char *text)
 {
     add_line(writer, '+', text, strlen(text));
