@@ -135,23 +135,40 @@ static bool command_fits(const struct command *command, struct queue_error *erro
                   command_name(command->type), COMMAND_NAME_BYTES_MAX);
 }
 
+/* What an ADD has behind its id and names, up to the body: always as long. */
+enum {
+    ADD_AT_PRIORITY = 0,
+    ADD_AT_RETRY = 4,
+    ADD_AT_ATTEMPTS = 8,
+    ADD_AT_FLAGS = 12,
+    ADD_AT_LENGTH = 16,
+    ADD_AT_DELAY = 20,
+    ADD_AT_TTL = 28,
+    ADD_AT_KEY_TTL = 36,
+    ADD_AT_ORIGIN = 44,
+    ADD_AT_ORIGIN_SEQUENCE = 52,
+    ADD_AT_BODY_LENGTH = 60,
+    ADD_FIXED_BYTES = 64,
+};
+
 static void write_add(struct command_batch *batch, const struct command *command)
 {
     const struct command_add *add = &command->add;
     write_raw(batch, command->id.bytes, sizeof command->id.bytes);
     write_name(batch, command->queue);
     write_name(batch, command->key);
-    write_u32(batch, add->priority);
-    write_u32(batch, add->retry_ms);
-    write_u32(batch, add->attempts_max);
-    write_u32(batch, add->flags);
-    write_u32(batch, add->length_max);
-    write_u64(batch, add->delay_ms);
-    write_u64(batch, add->ttl_ms);
-    write_u64(batch, add->key_ttl_ms);
-    write_u64(batch, add->origin);
-    write_u64(batch, add->origin_sequence);
-    write_u32(batch, add->body.length);
+    uint8_t *at = batch_room(batch, ADD_FIXED_BYTES);
+    bytes_put32(at + ADD_AT_PRIORITY, add->priority);
+    bytes_put32(at + ADD_AT_RETRY, add->retry_ms);
+    bytes_put32(at + ADD_AT_ATTEMPTS, add->attempts_max);
+    bytes_put32(at + ADD_AT_FLAGS, add->flags);
+    bytes_put32(at + ADD_AT_LENGTH, add->length_max);
+    bytes_put64(at + ADD_AT_DELAY, add->delay_ms);
+    bytes_put64(at + ADD_AT_TTL, add->ttl_ms);
+    bytes_put64(at + ADD_AT_KEY_TTL, add->key_ttl_ms);
+    bytes_put64(at + ADD_AT_ORIGIN, add->origin);
+    bytes_put64(at + ADD_AT_ORIGIN_SEQUENCE, add->origin_sequence);
+    bytes_put32(at + ADD_AT_BODY_LENGTH, add->body.length);
     write_raw(batch, add->body.data, add->body.length);
 }
 
@@ -222,7 +239,7 @@ bool command_batch_add(struct command_batch *batch, const struct command *comman
     return true;
 }
 
-static const uint8_t *read_raw(struct command_reader *reader, size_t length)
+static inline const uint8_t *read_raw(struct command_reader *reader, size_t length)
 {
     if (reader->length - reader->offset < length)
         return NULL;
@@ -230,7 +247,7 @@ static const uint8_t *read_raw(struct command_reader *reader, size_t length)
     return reader->data + reader->offset - length;
 }
 
-static bool read_u16(struct command_reader *reader, uint32_t *value)
+static inline bool read_u16(struct command_reader *reader, uint32_t *value)
 {
     const uint8_t *raw = read_raw(reader, 2);
     if (raw)
@@ -254,7 +271,8 @@ static bool read_u64(struct command_reader *reader, uint64_t *value)
     return raw;
 }
 
-static bool read_name(struct command_reader *reader, struct command_bytes *name, bool optional)
+static inline bool read_name(struct command_reader *reader, struct command_bytes *name,
+                             bool optional)
 {
     if (!read_u16(reader, &name->length) || name->length > COMMAND_NAME_BYTES_MAX)
         return false;
@@ -262,7 +280,7 @@ static bool read_name(struct command_reader *reader, struct command_bytes *name,
     return name->data && (optional || name->length);
 }
 
-static bool read_id(struct command_reader *reader, struct job_id *id)
+static inline bool read_id(struct command_reader *reader, struct job_id *id)
 {
     const uint8_t *raw = read_raw(reader, sizeof id->bytes);
     if (raw)
@@ -270,17 +288,27 @@ static bool read_id(struct command_reader *reader, struct job_id *id)
     return raw;
 }
 
-static bool read_add(struct command_reader *reader, struct command *command)
+static inline bool read_add(struct command_reader *reader, struct command *command)
 {
     struct command_add *add = &command->add;
     if (!read_id(reader, &command->id) || !read_name(reader, &command->queue, false) ||
-        !read_name(reader, &command->key, true) || !read_u32(reader, &add->priority) ||
-        !read_u32(reader, &add->retry_ms) || !read_u32(reader, &add->attempts_max) ||
-        !read_u32(reader, &add->flags) || !read_u32(reader, &add->length_max) ||
-        !read_u64(reader, &add->delay_ms) || !read_u64(reader, &add->ttl_ms) ||
-        !read_u64(reader, &add->key_ttl_ms) || !read_u64(reader, &add->origin) ||
-        !read_u64(reader, &add->origin_sequence) || !read_u32(reader, &add->body.length) ||
-        add->body.length > COMMAND_BODY_BYTES_MAX)
+        !read_name(reader, &command->key, true))
+        return false;
+    const uint8_t *at = read_raw(reader, ADD_FIXED_BYTES);
+    if (!at)
+        return false;
+    add->priority = bytes_get32(at + ADD_AT_PRIORITY);
+    add->retry_ms = bytes_get32(at + ADD_AT_RETRY);
+    add->attempts_max = bytes_get32(at + ADD_AT_ATTEMPTS);
+    add->flags = bytes_get32(at + ADD_AT_FLAGS);
+    add->length_max = bytes_get32(at + ADD_AT_LENGTH);
+    add->delay_ms = bytes_get64(at + ADD_AT_DELAY);
+    add->ttl_ms = bytes_get64(at + ADD_AT_TTL);
+    add->key_ttl_ms = bytes_get64(at + ADD_AT_KEY_TTL);
+    add->origin = bytes_get64(at + ADD_AT_ORIGIN);
+    add->origin_sequence = bytes_get64(at + ADD_AT_ORIGIN_SEQUENCE);
+    add->body.length = bytes_get32(at + ADD_AT_BODY_LENGTH);
+    if (add->body.length > COMMAND_BODY_BYTES_MAX)
         return false;
     add->body.data = read_raw(reader, add->body.length);
     return add->body.data;

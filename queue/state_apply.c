@@ -40,11 +40,11 @@ static bool add_is_valid(const struct command *command)
 }
 
 /* Whether the job is known already, by its id or by its key; the result then tells which it is. */
-static bool add_is_known(struct state *state, const struct command *command, struct queue *queue,
-                         struct state_result *result)
+static bool add_is_known(struct state *state, const struct command *command, uint64_t hash,
+                         struct queue *queue, struct state_result *result)
 {
-    const struct job *job = job_find(state, &command->id);
-    const struct done *done = job ? NULL : done_find(state, &command->id);
+    const struct job *job = table_find(&state->jobs, hash, command->id.bytes);
+    const struct done *done = job ? NULL : table_find(&state->done, hash, command->id.bytes);
     if (job) {
         describe_job(result, job);
     } else if (done) {
@@ -81,7 +81,8 @@ static enum state_status add_admit(const struct state *state, const struct comma
     return STATE_OK;
 }
 
-static struct job *add_make(struct state *state, const struct command *command, struct queue *queue)
+static struct job *add_make(struct state *state, const struct command *command, uint64_t hash,
+                            struct queue *queue)
 {
     const struct command_add *add = &command->add;
     struct job *job = job_allocate(add->body.length, command->key.length > 0);
@@ -95,22 +96,23 @@ static struct job *add_make(struct state *state, const struct command *command, 
     job->attempts_max = (uint16_t)add->attempts_max;
     job->priority = (uint8_t)(add->priority & 0x7f);
     job->drop_expired = add->flags & ADD_DROP_EXPIRED ? 1 : 0;
-    job_register(state, job);
+    job_register(state, job, hash);
     return job;
 }
 
 static enum state_status add_job(struct state *state, const struct command *command,
                                  struct state_result *result)
 {
-    struct queue *queue = queue_find(state, command->queue);
-    if (add_is_known(state, command, queue, result))
+    uint64_t hash = job_hash(&command->id);
+    struct queue *queue = queue_find_again(state, command->queue);
+    if (add_is_known(state, command, hash, queue, result))
         return STATE_DUPLICATE;
     enum state_status status = add_admit(state, command, queue);
     if (status != STATE_OK)
         return status;
     if (!queue)
         queue = queue_obtain(state, command->queue);
-    struct job *job = add_make(state, command, queue);
+    struct job *job = add_make(state, command, hash, queue);
     STATE_COUNT(state, queue, added, 1);
     if (command->add.delay_ms)
         job_delay(state, job, state_deadline_ms(state, command->add.delay_ms));
@@ -138,7 +140,7 @@ static void apply_add(struct state *state, const struct command *command,
         result->value = last;
         if (add->origin_sequence <= last) {
             struct state_result known = *result;
-            if (add_is_known(state, command, NULL, &known))
+            if (add_is_known(state, command, job_hash(&command->id), NULL, &known))
                 *result = known;
             result->status = STATE_DUPLICATE;
             return;
@@ -194,7 +196,7 @@ static void apply_take(struct state *state, const struct command *command,
     if (!command->count || command->count > COMMAND_TAKE_MAX)
         result->status = STATE_INVALID;
     for (uint32_t i = 0; result->status == STATE_OK && i < command->take.queue_count; i++) {
-        const struct queue *queue = queue_find(state, command->take.queues[i]);
+        const struct queue *queue = queue_find_again(state, command->take.queues[i]);
         while (queue && result->count < command->count && queue_gives(queue)) {
             struct job *job = queue_first(queue);
             if (!job)

@@ -94,6 +94,7 @@ struct state {
     struct queue **queues; /* by number; NULL where free */
     uint32_t *free_numbers;
     uint32_t queue_count, queue_capacity, free_count;
+    struct queue *queue_found;            /* the last that a command was for, or NULL */
     struct queue *idle_first, *idle_last; /* in order of since when */
     struct done *done_first, *done_last;
     struct expired *expired_first, *expired_last;
@@ -140,6 +141,8 @@ static inline uint64_t state_deadline_ms(const struct state *state, uint64_t dur
 /* state_queue.c */
 uint64_t queue_name_hash(struct command_bytes name);
 struct queue *queue_find(const struct state *state, struct command_bytes name);
+/* The same for commands, of which many in a row are for one queue. */
+struct queue *queue_find_again(struct state *state, struct command_bytes name);
 /* The queue of this name, made when there is none. */
 struct queue *queue_obtain(struct state *state, struct command_bytes name);
 /* Whether nothing would be lost with this queue, if it had so many keys. */
@@ -160,13 +163,16 @@ static inline struct command_bytes queue_name(const struct queue *queue)
 }
 
 /* state_job.c */
-uint64_t job_hash(const struct job_id *id);
+static inline uint64_t job_hash(const struct job_id *id)
+{
+    return table_hash_16(1, id->bytes);
+}
 struct job *job_find(const struct state *state, const struct job_id *id);
 /* A job in no list and no table yet, with room for a key's pointer if asked. */
 struct job *job_allocate(uint32_t body_length, bool keyed_room);
 void job_free(struct job *job);
 /* Puts a new job (state JOB_NONE) into the table of ids and the count of bytes. */
-void job_register(struct state *state, struct job *job);
+void job_register(struct state *state, struct job *job, uint64_t hash); /* of its id */
 /* Each leaves the job's present state first. */
 void job_ready(struct state *state, struct job *job);
 void job_delay(struct state *state, struct job *job, uint64_t deadline_ms); /* 0: parked */

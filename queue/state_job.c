@@ -8,11 +8,6 @@
 #include "queue/slab.h"
 #include "queue/state_base.h"
 
-uint64_t job_hash(const struct job_id *id)
-{
-    return table_hash(1, id->bytes, sizeof id->bytes);
-}
-
 struct job *job_find(const struct state *state, const struct job_id *id)
 {
     return table_find(&state->jobs, job_hash(id), id->bytes);
@@ -39,9 +34,9 @@ struct job *job_allocate(uint32_t body_length, bool keyed_room)
     return job;
 }
 
-void job_register(struct state *state, struct job *job)
+void job_register(struct state *state, struct job *job, uint64_t hash)
 {
-    table_insert(&state->jobs, job_hash(&job->id), job, job->id.bytes);
+    table_insert(&state->jobs, hash, job, job->id.bytes);
     state->bytes += job->body_length + JOB_BYTES_COUNTED;
 }
 

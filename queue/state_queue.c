@@ -17,6 +17,14 @@ struct queue *queue_find(const struct state *state, struct command_bytes name)
     return table_find(&state->names, queue_name_hash(name), &name);
 }
 
+struct queue *queue_find_again(struct state *state, struct command_bytes name)
+{
+    struct queue *last = state->queue_found;
+    if (!last || last->length != name.length || memcmp(last->name, name.data, name.length) != 0)
+        state->queue_found = queue_find(state, name);
+    return state->queue_found;
+}
+
 static uint32_t number_take(struct state *state)
 {
     if (state->free_count)
@@ -89,6 +97,8 @@ void queue_free(struct state *state, struct queue *queue)
     if (queue->idle)
         idle_unlink(state, queue);
     table_remove(&state->names, queue->hash, queue);
+    if (state->queue_found == queue)
+        state->queue_found = NULL;
     state->queues[queue->number] = NULL;
     state->free_numbers[state->free_count++] = queue->number;
     free(queue);

@@ -296,7 +296,7 @@ static void place_job(struct reader *reader, struct job *job, const struct job_r
     uint64_t deadline_ms = job->state == JOB_READY ? job->expires_ms : record->deadline_ms;
     if (deadline_ms)
         heap_set(&state->timers, &job->timer, deadline_ms);
-    job_register(state, job);
+    job_register(state, job, job_hash(&job->id));
 }
 
 static bool get_job(struct reader *reader)

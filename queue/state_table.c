@@ -5,9 +5,7 @@
 #include "queue/state_table.h"
 
 #include <assert.h>
-#include <endian.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "queue/state_base.h"
 
@@ -210,24 +208,15 @@ uint64_t table_bytes(const struct table *table)
     return bytes;
 }
 
-static uint64_t mix(uint64_t word)
-{
-    word ^= word >> 32;
-    word *= 0xd6e8feb86659fd93u;
-    word ^= word >> 29;
-    word *= 0x9fb21c651e98df25u;
-    return word ^ word >> 32;
-}
-
 uint64_t table_hash(uint64_t seed, const void *data, size_t length)
 {
     const uint8_t *byte = data;
-    uint64_t hash = mix(seed + length + 0x9e3779b97f4a7c15u);
+    uint64_t hash = table_mix(seed + length + 0x9e3779b97f4a7c15u);
     for (; length; byte += 8) {
         uint64_t word = 0;
         size_t taken = length < 8 ? length : 8;
         memcpy(&word, byte, taken);
-        hash = mix(hash ^ le64toh(word));
+        hash = table_mix(hash ^ le64toh(word));
         length -= taken;
     }
     return hash;

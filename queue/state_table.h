@@ -10,9 +10,11 @@
 #ifndef ORDEAL_QUEUE_STATE_TABLE_H
 #define ORDEAL_QUEUE_STATE_TABLE_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* Orders an item of the table against what is looked for: <0, 0 (it is the one) or >0. */
 typedef int table_compare(const void *item, const void *probe);
@@ -53,7 +55,24 @@ uint64_t table_scan(const struct table *table, uint64_t cursor, uint64_t count,
 /* Bytes held by the table itself. */
 uint64_t table_bytes(const struct table *table);
 
+static inline uint64_t table_mix(uint64_t word)
+{
+    word ^= word >> 32;
+    word *= 0xd6e8feb86659fd93u;
+    word ^= word >> 29;
+    word *= 0x9fb21c651e98df25u;
+    return word ^ word >> 32;
+}
+
 /* A 64-bit hash of bytes, the same on every machine and in every version. */
 uint64_t table_hash(uint64_t seed, const void *data, size_t length);
+/* The same of 16 bytes, quicker. */
+static inline uint64_t table_hash_16(uint64_t seed, const void *data)
+{
+    uint64_t words[2];
+    memcpy(words, data, sizeof words);
+    uint64_t hash = table_mix(seed + sizeof words + 0x9e3779b97f4a7c15u);
+    return table_mix(table_mix(hash ^ le64toh(words[0])) ^ le64toh(words[1]));
+}
 
 #endif

@@ -509,8 +509,8 @@ static void an_empty_queue_is_forgotten_when_idle_for_long(void **state)
     (void)state;
     struct queue_view view;
     run(0, config(CONFIG_QUEUE_IDLE_MS, 100));
-    run(0, trial_add(1, "q", "a"));
     run(0, trial_add(2, "kept", "b"));
+    run(0, trial_add(1, "q", "a"));
     run(50, trial_job(COMMAND_DELETE, 1, 0));
     trial_tick(&trial, 149);
     assert_true(state_queue(trial.state, trial_text("q"), &view));
@@ -519,6 +519,11 @@ static void an_empty_queue_is_forgotten_when_idle_for_long(void **state)
     assert_false(state_queue(trial.state, trial_text("q"), &view));
     assert_true(state_queue(trial.state, trial_text("kept"), &view));
     assert_int_equal(trial_counters(&trial).added, 2);
+    /* Nor is it remembered as the one that the last command was for. */
+    run(160, trial_add(3, "q", "c"));
+    assert_true(state_queue(trial.state, trial_text("q"), &view));
+    assert_int_equal(view.counters.deleted, 0);
+    assert_int_equal(view.counters.ready, 1);
 }
 
 static void settings_have_names_and_values(void **state)

@@ -52,6 +52,17 @@ static void meet(void *context, void *entry)
     walk->count++;
 }
 
+static void short_hashes_are_the_long_ones(void **unused)
+{
+    (void)unused;
+    for (uint64_t i = 0; i < 1000; i++) {
+        char bytes[17];
+        for (size_t k = 0; k < sizeof bytes; k++)
+            bytes[k] = (char)(i * 31 + k * k * 7 + i / 3);
+        assert_int_equal(table_hash_16(i % 5, bytes + 1), table_hash(i % 5, bytes + 1, 16));
+    }
+}
+
 static void check_table(const struct table *table, uint64_t *seed)
 {
     uint64_t in = 0, cursor = 0;
@@ -202,6 +213,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_table_finds_what_it_holds),
         cmocka_unit_test(a_walk_depends_on_the_items_alone),
+        cmocka_unit_test(short_hashes_are_the_long_ones),
         cmocka_unit_test(a_cursor_from_anywhere_is_harmless),
         cmocka_unit_test(the_heap_gives_the_earliest_and_then_the_first),
     };
