@@ -16,12 +16,14 @@ static void grow(struct buffer *buffer, size_t length)
         buffer->start == 0 ? 0 : held; /* it moves, so it should not have to again soon */
     while (capacity - held < length + spare)
         capacity *= 2;
-    if (buffer->start == 0) {
+    if (buffer->start == 0 && !buffer->lent) {
         buffer->data = disk_allocate(buffer->data, capacity);
     } else {
         char *data = disk_allocate(NULL, capacity);
         memcpy(data, buffer_bytes(buffer), held);
-        free(buffer->data);
+        if (!buffer->lent)
+            free(buffer->data);
+        buffer->lent = false;
         buffer->data = data;
         buffer->start = 0;
         buffer->end = held;
@@ -77,7 +79,8 @@ void buffer_consume(struct buffer *buffer, size_t length)
 
 void buffer_free(struct buffer *buffer)
 {
-    free(buffer->data);
+    if (!buffer->lent)
+        free(buffer->data);
     *buffer = (struct buffer){0};
 }
 
@@ -92,6 +95,36 @@ long buffer_send(struct buffer *buffer, int socket)
     return sent;
 }
 
+/* What recv() said, as the header says it. */
+static long received(ssize_t got)
+{
+    if (got < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : -1;
+    return got == 0 ? -1 : got;
+}
+
+long buffer_receive_lent(struct buffer *buffer, int socket, char *memory, size_t length_max)
+{
+    if (buffer_length(buffer) > 0)
+        return buffer_receive(buffer, socket, length_max);
+    ssize_t got = recv(socket, memory, length_max, 0);
+    if (got > 0) {
+        buffer_free(buffer);
+        *buffer = (struct buffer){
+            .data = memory, .end = (size_t)got, .capacity = length_max, .lent = true};
+    }
+    return received(got);
+}
+
+void buffer_keep(struct buffer *buffer)
+{
+    if (!buffer->lent)
+        return;
+    struct buffer own = {0};
+    buffer_append(&own, buffer_bytes(buffer), buffer_length(buffer));
+    *buffer = own;
+}
+
 long buffer_receive(struct buffer *buffer, int socket, size_t length_max)
 {
     char *room = buffer_room(buffer, length_max);
@@ -100,7 +133,5 @@ long buffer_receive(struct buffer *buffer, int socket, size_t length_max)
         buffer_added(buffer, (size_t)got);
     else if (buffer_length(buffer) == 0)
         buffer_free(buffer);
-    if (got < 0)
-        return errno == EAGAIN || errno == EINTR ? 0 : -1;
-    return got == 0 ? -1 : got;
+    return received(got);
 }

@@ -11,11 +11,14 @@
 
 #include "queue/commands.h"
 #include "queue/server.h"
+#include "queue/slab.h"
 #include "queue/tls.h"
 
 enum {
     RECEIVE_BYTES = 64 << 10,
-    REQUESTS_MAX = 4096,          /* of one client, not answered yet */
+    REQUESTS_MAX = 4096, /* of one client, not answered yet */
+    REQUESTS_SPARE = 2048,
+    REPLY_BYTES_SPARE = 512,
     TAKE_BYTES_MIN = 4096,        /* shorter replies are copied */
     OUTPUT_BYTES_PAUSE = 4 << 20, /* a client that does not read is not read from */
     OUTPUT_BYTES_MAX = 256 << 20, /* and closed when it asked for more than this */
@@ -47,12 +50,40 @@ static void waiting_remove(struct request *request)
     request->waiting_at = NULL;
 }
 
+/* Requests that are over, with room for a short reply: many begin and end in each turn. */
+static struct {
+    struct request *first;
+    uint32_t count;
+} spare;
+
+static void request_spare(struct request *request)
+{
+    request->next = spare.first;
+    spare.first = request;
+    spare.count++;
+}
+
+static struct request *request_allocate(void)
+{
+    struct request *request = spare.first;
+    if (request == NULL) {
+        request = disk_allocate(NULL, sizeof *request);
+        *request = (struct request){.client = NULL};
+        return request;
+    }
+    spare.first = request->next;
+    spare.count--;
+    struct resp_buffer reply = {.data = request->reply.data, .capacity = request->reply.capacity};
+    *request = (struct request){.reply = reply};
+    return request;
+}
+
 struct request *request_new(struct client *client)
 {
-    struct request *request = disk_allocate(NULL, sizeof *request);
-    *request = (struct request){.client = client};
+    struct request *request = request_allocate();
+    request->client = client;
     request->reply.length_max = OUTPUT_BYTES_MAX;
-    request->deadline_ms = node_clock_ms() + SERVER_COMMAND_MS_MAX;
+    request->deadline_ms = client->server->loop.woken_ms + SERVER_COMMAND_MS_MAX;
     *client->end = request;
     client->end = &request->next;
     client->count++;
@@ -65,9 +96,15 @@ struct request *request_new(struct client *client)
 static void request_free(struct request *request)
 {
     assert(request->tags == 0 && request->waiting_at == NULL);
-    resp_buffer_free(&request->reply);
     free(request->arguments);
     commands_free_get(request);
+    if (request->reply.capacity > REPLY_BYTES_SPARE)
+        resp_buffer_free(&request->reply);
+    if (!SLAB_NONE && spare.count < REQUESTS_SPARE) {
+        request_spare(request);
+        return;
+    }
+    resp_buffer_free(&request->reply);
     free(request);
 }
 
@@ -350,13 +387,34 @@ static void want_events(struct client *client)
     loop_want(&client->server->loop, &client->watch, events);
 }
 
+/* Only when what comes can be parsed, so that most of it never needs memory of its own. */
+static bool receive(struct client *client)
+{
+    static char lent[RECEIVE_BYTES];
+    if (!client->readable || !may_parse(client))
+        return true;
+    client->readable = false;
+    size_t wanted = resp_wanted(&client->parser), held = buffer_length(&client->in);
+    size_t more = wanted > held + RECEIVE_BYTES ? wanted - held : 0;
+    if (client->tls != NULL)
+        return tls_receive(client->tls, &client->in, more > 0 ? more : RECEIVE_BYTES) >= 0;
+    if (more > 0)
+        return buffer_receive(&client->in, client->watch.file, more) >= 0;
+    return buffer_receive_lent(&client->in, client->watch.file, lent, sizeof lent) >= 0;
+}
+
 void client_resume(struct client *client)
 {
     if (client->dead)
         return;
     start_queued(client);
     if (client->watch.file >= 0) {
+        if (!receive(client)) {
+            client_close(client);
+            return;
+        }
         parse(client);
+        buffer_keep(&client->in);
         if (!client->dead)
             want_events(client);
     } else if (client->first == NULL && client_is_session(client)) {
@@ -456,14 +514,7 @@ static void client_ready(struct watch *watch, uint32_t events)
         }
     }
     if (events & EPOLLIN) {
-        size_t wanted = resp_wanted(&client->parser), held = buffer_length(&client->in);
-        size_t room = wanted > held + RECEIVE_BYTES ? wanted - held : RECEIVE_BYTES;
-        long got = client->tls != NULL ? tls_receive(client->tls, &client->in, room)
-                                       : buffer_receive(&client->in, watch->file, room);
-        if (got < 0) {
-            client_close(client);
-            return;
-        }
+        client->readable = true;
         client_schedule(client);
     }
     if (events & EPOLLOUT)

@@ -58,6 +58,7 @@ struct client {
     struct client *next, **at; /* in the server's list or hash chain */
     struct client *resume_next, *flush_next, *dead_next;
     bool resuming, flushing, dead;
+    bool readable;   /* its socket, when it was last looked at */
     uint64_t number; /* of a session: its number at its node */
     uint32_t node;   /* of a session: where it comes from */
     char address[64], name[64];

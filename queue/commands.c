@@ -81,18 +81,30 @@ bool slice_name(struct resp_slice slice)
     return slice.length > 0 && slice.length <= COMMAND_NAME_BYTES_MAX;
 }
 
+/* Four bytes as eight digits, all at once: each half byte goes to a byte of its own, which becomes
+ * a digit by '0', and by what is between '9' and 'a' where it is more than nine. */
+static inline void print_hex(const uint8_t *bytes, char *text)
+{
+    uint32_t number;
+    memcpy(&number, bytes, sizeof number);
+    uint64_t spread = le32toh(number);
+    spread = (spread & 0xffff) | (spread & 0xffff0000) << 16;
+    spread = (spread & 0x000000ff000000ff) | (spread & 0x0000ff000000ff00) << 8;
+    spread = (spread & 0x00f000f000f000f0) >> 4 | (spread & 0x000f000f000f000f) << 8;
+    uint64_t letters = (spread + 0x0606060606060606) >> 4 & 0x0101010101010101;
+    spread = htole64(spread + 0x3030303030303030 + letters * ('a' - '9' - 1));
+    memcpy(text, &spread, sizeof spread);
+}
+
 void commands_print_id(const struct job_id *id, char text[COMMANDS_ID_BYTES])
 {
-    static const char hex[] = "0123456789abcdef";
-    char *at = text;
-    *at++ = 'D';
-    for (int i = 0; i < 16; i++) {
-        if (i % 8 == 0)
-            *at++ = '-';
-        *at++ = hex[id->bytes[i] >> 4];
-        *at++ = hex[id->bytes[i] & 15];
-    }
-    *at = '\0';
+    memcpy(text, "D-", 2);
+    print_hex(id->bytes, text + 2);
+    print_hex(id->bytes + 4, text + 10);
+    text[18] = '-';
+    print_hex(id->bytes + 8, text + 19);
+    print_hex(id->bytes + 12, text + 27);
+    text[COMMANDS_ID_BYTES - 1] = '\0';
 }
 
 static int hex_digit(char character)
@@ -392,10 +404,11 @@ static void on_send(void *context, const struct raft_message *message)
     if (peer == NULL || peer->link == NULL)
         return;
     size_t size = raft_message_size(message);
-    void *bytes = disk_allocate(NULL, size);
+    char *bytes = peer_frame(peer, size);
+    if (bytes == NULL)
+        return;
     raft_message_encode(message, bytes);
-    peer_send(&server->peers, peer, PEER_RAFT, bytes, size, NULL, 0);
-    free(bytes);
+    peer_frame_written(peer, PEER_RAFT, size);
 }
 
 static void on_members(void *context, const struct raft_config *members)

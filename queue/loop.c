@@ -12,13 +12,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "queue/clock.h"
 #include "queue/config.h"
 
 enum { BIND_TRIES = 150, BIND_AGAIN_MS = 20 };
 
 bool loop_open(struct loop *loop, struct queue_error *error)
 {
-    *loop = (struct loop){.epoll = epoll_create1(EPOLL_CLOEXEC)};
+    *loop = (struct loop){.epoll = epoll_create1(EPOLL_CLOEXEC), .woken_ms = clock_us() / 1000};
     if (loop->epoll < 0)
         queue_error_set(error, "make an epoll file: %s", strerror(errno));
     return loop->epoll >= 0;
@@ -59,6 +60,7 @@ void loop_turn(struct loop *loop, int timeout_ms)
 {
     loop->count = epoll_wait(loop->epoll, loop->happened,
                              sizeof loop->happened / sizeof *loop->happened, timeout_ms);
+    loop->woken_ms = clock_us() / 1000;
     for (loop->at = 0; loop->at < loop->count;) {
         struct epoll_event event = loop->happened[loop->at++];
         struct watch *watch = event.data.ptr;

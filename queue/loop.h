@@ -19,7 +19,8 @@ struct watch {
 struct loop {
     int epoll;
     struct epoll_event happened[256];
-    int count, at; /* of `happened`, while they are handed out */
+    int count, at;     /* of `happened`, while they are handed out */
+    uint64_t woken_ms; /* CLOCK_MONOTONIC when this turn began */
 };
 
 bool loop_open(struct loop *loop, struct queue_error *error);

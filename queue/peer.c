@@ -80,6 +80,24 @@ bool peer_send(struct peers *peers, struct peer *peer, enum peer_frame type, con
     return true;
 }
 
+char *peer_frame(struct peer *peer, size_t length)
+{
+    struct peer_link *link = peer->link;
+    if (link == NULL || link->broken || buffer_length(&link->out) > PEER_OUTPUT_BYTES_MAX)
+        return NULL;
+    return buffer_room(&link->out, FRAME_HEADER + length) + FRAME_HEADER;
+}
+
+void peer_frame_written(struct peer *peer, enum peer_frame type, size_t length)
+{
+    struct buffer *out = &peer->link->out;
+    char *header = buffer_room(out, FRAME_HEADER + length);
+    bytes_put32(header, (uint32_t)length);
+    header[8] = (char)type;
+    bytes_put32(header + 4, crc32c(0, header + 8, length + 1));
+    buffer_added(out, FRAME_HEADER + length);
+}
+
 /* The end of a link. */
 
 static void link_free(struct peer_link *link)
@@ -354,11 +372,15 @@ static bool guess(struct peer_link *link)
 
 static bool receive(struct peer_link *link)
 {
-    long got = link->tls != NULL ? tls_receive(link->tls, &link->in, RECEIVE_BYTES)
-                                 : buffer_receive(&link->in, link->watch.file, RECEIVE_BYTES);
+    static char lent[RECEIVE_BYTES];
+    long got = link->tls != NULL
+                   ? tls_receive(link->tls, &link->in, RECEIVE_BYTES)
+                   : buffer_receive_lent(&link->in, link->watch.file, lent, sizeof lent);
     if (got > 0)
         link->heard_ms = node_clock_ms();
-    return got >= 0 && take_frames(link);
+    bool good = got >= 0 && take_frames(link);
+    buffer_keep(&link->in);
+    return good;
 }
 
 static void link_ready(struct watch *watch, uint32_t events)

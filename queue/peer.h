@@ -95,6 +95,10 @@ struct peer *peers_find_address(struct peers *peers, const char *address);
  * nobody reads at its other end. */
 bool peer_send(struct peers *peers, struct peer *peer, enum peer_frame type, const void *head,
                size_t head_length, const void *body, size_t body_length);
+/* The same without a copy: room for the frame's bytes, or NULL; then they are written there, and
+ * nothing else is sent before the second call, with the same length. */
+char *peer_frame(struct peer *peer, size_t length);
+void peer_frame_written(struct peer *peer, enum peer_frame type, size_t length);
 void peers_tick(struct peers *peers, uint64_t now_ms); /* a few times a second at least */
 void peers_flush(struct peers *peers);                 /* at the end of each turn */
 

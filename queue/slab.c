@@ -177,18 +177,6 @@ static void slab_release(uint32_t class, struct slab *slab)
         chunk_free(chunk);
 }
 
-/* The address sanitizer is to see each piece by itself. */
-#if defined(__SANITIZE_ADDRESS__)
-#define SLAB_NONE 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SLAB_NONE 1
-#endif
-#endif
-#ifndef SLAB_NONE
-#define SLAB_NONE 0
-#endif
-
 void *slab_take(size_t size)
 {
     if (SLAB_NONE || size > SLAB_PIECE_BYTES_MAX)

@@ -14,6 +14,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The address sanitizer is to see each piece by itself: nothing is kept for the next who asks. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SLAB_NONE 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SLAB_NONE 1
+#endif
+#endif
+#ifndef SLAB_NONE
+#define SLAB_NONE 0
+#endif
+
 enum {
     SLAB_BYTES = 64 << 10,
     SLAB_CHUNK_BYTES = 2 << 20,

@@ -5,7 +5,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -76,10 +78,50 @@ static void a_long_backlog_is_hardly_moved(void **state)
     buffer_free(&buffer);
 }
 
+static void lent_memory_holds_only_what_is_taken_at_once(void **state)
+{
+    (void)state;
+    int ends[2];
+    char memory[64];
+    struct buffer buffer = {0};
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+    assert_int_equal(buffer_receive_lent(&buffer, ends[0], memory, sizeof memory), 0);
+    assert_int_equal(write(ends[1], "firstsecond", 11), 11);
+    assert_int_equal(buffer_receive_lent(&buffer, ends[0], memory, sizeof memory), 11);
+    assert_true(buffer.lent && buffer_bytes(&buffer) == memory);
+    buffer_consume(&buffer, 5);
+    buffer_keep(&buffer);
+    assert_false(buffer.lent);
+    memset(memory, '-', sizeof memory);
+    /* What comes then goes behind what there is, not into the lent memory in front of it. */
+    assert_int_equal(write(ends[1], "third", 5), 5);
+    assert_int_equal(buffer_receive_lent(&buffer, ends[0], memory, sizeof memory), 5);
+    assert_int_equal(buffer_length(&buffer), 11);
+    assert_memory_equal(buffer_bytes(&buffer), "secondthird", 11);
+    buffer_consume(&buffer, 11);
+    /* Neither of these may free, or write past, what is not the buffer's own. */
+    assert_int_equal(write(ends[1], "fourth", 6), 6);
+    assert_int_equal(buffer_receive_lent(&buffer, ends[0], memory, sizeof memory), 6);
+    memset(buffer_room(&buffer, 1000), '+', 1000);
+    buffer_added(&buffer, 1000);
+    assert_memory_equal(buffer_bytes(&buffer), "fourth+", 7);
+    assert_memory_equal(memory, "fourth-", 7);
+    buffer_free(&buffer);
+    assert_int_equal(write(ends[1], "fifth", 5), 5);
+    assert_int_equal(buffer_receive_lent(&buffer, ends[0], memory, sizeof memory), 5);
+    buffer_consume(&buffer, 5);
+    buffer_keep(&buffer);
+    assert_null(buffer.data);
+    close(ends[1]);
+    assert_int_equal(buffer_receive_lent(&buffer, ends[0], memory, sizeof memory), -1);
+    close(ends[0]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_buffer_holds_what_was_put_in_and_not_taken),
+        cmocka_unit_test(lent_memory_holds_only_what_is_taken_at_once),
         cmocka_unit_test(a_long_backlog_is_hardly_moved),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
