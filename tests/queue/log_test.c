@@ -80,13 +80,13 @@ static void wait_persisted(struct log *log, uint64_t index)
 static void checksums_are_those_of_the_standard(void **state)
 {
     (void)state;
-    unsigned char bytes[1000];
+    unsigned char bytes[20000];
     assert_int_equal(crc32c(0, "123456789", 9), 0xe3069283);
     memset(bytes, 0, 32);
     assert_int_equal(crc32c(0, bytes, 32), 0x8a9136aa);
     for (size_t i = 0; i < sizeof bytes; i++)
         bytes[i] = (unsigned char)(i * 37 + i / 7);
-    for (size_t length = 0; length < sizeof bytes; length += 13)
+    for (size_t length = 0; length < sizeof bytes; length += length < 1000 ? 13 : 997)
         for (size_t begin = 0; begin < 9 && begin <= length; begin++) {
             uint32_t whole = crc32c_portable(0, bytes, length);
             assert_int_equal(crc32c(crc32c(0, bytes, begin), bytes + begin, length - begin), whole);
