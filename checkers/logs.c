@@ -163,7 +163,7 @@ static void check(const struct check_input *input, struct check_result *result)
 }
 
 static const struct option options[] = {
-    {"pattern", OPTION_TEXT, "", NULL,
+    {"pattern", OPTION_PATTERN, "", NULL,
      "what must not be in a line, an extended regular expression; systems may know one"},
     {"excused-by", OPTION_TEXT, "", NULL, "nemeses that explain such lines, separated by commas"},
     {.name = NULL},

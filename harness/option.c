@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,6 +80,23 @@ static enum err_code check_choices(const struct option *declared, const char *ow
     }
 }
 
+static enum err_code check_pattern(const struct option *declared, const char *owner,
+                                   const char *value, struct err *err)
+{
+    regex_t pattern;
+    char why[100];
+    int failure = regcomp(&pattern, value, REG_EXTENDED | REG_NOSUB);
+    if (failure == 0) {
+        regfree(&pattern);
+        return ERR_NONE;
+    }
+    regerror(failure, &pattern, why, sizeof why);
+    return err_set(err, ERR_CONFIG,
+                   "%s.%s: '%.100s' is no extended regular expression: %s (a \\ before a character "
+                   "takes it as it is)",
+                   owner, declared->name, value, why);
+}
+
 enum err_code option_check(const struct option *declared, const char *owner, const char *value,
                            struct err *err)
 {
@@ -110,6 +128,8 @@ enum err_code option_check(const struct option *declared, const char *owner, con
         if (clock_parse_duration(value, &ns, err) != ERR_NONE)
             return err_wrap(err, "%s.%s", owner, declared->name);
         return ERR_NONE;
+    case OPTION_PATTERN:
+        return check_pattern(declared, owner, value, err);
     }
     if (end == value || *end != '\0' || errno != 0)
         return err_set(err, ERR_CONFIG, "%s.%s: '%s' is not a number", owner, declared->name,

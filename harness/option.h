@@ -18,7 +18,8 @@ enum option_kind {
     OPTION_INT,
     OPTION_REAL,
     OPTION_BOOL,
-    OPTION_DURATION
+    OPTION_DURATION,
+    OPTION_PATTERN, /* an extended regular expression; may be empty */
 };
 
 struct option {

@@ -134,6 +134,9 @@ static void what_cannot_be_meant_is_refused(void **state)
     expect_refusal(FLAGS("--set", "etcd.reads=x"), "linearizable|serializable");
     expect_refusal(FLAGS("--set", "redis.reads=x"), "'redis' is no system");
     expect_refusal(FLAGS("--keyed", "maybe"), "guess|yes|no");
+    expect_refusal(FLAGS("--checkers", "logs", "--set", "logs.pattern=panic: a(b"),
+                   "logs.pattern: 'panic: a(b' is no extended regular expression: Unmatched (");
+    expect_refusal(FLAGS("--checkers", "logs", "--set", "logs.pattern=[a"), "[a' is no extended");
 }
 
 static void stopping_needs_a_checker_that_can_watch(void **state)

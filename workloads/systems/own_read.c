@@ -195,9 +195,9 @@ static enum option_kind kind_of(const char *name, bool *known)
     static const struct {
         const char *name;
         enum option_kind kind;
-    } kinds[] = {{"text", OPTION_TEXT},    {"int", OPTION_INT},           {"real", OPTION_REAL},
-                 {"bool", OPTION_BOOL},    {"duration", OPTION_DURATION}, {"file", OPTION_TEXT},
-                 {"choice", OPTION_CHOICE}};
+    } kinds[] = {{"text", OPTION_TEXT},     {"int", OPTION_INT},           {"real", OPTION_REAL},
+                 {"bool", OPTION_BOOL},     {"duration", OPTION_DURATION}, {"file", OPTION_TEXT},
+                 {"choice", OPTION_CHOICE}, {"pattern", OPTION_PATTERN}};
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         if (strcmp(kinds[i].name, name) == 0) {
             *known = true;
@@ -240,7 +240,7 @@ static enum err_code read_option(struct reading *reading, const struct json *mem
     struct err why = ERR_INIT;
     if (!known)
         return wrong(reading, below(reading, place, "kind"),
-                     "must be text, int, real, bool, duration, choice or file");
+                     "must be text, int, real, bool, duration, choice, pattern or file");
     if ((option->kind == OPTION_CHOICE) != (option->choices != NULL))
         return wrong(reading, place, "\"choices\" and kind choice go together");
     if (option->fallback == NULL)
