@@ -348,6 +348,7 @@ static enum err_code undo_disk(const struct agentd_disk *disk, struct err *err)
         code = agentd_strict_remove(disk->backing, err);
     if (rmdir(disk->mount) != 0 && errno != ENOENT && code == ERR_NONE)
         code = err_errno(err, errno, "cannot remove %s", disk->mount);
+    (void)rmdir(AGENTD_DISKS); /* with the last one */
     return code;
 }
 

@@ -9,8 +9,6 @@
 #include "harness/agent/strict_fs.h"
 #include "harness/base/crc32c.h"
 
-#define DISKS "/var/lib/ordeal/disks"
-
 static enum agentd_file_system file_system_of(const struct agentd_disk *disk)
 {
     static const char xfs[] = {'X', 'F', 'S', 'B'};
@@ -35,14 +33,15 @@ enum err_code agentd_disk_locate(struct agentd_disk *disk, const char *path, str
     snprintf(disk->path, sizeof disk->path, "%s", path);
     snprintf(disk->id, sizeof disk->id, "disk:%s", disk->path);
     snprintf(disk->stall_id, sizeof disk->stall_id, "stall:%s", disk->path);
-    snprintf(disk->image, sizeof disk->image, DISKS "/%08x.img", name);
-    snprintf(disk->backing, sizeof disk->backing, DISKS "/%08x.strict", name);
-    snprintf(disk->mount, sizeof disk->mount, DISKS "/%08x", name);
-    snprintf(disk->data, sizeof disk->data, DISKS "/%08x/" STRICT_FS_DATA, name);
-    snprintf(disk->marker, sizeof disk->marker, DISKS "/%08x/unsynced", name);
-    snprintf(disk->probe, sizeof disk->probe, DISKS "/%08x/probe", name);
-    snprintf(disk->fault_probe, sizeof disk->fault_probe, DISKS "/%08x/" STRICT_FS_PROBE, name);
-    snprintf(disk->fill, sizeof disk->fill, DISKS "/%08x/fill", name);
+    snprintf(disk->image, sizeof disk->image, AGENTD_DISKS "/%08x.img", name);
+    snprintf(disk->backing, sizeof disk->backing, AGENTD_DISKS "/%08x.strict", name);
+    snprintf(disk->mount, sizeof disk->mount, AGENTD_DISKS "/%08x", name);
+    snprintf(disk->data, sizeof disk->data, AGENTD_DISKS "/%08x/" STRICT_FS_DATA, name);
+    snprintf(disk->marker, sizeof disk->marker, AGENTD_DISKS "/%08x/unsynced", name);
+    snprintf(disk->probe, sizeof disk->probe, AGENTD_DISKS "/%08x/probe", name);
+    snprintf(disk->fault_probe, sizeof disk->fault_probe, AGENTD_DISKS "/%08x/" STRICT_FS_PROBE,
+             name);
+    snprintf(disk->fill, sizeof disk->fill, AGENTD_DISKS "/%08x/fill", name);
     disk->file_system = file_system_of(disk);
     return ERR_NONE;
 }

@@ -4,6 +4,8 @@
 
 #include "harness/agent/disks.h"
 
+#define AGENTD_DISKS "/var/lib/ordeal/disks" /* there while there is any */
+
 enum { AGENTD_DISK_PATH_MAX = 80, AGENTD_DISK_WHOLE_MAX = 160 };
 
 struct agentd_disk {

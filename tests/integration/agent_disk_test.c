@@ -46,6 +46,7 @@ static void what_was_synced_is_kept_and_the_rest_is_lost(void **state)
     agent_do(&fixture->agent, "fault-undo", undo);
     assert_false(disk_is_mount(fixture->path));
     assert_int_equal(disk_size_of(fixture, "log"), -1);
+    assert_int_not_equal(access("/var/lib/ordeal/disks", F_OK), 0); /* it was the only one */
 }
 
 /* Appends and syncs until it fails, counting; the exit status is the error. */
@@ -138,6 +139,7 @@ static void nothing_outlives_a_killed_agent(void **state)
     fixture->agent.pid = 0;
     assert_false(disk_is_mount(fixture->path));
     assert_int_equal(disk_size_of(fixture, "log"), -1);
+    assert_int_not_equal(access("/var/lib/ordeal/disks", F_OK), 0); /* it was the only one */
 }
 
 /* What only the strict one does: a name without its directory's sync is gone, a rename too. */
