@@ -103,7 +103,7 @@ static void note_end(struct agentd *agent, struct agentd_daemon *daemon, int wai
     agentd_journal_remove(&agent->daemons.journal, daemon->entry, NULL);
     char id[AGENTD_FAULT_ID_SIZE];
     pause_id(daemon->name, id);
-    if (session_is_gone(daemon))
+    if (agentd_faults_find(&agent->faults, id) != NULL && session_is_gone(daemon))
         agentd_faults_forget(&agent->faults, id);
     struct buf *out = agentd_event(agent, "exit");
     line_key(out, "name", daemon->name);
@@ -282,9 +282,11 @@ static void note_members(struct agentd_wait *wait, const struct agentd_daemon *d
 
 static void kill_members(const struct ending *ending)
 {
-    for (uint32_t i = 0; i < ending->members.count; i++)
-        agentd_process_signal(ending->members.items[i].pid, ending->members.items[i].start,
-                              SIGKILL);
+    for (uint32_t i = 0; i < ending->members.count; i++) {
+        const struct agentd_process *member = &ending->members.items[i];
+        agentd_process_signal(member->pid, member->start, SIGKILL);
+        agentd_process_hurry(member->pid);
+    }
 }
 
 static void kill_all(struct agentd *agent, const struct ending *ending)
@@ -412,7 +414,10 @@ static void kill_daemon(struct agentd *agent, const struct agentd_request *reque
     daemon->asked_to_die = true;
     *(struct ending *)wait->state = (struct ending){.then = *daemon, .kill_at_ns = INT64_MAX};
     note_members(wait, daemon);
-    kill_all(agent, wait->state);
+    /* Not reaped, so the number is still its group's; a fork that had left it since the look is
+     * found by the look that says whether all are gone. */
+    kill(-daemon->pid, SIGKILL);
+    kill_members(wait->state);
 }
 
 static void resume_daemon(struct agentd *agent, const struct agentd_request *request,
