@@ -113,6 +113,20 @@ damage_is_kept() { on_node "$1" 'grep -q "kind=damage" /run/ordeal/journal/*' 2>
 power_killed() { in_a_run_killed power '"targets": "all"' has_no_power; }
 io_killed() { in_a_run_killed io '"targets": "all", "kind": "slow", "delay": "300ms"' is_slow_disk; }
 disk_killed() { in_a_run_killed disk '"damage": "flip", "stage": "plain"' any_damage_is_kept; }
+# A member that was removed is out for good, but nothing of the run lives on: the next one begins with all three.
+one_is_removed() {
+    local node out=0
+    for node in n1 n2 n3; do
+        on_node $node 'grep -lE "^Name:.ordeal-queue" /proc/[0-9]*/status' >/dev/null 2>&1 || out=$((out + 1))
+    done
+    [ $out -eq 1 ]
+}
+membership_killed() {
+    in_a_run_killed membership '"action": "remove"' one_is_removed
+    run ordeal run --local 3 --cluster "$cluster" --store "$store" --system queue --workload queue --rate 50 --time-limit 1s \
+        --nemesis none --set queue.drain-limit=3s
+    expect_status 0
+}
 any_damage_is_kept() { damage_is_kept n1 || damage_is_kept n2 || damage_is_kept n3; }
 
 raise killed 3
@@ -126,4 +140,5 @@ it "what hogs a node ends" hog_killed
 it "disks without power are gone, with what was on them" power_killed
 it "disks that are slow are gone" io_killed
 it "damage is undone where nobody wrote since, and its run is gone" disk_killed
+it "a member that was removed is one again in the next run" membership_killed
 finish
