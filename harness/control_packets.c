@@ -16,6 +16,25 @@
 const char *const spread_names[] = {"uniform", "normal", "pareto", NULL};
 const char *const shape_means_names[] = {"auto", "netem", "queue", NULL};
 
+/* ---- Dropping ---- */
+
+enum err_code network_can_block(struct test *test, struct err *err)
+{
+    struct arena arena = ARENA_INIT;
+    enum err_code code = ERR_NONE;
+    for (uint32_t i = 0; i < test->node_count && code == ERR_NONE; i++) {
+        struct agents *agents = test->control->agents;
+        const char *firewall = agents_hello(agents, i, "firewall", &arena);
+        const char *reason = agents_hello(agents, i, "reason", &arena);
+        if (firewall == NULL || strcmp(firewall, "none") == 0)
+            code = err_set(err, ERR_UNSUPPORTED,
+                           "%s cannot drop packets: no packet filter works there: %s",
+                           test->nodes[i].name, reason != NULL ? reason : "it does not say why");
+    }
+    arena_free(&arena);
+    return code;
+}
+
 /* ---- Shaping ---- */
 
 static void add_share(struct buf *request, const char *key, double share)

@@ -30,6 +30,10 @@ enum shape_means {
 };
 extern const char *const shape_means_names[]; /* NULL at the end */
 
+/* Whether all nodes can drop packets, as network_block and others ask them to. ERR_UNSUPPORTED
+ * names the first node that has no packet filter, and why. */
+enum err_code network_can_block(struct test *test, struct err *err);
+
 /* Whether all nodes can do that by these means. *chosen is one of the last two; `words` gets it for
  * evidence, and why it is not the first where that was open. ERR_UNSUPPORTED names the first node
  * that cannot, and why. */

@@ -11,6 +11,8 @@ static const int64_t retry_ns = 50 * NS_PER_MS;
 
 static enum err_code check(struct test *test, struct err *err)
 {
+    if (cutting_check(test, 1, err) != ERR_NONE)
+        return err->code;
     return targets_check(test, "clients.targets", err);
 }
 

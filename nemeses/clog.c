@@ -17,9 +17,8 @@ struct state {
 
 static enum err_code check(struct test *test, struct err *err)
 {
-    if (test->node_count < 2)
-        return err_set(err, ERR_CONFIG, "it needs 2 nodes or more; there is only %u",
-                       test->node_count);
+    if (cutting_check(test, 2, err) != ERR_NONE)
+        return err->code;
     int64_t step_ns = option_duration_ns(&test->plan->options, "clog.step");
     if (step_ns > 10 * NS_PER_SECOND)
         return err_set(err, ERR_CONFIG, "clog.step: %s is more than 10s",

@@ -2,8 +2,17 @@
 #include "nemeses/cutting.h"
 
 #include "harness/base/clock.h"
+#include "harness/packets.h"
 
 static const int64_t retry_ns = 50 * NS_PER_MS;
+
+enum err_code cutting_check(struct test *test, uint32_t nodes_min, struct err *err)
+{
+    if (test->node_count < nodes_min)
+        return err_set(err, ERR_CONFIG, "it needs %u nodes or more; there is only %u", nodes_min,
+                       test->node_count);
+    return network_can_block(test, err);
+}
 
 void cutting_alone(const struct test *test, node_set nodes, node_set *drops)
 {

@@ -8,6 +8,9 @@
 #define CUTTING_BEGIN_NS (INT64_C(1000000000)) /* for probes to agree with a cut */
 #define CUTTING_END_NS (INT64_C(2000000000))   /* ... and that it is gone, also for undoing it */
 
+/* Whether there are so many nodes, and all can drop packets. */
+enum err_code cutting_check(struct test *test, uint32_t nodes_min, struct err *err);
+
 /* Adds to `drops` that each of the nodes is cut from every other node, both ways. */
 void cutting_alone(const struct test *test, node_set nodes, node_set *drops);
 /* All who are cut from anyone, whichever way. */

@@ -12,9 +12,8 @@
 static enum err_code check(struct test *test, struct err *err)
 {
     const struct options *options = &test->plan->options;
-    if (test->node_count < 2)
-        return err_set(err, ERR_CONFIG, "it needs 2 nodes or more; there is only %u",
-                       test->node_count);
+    if (cutting_check(test, 2, err) != ERR_NONE)
+        return err->code;
     int64_t times = option_int(options, "flap.times");
     if (times < 1 || times > 100)
         return err_set(err, ERR_CONFIG, "flap.times: %lld is not from 1 to 100", (long long)times);

@@ -42,9 +42,8 @@ static enum err_code check_map(struct test *test, enum shape shape, struct err *
 
 static enum err_code check(struct test *test, struct err *err)
 {
-    if (test->node_count < 2)
-        return err_set(err, ERR_CONFIG, "it needs 2 nodes or more; there is only %u",
-                       test->node_count);
+    if (cutting_check(test, 2, err) != ERR_NONE)
+        return err->code;
     enum shape shape = wanted_shape(test);
     if (shape < SHAPE_COUNT && shape_is_of_primaries(shape) &&
         test->plan->system->primaries == NULL)

@@ -22,9 +22,8 @@ static enum err_code check(struct test *test, struct err *err)
         return err_set(err, ERR_CONFIG,
                        "port.number: say which port is cut, 1 to %d: --set port.number=...",
                        PORT_MAX);
-    if (test->node_count < 2)
-        return err_set(err, ERR_CONFIG, "it needs 2 nodes or more; there is only %u",
-                       test->node_count);
+    if (cutting_check(test, 2, err) != ERR_NONE)
+        return err->code;
     return targets_check(test, "port.targets", err);
 }
 

@@ -21,6 +21,10 @@ static enum err_code check(struct test *test, struct err *err)
     if (of_clients && strcmp(option_text(options, "reset.half-open"), "always") == 0)
         return err_set(err, ERR_CONFIG,
                        "reset.half-open: only connections between nodes can be left half open");
+    /* Who is not to hear of it is cut off for that moment. */
+    if (!of_clients && strcmp(option_text(options, "reset.half-open"), "never") != 0 &&
+        network_can_block(test, err) != ERR_NONE)
+        return err->code;
     return targets_check(test, "reset.targets", err);
 }
 

@@ -236,6 +236,21 @@ sudo_user() {
     expect_clean_nodes 3 1
 }
 
+# Where root may not touch the network, as in many containers: said before the run, not by a fault that does not happen.
+no_packet_filter() {
+    command -v setpriv >/dev/null || skip "needs setpriv (util-linux)"
+    local nemesis
+    on_node n2 'setpriv --bounding-set -net_admin --inh-caps -net_admin $(command -v sshd || echo /usr/sbin/sshd) -f /run/ordeal/sshd_config \
+        -o PidFile=/run/bounded.pid -p 2222' || fail "no second sshd"
+    for nemesis in partition clog flap clients port reset; do
+        # shellcheck disable=SC2046
+        run_far n1,n2:2222 $(keys) --accept-new-host-keys --nemesis $nemesis $([ $nemesis = port ] && echo --set port.number=22)
+        expect_problem 255 "nemesis $nemesis: n2 cannot drop packets: no packet filter works there: "
+    done
+    on_node n2 'kill $(cat /run/bounded.pid)'
+    expect_clean_nodes 3 1
+}
+
 raise nodes 3
 it "a key that opens nothing" wrong_key
 it "an unknown host key" unknown_host_key
@@ -248,6 +263,7 @@ it "etcd is missing on a node" etcd_missing
 it "etcd does not start" etcd_does_not_start
 it "ports are taken" ports_taken
 it "nodes in use by another run" in_use_by_another_run
+it "no packet filter works on a node" no_packet_filter
 it "a local cluster without root" needs_root
 it "misspelt names" misspelt_names
 it "plans that do not fit the nodes" unfitting_plans

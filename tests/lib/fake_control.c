@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "harness/base/clock.h"
+#include "harness/packets.h"
 #include "tests/lib/test.h"
 
 static const char *const daemon_names[FAKE_DAEMONS + 1] = {"db", "proxy", NULL};
@@ -344,6 +345,14 @@ enum err_code disk_back(struct test *test, node_set nodes, const char *path, str
     fake->dark &= ~reach(fake, nodes, code);
     buf_add_text(evidence, "mounted again");
     return code;
+}
+
+enum err_code network_can_block(struct test *test, struct err *err)
+{
+    const char *fails = fake_of(test)->fail_always;
+    return fails != NULL && strcmp(fails, "network_can_block") == 0
+               ? err_set(err, ERR_UNSUPPORTED, "n2 cannot drop packets: scripted")
+               : ERR_NONE;
 }
 
 enum err_code limit_check(struct test *test, node_set nodes, const struct limit *limit,

@@ -278,10 +278,34 @@ static void what_cannot_be_meant_is_refused(void **state)
     fake_free(fake);
 }
 
+/* Before the run, and not as a fault that did not happen. */
+static void without_a_packet_filter_they_are_refused(void **state)
+{
+    (void)state;
+    static const struct nemesis *const cutters[] = {&nemesis_partition, &nemesis_clog,
+                                                    &nemesis_flap,      &nemesis_clients,
+                                                    &nemesis_port,      &nemesis_reset};
+    for (size_t k = 0; k < sizeof cutters / sizeof *cutters; k++) {
+        struct fake_control *fake = cluster(3);
+        struct err err = ERR_INIT;
+        fake->fail_always = "network_can_block";
+        assert_int_equal(cutters[k]->check(&fake->test, &err), ERR_UNSUPPORTED);
+        assert_contains(err.message, "n2 cannot drop packets");
+        fake_free(fake);
+    }
+    struct fake_control *fake = cluster(3); /* what is told to both ends needs none */
+    struct err err = ERR_INIT;
+    fake->fail_always = "network_can_block";
+    fake_set(fake, "reset.half-open", "never");
+    assert_ok(nemesis_reset.check(&fake->test, &err));
+    fake_free(fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_one_breaks_and_heals),
+        cmocka_unit_test(without_a_packet_filter_they_are_refused),
         cmocka_unit_test(every_failing_call_leaves_the_network_whole),
         cmocka_unit_test(a_cut_that_does_not_cut_is_no_fault),
         cmocka_unit_test(a_port_that_nobody_uses_cannot_be_cut),
