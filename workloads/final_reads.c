@@ -1,7 +1,7 @@
 /* Final reads: see final_reads.h. */
 #include "workloads/final_reads.h"
 
-static int64_t keys_asked(const struct history *history, final_reads_key *highest)
+int64_t final_reads_keys(const struct history *history, final_reads_key *highest)
 {
     int64_t count = 0;
     for (uint32_t event = 0; event < history->count; event++) {
@@ -36,7 +36,7 @@ struct generator *final_reads(struct arena *arena, const struct history *history
 {
     struct final_reads *reads = arena_zalloc(arena, sizeof *reads);
     reads->f = f;
-    reads->left = wanted ? keys_asked(history, highest) : 0;
+    reads->left = wanted ? final_reads_keys(history, highest) : 0;
     return generator_on_clients(arena,
                                 generator_function(arena, fill, reads, prng_stream(0, "unused")));
 }
@@ -61,7 +61,7 @@ struct generator *final_reads_of_pairs(struct arena *arena, const struct history
     if (!wanted || settle_ns <= 0)
         return final_reads(arena, history, f, wanted, final_reads_key_of_pair, final_reads_pair);
     struct each *each = arena_zalloc(arena, sizeof *each);
-    *each = (struct each){.f = f, .keys = keys_asked(history, final_reads_key_of_pair)};
+    *each = (struct each){.f = f, .keys = final_reads_keys(history, final_reads_key_of_pair)};
     struct generator *parts[] = {generator_sleep(arena, settle_ns),
                                  generator_each_thread(arena, read_all, each)};
     return generator_on_clients(arena, generator_phases(arena, parts, 2));

@@ -16,6 +16,8 @@ struct final_reads {
 /* The highest key that an operation of the workload asks for; -1: none. */
 typedef int64_t final_reads_key(struct value value);
 
+/* How many keys the history asked for: one more than the highest. */
+int64_t final_reads_keys(const struct history *history, final_reads_key *highest);
 /* The key of [key x], and the operation [key nil] of the next key. */
 int64_t final_reads_key_of_pair(struct value value);
 bool final_reads_pair(void *state, struct prng *prng, const struct generator_context *context,

@@ -105,9 +105,9 @@ static struct generator *make_key(void *state, struct arena *arena, uint64_t key
         generator_function(arena, register_fill, &keys->mix, prng_stream(keys->seed, name)));
 }
 
-static uint32_t threads_per_key(const struct test *test)
+uint32_t register_threads(const struct test *test, const char *option)
 {
-    int64_t asked = option_int(&test->plan->options, "register.threads-per-key");
+    int64_t asked = option_int(&test->plan->options, option);
     int64_t threads = test->plan->concurrency;
     if (asked <= 0)
         asked = test->node_count > 2 ? test->node_count : 2;
@@ -124,7 +124,8 @@ static struct generator *generator(struct test *test, struct arena *arena)
     keys->seed = test->plan->seed;
     int64_t operations = option_int(from, "register.ops-per-key");
     keys->operations = operations < 1 ? 1 : (uint64_t)operations;
-    return generator_keys(arena, threads_per_key(test), 0, make_key, keys);
+    return generator_keys(arena, register_threads(test, "register.threads-per-key"), 0, make_key,
+                          keys);
 }
 
 /* ---- Reading everything in the end ---- */

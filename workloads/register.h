@@ -16,4 +16,9 @@ void register_mix_init(struct register_mix *mix, const struct options *options,
                        struct history *history);
 generator_fill register_fill; /* its state is a struct register_mix */
 
+/* How many threads share a key, by the option of that name: what it says, or 0: as many as there
+ * are nodes, at least 2; never more than the run has. */
+struct test;
+uint32_t register_threads(const struct test *test, const char *option);
+
 #endif

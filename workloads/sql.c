@@ -230,9 +230,9 @@ static const struct runs {
     bool lists;
 } runs[] = {
     {"register", sql_register_invoke, false}, {"list-append", sql_txn_invoke, true},
-    {"rw-register", sql_txn_invoke, false},   {"lost-update", sql_txn_invoke, false},
-    {"write-skew", sql_txn_invoke, false},    {"long-fork", sql_txn_invoke, false},
-    {"bank", sql_bank_invoke, false},
+    {"rw-register", sql_txn_invoke, false},   {"multi-register", sql_txn_invoke, false},
+    {"lost-update", sql_txn_invoke, false},   {"write-skew", sql_txn_invoke, false},
+    {"long-fork", sql_txn_invoke, false},     {"bank", sql_bank_invoke, false},
 };
 
 static const struct runs *find_runs(const char *workload)

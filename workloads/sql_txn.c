@@ -64,8 +64,8 @@ static struct value with_read(const struct sql_client *client, struct value micr
 void sql_txn_invoke(struct sql_client *client, struct op *op, struct arena *scratch)
 {
     enum sql_purpose purpose;
-    struct value done[SQL_MICROS_MAX];
-    if (op->f != client->txn_f || !survey(client, op->value, &purpose)) {
+    struct value done[SQL_MICROS_MAX], txn = txn_of(op->value);
+    if (op->f != client->txn_f || !survey(client, txn, &purpose)) {
         op_fail(op, scratch, "unsupported",
                 client->lists ? "it takes txn [[:r k nil] [:append k v] ...] of integers"
                               : "it takes txn [[:r k nil] [:w k v] ...] of integers");
@@ -73,9 +73,9 @@ void sql_txn_invoke(struct sql_client *client, struct op *op, struct arena *scra
     }
     if (!sql_begin(client, purpose, op, scratch))
         return;
-    size_t count = value_count(op->value);
+    size_t count = value_count(txn);
     for (size_t i = 0; i < count; i++) {
-        done[i] = value_at(op->value, i);
+        done[i] = value_at(txn, i);
         put_statement(client, done[i]);
         if (!sql_run(client, op, scratch))
             return;
@@ -84,6 +84,6 @@ void sql_txn_invoke(struct sql_client *client, struct op *op, struct arena *scra
     }
     if (!sql_commit(client, purpose, op, scratch))
         return;
-    op->value = value_items(scratch, VALUE_VECTOR, done, count);
+    op->value = txn_done(op->value, value_items(scratch, VALUE_VECTOR, done, count), scratch);
     op_ok(op);
 }

@@ -49,6 +49,17 @@ const struct option txn_options[] = {
     {.name = NULL},
 };
 
+struct value txn_of(struct value value)
+{
+    return value_is_pair(value) && value_is_int(value_at(value, 0)) ? value_at(value, 1) : value;
+}
+
+struct value txn_done(struct value value, struct value done, struct arena *scratch)
+{
+    bool grouped = value_is_pair(value) && value_is_int(value_at(value, 0));
+    return grouped ? value_pair(scratch, value_at(value, 0), done) : done;
+}
+
 /* ---- Options ---- */
 
 static const char *full_name(struct arena *arena, const char *owner, const char *name)

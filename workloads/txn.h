@@ -42,6 +42,11 @@ struct txn_keys {
 enum txn_micro { TXN_READS, TXN_WRITES, TXN_NEITHER };
 enum txn_micro txn_micro(bool lists, struct value micro);
 
+/* The transaction of an operation: its value, or what it is in [group txn], of the workload
+ * multi-register; and the operation's value once its transaction has become `done`. */
+struct value txn_of(struct value value);
+struct value txn_done(struct value value, struct value done, struct arena *scratch);
+
 extern const struct option txn_options[]; /* both workloads' */
 /* `owner` is the workload's name; `write` what its writes are called. */
 void txn_keys_init(struct txn_keys *keys, struct arena *arena, const struct options *from,

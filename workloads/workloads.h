@@ -12,6 +12,7 @@
     X(queue_keys)                                                                                  \
     X(list_append)                                                                                 \
     X(rw_register)                                                                                 \
+    X(multi_register)                                                                              \
     X(lost_update)                                                                                 \
     X(write_skew)                                                                                  \
     X(long_fork)                                                                                   \

@@ -56,6 +56,18 @@ stale_registers_are_convicted() {
     expect_status 0
 }
 
+# Groups of registers, searched for one order of all transactions.
+groups_happen_at_one_moment() {
+    txn_run groups --workload multi-register --nemesis none --time-limit 2s --rate 400 --seed 6
+    expect_status 0
+    expect_json "$(newest_run)/results.json" '^\.checkers\.linearizable\.model "multi-register"' \
+        '^\.checkers\.linearizable\.ok-count [0-9]{3,}$' '^\.checkers\.linearizable\.keys-unknown 0$'
+    txn_run torn --workload multi-register --set etcd.reads=serializable --nemesis partition --nemesis-interval 3s \
+        --nemesis-duration 2s --time-limit 6s --rate 400 --seed 7
+    expect_status 1
+    expect_json "$(newest_run)/results.json" '^\.checkers\.linearizable\.valid false'
+}
+
 # Watched, such a run ends at the first stale read that is certain, long before its time.
 first_anomaly_ends_the_run() {
     txn_run watched --workload list-append --set etcd.reads=serializable --nemesis partition --nemesis-interval 5s \
@@ -70,6 +82,7 @@ it "lists on etcd are strictly serializable under partitions and kills" lists_ar
 it "so are registers" registers_are_strictly_serializable
 it "lists read from one member alone are stale, and are convicted" stale_lists_are_convicted
 it "so are registers" stale_registers_are_convicted
+it "groups of registers change at one moment, and are convicted where reads may be old" groups_happen_at_one_moment
 it "the first certain anomaly ends a run that is watched for it" first_anomaly_ends_the_run
 it "nothing is left behind" nothing_is_left
 finish

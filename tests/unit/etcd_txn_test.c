@@ -217,6 +217,20 @@ static void registers_take_one_request(void **state)
     end(&world);
 }
 
+static void transactions_of_groups_are_the_same(void **state)
+{
+    (void)state;
+    const struct http_step steps[] = {
+        REPLY(",\"succeeded\":true,\"responses\":[" HELD("5", "MQ==") "," PUT_DONE "]")};
+    struct world world;
+    begin(&world, &etcd_txn_register_client, steps, 1, LONG_MS);
+    assert_op(do_txn(&world, "[1 [[:r 3 nil] [:w 4 2]]]"), OP_OK, "[1 [[:r 3 1] [:w 4 2]]]", "nil");
+    assert_contains(http_server_request(world.server, 0), "{\"requestRange\":{\"key\":\"" KEY_W3);
+    assert_op(do_txn(&world, "[1 2]"), OP_FAIL, "[1 2]",
+              "[:unsupported \"etcd takes txn [[:r k nil] [:w k v] ...] of integers\"]");
+    end(&world);
+}
+
 /* ---- Both ---- */
 
 static void serializable_reads_say_so(void **state)
@@ -305,6 +319,7 @@ int main(void)
         cmocka_unit_test(what_others_wrote_is_for_the_checker),
         cmocka_unit_test(replies_without_the_reads_tell_nothing),
         cmocka_unit_test(registers_take_one_request),
+        cmocka_unit_test(transactions_of_groups_are_the_same),
         cmocka_unit_test(serializable_reads_say_so),
         cmocka_unit_test(lost_reads_fail_and_lost_writes_are_open),
         cmocka_unit_test(silence_ends_in_time),

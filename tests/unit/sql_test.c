@@ -234,6 +234,19 @@ static void registers_are_read_and_set(void **state)
     close_world();
 }
 
+static void transactions_of_groups_are_the_same(void **state)
+{
+    (void)state;
+    open_world(&workload_multi_register);
+    open_client();
+    script.cells[0] = "8";
+    assert_op(invoke("txn", "[2 [[:r 6 nil] [:w 7 1]]]"), OP_OK, "[2 [[:r 6 8] [:w 7 1]]]");
+    assert_string_equal(script.asked.data,
+                        "BEGIN;SELECT v FROM ordeal_registers WHERE k = 6;"
+                        "INSERT INTO ordeal_registers (k, v) VALUES (7, 1) OR SET;COMMIT;");
+    close_world();
+}
+
 static void one_register_is_read_written_and_compared(void **state)
 {
     (void)state;
@@ -433,6 +446,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lists_are_read_and_appended_to_in_order),
         cmocka_unit_test(registers_are_read_and_set),
+        cmocka_unit_test(transactions_of_groups_are_the_same),
         cmocka_unit_test(one_register_is_read_written_and_compared),
         cmocka_unit_test(money_moves_by_what_was_read),
         cmocka_unit_test(accounts_hold_the_total_at_first),

@@ -114,7 +114,7 @@ static const struct client *client(const char *workload)
 {
     if (strcmp(workload, "list-append") == 0)
         return &etcd_append_client;
-    if (strcmp(workload, "rw-register") == 0)
+    if (strcmp(workload, "rw-register") == 0 || strcmp(workload, "multi-register") == 0)
         return &etcd_txn_register_client;
     if (strcmp(workload, "lock") == 0)
         return &etcd_lock_client;

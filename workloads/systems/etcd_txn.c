@@ -261,10 +261,10 @@ static void do_registers(struct txn_client *client, struct op *op, struct arena 
 {
     client->asker.timeout_ns = client->whole_timeout_ns;
     /* What is to be written does not depend on what will be found. */
-    (void)play(client, op->value, scratch);
+    (void)play(client, txn_of(op->value), scratch);
     if (!do_at_once(client, client->writes, op, scratch))
         return;
-    op->value = play(client, op->value, scratch);
+    op->value = txn_done(op->value, play(client, txn_of(op->value), scratch), scratch);
     op_ok(op);
 }
 
@@ -302,7 +302,7 @@ static void txn_invoke(void *state, struct test *test, struct op *op, struct are
 {
     (void)test;
     struct txn_client *client = state;
-    if (op->f != client->txn_f || !survey(client, op->value))
+    if (op->f != client->txn_f || !survey(client, txn_of(op->value)))
         op_fail(op, scratch, "unsupported",
                 client->lists ? "etcd takes txn [[:r k nil] [:append k v] ...] of integers"
                               : "etcd takes txn [[:r k nil] [:w k v] ...] of integers");
