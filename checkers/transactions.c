@@ -433,11 +433,10 @@ static void judge(struct session *session)
     };
     if (input->limits.time_ns > 0)
         session->search.budget.deadline_ns = clock_monotonic_ns() + input->limits.time_ns;
-    enum err_code code = txns_decode(&session->txns, input->limits.memory_bytes, &err);
-    if (code == ERR_NONE) {
-        txns_number_slots(&session->txns);
+    enum err_code code =
+        txns_decode(&session->txns, input->limits.threads, input->limits.memory_bytes, &err);
+    if (code == ERR_NONE)
         code = infer(session, &err);
-    }
     if (code == ERR_NONE) {
         struct aside aside;
         aside_begin(&aside, &session->inference, find_recency, session);

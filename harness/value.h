@@ -3,10 +3,12 @@
  * A `struct value` is one 64-bit word, copied freely. The common ones live in the word itself and
  * cost no allocation: nil, booleans, integers of up to 60 bits, pairs of small integers ([3 7]),
  * a small integer with such a pair ([key [old new]]), and micro-operations of transactions on small
- * integers ([:append 3 7], [:r 3 nil]). A vector may also be the beginning of an array that others
- * share (value_prefix), where the word holds its length. Everything else is a box in an arena, and
- * lives as long as that arena. Constructors choose the form; readers need not know it: a pair is a
- * vector whose value_count is 2 and whose value_at works, in whichever form it is kept.
+ * integers ([:append 3 7], [:r 3 nil]). Of other vectors the word holds the address and the length
+ * of an array, which others may share and which may go on behind it (value_prefix); of an empty
+ * one, of one too long for that, and of everything else it holds the address of a box. Arrays and
+ * boxes live as long as the arena they are in. Constructors choose the form; readers need not know
+ * it: a pair is a vector whose value_count is 2 and whose value_at works, in whichever form it is
+ * kept.
  *
  * Equality is Clojure's, since histories come from there: 1 and 1.0 differ, :a and "a" differ,
  * vectors and lists with equal elements are equal, sets and maps ignore order. */

@@ -111,10 +111,9 @@ static enum err_code read_history(struct proving *proving, size_t memory_max,
 {
     struct txns *txns = &proving->txns;
     struct orders *claimed = proving->orders;
-    enum err_code code = txns_decode(txns, memory_max, err);
+    enum err_code code = txns_decode(txns, 1, memory_max, err);
     if (code != ERR_NONE)
         return code;
-    txns_number_slots(txns);
     if (txns->appends > 0)
         return err_set(err, ERR_PARSE, "the history is not one of registers");
     code = register_infer(&proving->inference, options, err);

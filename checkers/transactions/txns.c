@@ -4,397 +4,12 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { KEYS_MAX = 1 << 30 };
-/* Events whose values are fetched before they are needed: a completion is some way behind its
- * invocation, one for each process that is busy between the two. */
-enum { AHEAD = 64 };
-
-/* ---- Which events are transactions ---- */
-
-static int kind_of(struct value f)
-{
-    enum value_kind kind = value_kind(f);
-    if (kind != VALUE_KEYWORD && kind != VALUE_STRING)
-        return -1;
-    const char *name = value_as_text(f);
-    if (strcmp(name, "r") == 0)
-        return MOP_READ;
-    if (strcmp(name, "append") == 0)
-        return MOP_APPEND;
-    if (strcmp(name, "rp") == 0)
-        return MOP_PREDICATE;
-    return strcmp(name, "w") == 0 || strcmp(name, "insert") == 0 || strcmp(name, "delete") == 0
-               ? MOP_WRITE
-               : -1;
-}
-
-static bool is_named(struct value f, const char *name)
-{
-    enum value_kind kind = value_kind(f);
-    return (kind == VALUE_KEYWORD || kind == VALUE_STRING) && strcmp(value_as_text(f), name) == 0;
-}
-
-/* [:r key] and [:delete key]. */
-static bool may_be_two(const struct value *items)
-{
-    return kind_of(items[0]) == MOP_READ || is_named(items[0], "delete");
-}
-
-static bool is_micro_op(struct value value)
-{
-    if (value_is_micro_op(value))
-        return true;
-    struct value room[VALUE_ROOM];
-    size_t count;
-    const struct value *items = value_array(value, room, &count);
-    return (count == 2 || count == 3) && kind_of(items[0]) >= 0 &&
-           (count == 3 || may_be_two(items));
-}
-
-/* Vectors and lists alone can be transactions. */
-static bool is_transaction(struct value value)
-{
-    enum value_kind kind = value_kind(value);
-    return (kind == VALUE_VECTOR || kind == VALUE_LIST) && value_count(value) > 0 &&
-           is_micro_op(value_at(value, 0));
-}
-
-struct decoder {
-    struct txns *txns;
-    const struct history *history;
-    int f_txn;
-    int f_init;         /* of histories with predicates; -1 */
-    uint64_t read_bits; /* the last word met that means r: readers make it once, or once a block */
-    /* integer keys in [0, direct_count) directly, others through a table */
-    uint32_t *direct, direct_count, direct_max; /* as many as were needed so far; and ever */
-    struct value_table others;
-    uint32_t *others_key;
-    uint32_t others_capacity;
-    uint32_t key_capacity;
-};
-
-/* The value that tells what a transaction did: the completion's where it succeeded. */
-static struct value txn_value(const struct history *history, uint32_t invoked, uint32_t completed)
-{
-    if (completed != HISTORY_NONE && history->type[completed] == OP_OK &&
-        !value_is_nil(history->value[completed]))
-        return history->value[completed];
-    return invoked != HISTORY_NONE ? history->value[invoked] : history->value[completed];
-}
-
-/* Whether an event begins a transaction: an invocation, or a completion without one. */
-static bool begins(const struct decoder *d, uint32_t event, uint32_t *invoked, uint32_t *completed)
-{
-    const struct history *history = d->history;
-    if (!history_is_client(history, event))
-        return false;
-    bool invokes = history->type[event] == OP_INVOKE;
-    if (!invokes && history->partner[event] != HISTORY_NONE)
-        return false;
-    *invoked = invokes ? event : HISTORY_NONE;
-    *completed = invokes ? history->partner[event] : event;
-    return true;
-}
-
-/* Whether the event makes keys, as histories with predicates begin: {key value, ...}. */
-static bool is_init(const struct decoder *d, uint32_t event, struct value value)
-{
-    return d->f_init >= 0 && d->history->f[event] == d->f_init && value_kind(value) == VALUE_MAP;
-}
-
-/* Whether some transaction reads by predicate, inserts or deletes: else :init is nothing known. */
-static bool has_predicates(const struct history *history)
-{
-    for (uint32_t event = 0; event < history->count; event++) {
-        struct value value = history->value[event];
-        if (!history_is_client(history, event) || !is_transaction(value))
-            continue;
-        for (size_t i = 0; i < value_count(value); i++) {
-            struct value room[VALUE_ROOM];
-            size_t count;
-            const struct value *items = value_array(value_at(value, i), room, &count);
-            if (count >= 2 && (is_named(items[0], "rp") || is_named(items[0], "insert") ||
-                               is_named(items[0], "delete")))
-                return true;
-        }
-    }
-    return false;
-}
-
-/* Counts transactions and micro-operations, so that columns need not grow. */
-static enum err_code measure(struct decoder *d, uint64_t *txn_count, uint64_t *mop_count,
-                             struct err *err)
-{
-    const struct history *history = d->history;
-    *txn_count = *mop_count = 0;
-    for (uint32_t event = 0; event < history->count; event++) {
-        uint32_t invoked, completed;
-        if (event + AHEAD < history->count)
-            value_prefetch(history->value[event + AHEAD]);
-        if (!begins(d, event, &invoked, &completed))
-            continue;
-        struct value value = txn_value(history, invoked, completed);
-        bool named = d->f_txn == history->f[event];
-        enum value_kind kind = value_kind(value);
-        if (is_init(d, event, value)) {
-            (*txn_count)++;
-            *mop_count += value_count(value) / 2;
-            continue;
-        }
-        if (named ? kind != VALUE_VECTOR : !is_transaction(value)) {
-            if (named && kind != VALUE_NIL && kind != VALUE_LIST)
-                return err_set(err, ERR_PARSE,
-                               "event %" PRIu32 ": not a transaction of [:r key value], [:append "
-                               "key value] and [:w key value]",
-                               event);
-            if (!named) {
-                d->txns->ignored_count++;
-                continue;
-            }
-        }
-        (*txn_count)++;
-        *mop_count += value_count(value);
-    }
-    return ERR_NONE;
-}
-
-/* ---- Keys ---- */
-
-static uint32_t new_key(struct decoder *d, struct value key)
-{
-    struct txns *txns = d->txns;
-    if (txns->key_count == d->key_capacity) {
-        d->key_capacity = d->key_capacity == 0 ? 1024 : d->key_capacity * 2;
-        struct value *grown = arena_alloc(txns->arena, d->key_capacity * sizeof *grown);
-        struct key_seen *seen = arena_alloc(txns->arena, d->key_capacity * sizeof *seen);
-        if (txns->key_count > 0) {
-            memcpy(grown, txns->keys, txns->key_count * sizeof *grown);
-            memcpy(seen, txns->seen, txns->key_count * sizeof *seen);
-        }
-        txns->keys = grown;
-        txns->seen = seen;
-    }
-    txns->keys[txns->key_count] = key;
-    txns->seen[txns->key_count] = (struct key_seen){.min = INT64_MAX, .max = INT64_MIN};
-    return txns->key_count++;
-}
-
-static uint32_t other_key(struct decoder *d, struct value key)
-{
-    uint32_t known = d->others.count, id = value_table_id(&d->others, key);
-    if (id == 0)
-        known = d->others_key[0] == TXN_NONE ? 0 : UINT32_MAX; /* nil is there from the beginning */
-    if (id >= d->others_capacity) {
-        uint32_t capacity = d->others_capacity * 2;
-        uint32_t *grown = arena_alloc(d->txns->arena, capacity * sizeof *grown);
-        memcpy(grown, d->others_key, d->others_capacity * sizeof *grown);
-        d->others_key = grown;
-        d->others_capacity = capacity;
-    }
-    if (id >= known)
-        d->others_key[id] = new_key(d, key);
-    return d->others_key[id];
-}
-
-static void grow_direct(struct decoder *d, uint32_t key)
-{
-    uint32_t count = d->direct_count == 0 ? 4096 : d->direct_count;
-    while (count <= key)
-        count = count > d->direct_max / 2 ? d->direct_max : count * 2;
-    uint32_t *grown = arena_alloc(d->txns->arena, count * sizeof *grown);
-    if (d->direct_count > 0)
-        memcpy(grown, d->direct, d->direct_count * sizeof *grown);
-    memset(grown + d->direct_count, 0xff, (count - d->direct_count) * sizeof *grown);
-    d->direct = grown;
-    d->direct_count = count;
-}
-
-static uint32_t key_number(struct decoder *d, struct value key)
-{
-    if (value_kind(key) == VALUE_INT) {
-        int64_t integer = value_as_int(key);
-        if (integer >= 0 && integer < d->direct_max) {
-            if (integer >= d->direct_count)
-                grow_direct(d, (uint32_t)integer);
-            if (d->direct[integer] == TXN_NONE)
-                d->direct[integer] = new_key(d, key);
-            return d->direct[integer];
-        }
-    }
-    return other_key(d, key);
-}
-
-static void init_keys(struct decoder *d)
-{
-    struct arena *arena = d->txns->arena;
-    uint64_t wanted = UINT64_C(2) * d->history->count + 4096;
-    d->direct_max = wanted > (1 << 28) ? 1 << 28 : (uint32_t)wanted;
-    value_table_init(&d->others, arena);
-    d->others_capacity = 64;
-    d->others_key = arena_alloc(arena, d->others_capacity * sizeof *d->others_key);
-    d->others_key[0] = TXN_NONE;
-}
-
-/* ---- Transactions ---- */
-
-/* How long a list was read; of the history it is remembered whether all reads are lists or nil. */
-static uint32_t read_length(struct txns *txns, struct value value)
-{
-    enum value_kind kind = value_kind(value);
-    if (kind != VALUE_VECTOR && kind != VALUE_LIST) {
-        txns->single_reads += kind != VALUE_NIL;
-        return 0;
-    }
-    txns->list_reads++;
-    return (uint32_t)value_count(value);
-}
-
-static const uint8_t kind_of_micro[] = {
-    [VALUE_MICRO_R] = MOP_READ, [VALUE_MICRO_APPEND] = MOP_APPEND, [VALUE_MICRO_W] = MOP_WRITE};
-
-static void see_write(struct key_seen *seen, struct value value)
-{
-    seen->writes++;
-    if (value_kind(value) != VALUE_INT) {
-        seen->sparse = true;
-        return;
-    }
-    int64_t integer = value_as_int(value);
-    seen->min = integer < seen->min ? integer : seen->min;
-    seen->max = integer > seen->max ? integer : seen->max;
-}
-
-static void add_parts(struct decoder *d, enum mop_kind kind, uint32_t key, struct value value)
-{
-    struct txns *txns = d->txns;
-    struct key_seen *seen = &txns->seen[key];
-    struct mop *mop = &txns->mops[txns->mop_count++];
-    mop->key = key & (KEYS_MAX - 1);
-    mop->kind = (unsigned)kind & 3;
-    mop->slot = TXN_NONE;
-    mop->value = value;
-    if (kind == MOP_READ) {
-        mop->slot = read_length(txns, value);
-        if (mop->slot > seen->length) {
-            seen->length = mop->slot;
-            seen->longest = txns->mop_count - 1;
-            seen->txn = txns->count - 1;
-        }
-    } else if (kind != MOP_PREDICATE) {
-        see_write(seen, value);
-    }
-    txns->reads += kind == MOP_READ;
-    txns->appends += kind == MOP_APPEND;
-    txns->writes += kind == MOP_WRITE;
-}
-
-/* One that is packed into its word: nothing needs to be fetched. */
-static void add_packed(struct decoder *d, struct value value, bool ok)
-{
-    enum mop_kind kind = kind_of_micro[value_micro_f(value)];
-    int64_t key = value_micro_key(value);
-    if (kind == MOP_READ && !ok)
-        return;
-    bool direct = key >= 0 && key < d->direct_count && d->direct[key] != TXN_NONE;
-    add_parts(d, kind, direct ? d->direct[key] : key_number(d, value_small(key)),
-              value_micro_value(value));
-}
-
-static enum err_code add_mop(struct decoder *d, uint32_t event, struct value value, bool ok,
-                             struct err *err)
-{
-    if (value_is_micro_op(value)) {
-        add_packed(d, value, ok);
-        return ERR_NONE;
-    }
-    struct value room[VALUE_ROOM];
-    size_t count;
-    const struct value *items = value_array(value, room, &count);
-    int kind = count != 2 && count != 3        ? -1
-               : items[0].bits == d->read_bits ? MOP_READ
-                                               : kind_of(items[0]);
-    if (kind == MOP_READ)
-        d->read_bits = items[0].bits;
-    if (kind < 0 || (count == 2 && !may_be_two(items)))
-        return err_set(err, ERR_PARSE,
-                       "event %" PRIu32 ": a micro-operation is none of [:r key value], [:append "
-                       "key value] and [:w key value]",
-                       event);
-    bool reads = kind == MOP_READ || kind == MOP_PREDICATE;
-    if (reads && !ok)
-        return ERR_NONE;
-    bool deletes = kind == MOP_WRITE && is_named(items[0], "delete");
-    uint32_t key = kind == MOP_PREDICATE ? 0 : key_number(d, items[1]);
-    add_parts(d, (enum mop_kind)kind, key,
-              kind == MOP_PREDICATE   ? value
-              : count == 2 || deletes ? value_nil()
-                                      : items[2]);
-    d->txns->reads += kind == MOP_PREDICATE;
-    d->txns->predicates += kind == MOP_PREDICATE || (kind == MOP_WRITE && !is_named(items[0], "w"));
-    return ERR_NONE;
-}
-
-/* What made the keys, as a transaction that writes them. */
-static void add_init(struct decoder *d, uint32_t t, struct value value)
-{
-    struct txns *txns = d->txns;
-    if (txns->init_count++ == 0)
-        txns->init = t;
-    for (size_t i = 0; i + 1 < value_count(value); i += 2) {
-        struct mop *mop = &txns->mops[txns->mop_count++];
-        mop->key = key_number(d, value_at(value, i)) & (KEYS_MAX - 1);
-        mop->kind = MOP_WRITE;
-        mop->slot = TXN_NONE;
-        mop->value = value_at(value, i + 1);
-        see_write(&txns->seen[mop->key], mop->value);
-        txns->writes++;
-    }
-}
-
-static enum txn_state state_of(const struct history *history, uint32_t completed)
-{
-    if (completed == HISTORY_NONE || history->type[completed] == OP_INFO)
-        return TXN_UNKNOWN;
-    return history->type[completed] == OP_OK ? TXN_OK : TXN_FAILED;
-}
-
-static enum err_code add_txn(struct decoder *d, uint32_t invoked, uint32_t completed,
-                             struct err *err)
-{
-    struct txns *txns = d->txns;
-    const struct history *history = d->history;
-    uint32_t event = invoked != HISTORY_NONE ? invoked : completed;
-    struct value value = txn_value(history, invoked, completed);
-    bool init = is_init(d, event, value);
-    if (!init && d->f_txn != history->f[event] && !is_transaction(value))
-        return ERR_NONE;
-    uint32_t t = txns->count++;
-    txns->invoked[t] = invoked;
-    txns->completed[t] = completed;
-    txns->state[t] = state_of(history, completed);
-    txns->committed[t] = txns->state[t] == TXN_OK;
-    txns->ok_count += txns->state[t] == TXN_OK;
-    txns->unknown_count += txns->state[t] == TXN_UNKNOWN;
-    txns->failed_count += txns->state[t] == TXN_FAILED;
-    txns->first[t] = txns->mop_count;
-    /* Reads count only where the completion itself says what was read. */
-    bool read = txns->state[t] == TXN_OK && !value_is_nil(history->value[completed]);
-    struct value room[VALUE_ROOM];
-    size_t count;
-    const struct value *items = value_array(value, room, &count);
-    enum err_code code = ERR_NONE;
-    if (init)
-        add_init(d, t, value);
-    for (size_t i = 0; !init && i < count && code == ERR_NONE; i++)
-        code = add_mop(d, event, items[i], read, err);
-    txns->first[t + 1] = txns->mop_count;
-    return code;
-}
+#include "checkers/transactions/txns_range.h"
 
 /* Epochs: one pass over the events, which number transactions as they come. */
-static void order_events(struct txns *txns, const struct history *history)
+static void order_events(struct txns *txns, const struct history *history, struct arena *scratch)
 {
-    uint32_t *of_event = arena_alloc(txns->arena, ((size_t)history->count + 1) * sizeof(uint32_t));
+    uint32_t *of_event = arena_alloc(scratch, ((size_t)history->count + 1) * sizeof(uint32_t));
     memset(of_event, 0xff, history->count * sizeof *of_event);
     for (uint32_t t = 0; t < txns->count; t++) {
         txns->begin_epoch[t] = 0;
@@ -428,58 +43,140 @@ static void order_events(struct txns *txns, const struct history *history)
     txns->epoch_first[epoch + 1] = txns->count;
 }
 
+/* The last ok transaction of each process: open addressing, never more than half full. */
+struct lasts {
+    struct last {
+        int32_t process;
+        uint32_t txn; /* + 1; 0: free */
+    } * slots;
+    uint32_t mask, used;
+};
+
+static struct last *find_last(const struct lasts *lasts, int32_t process)
+{
+    uint32_t at = (uint32_t)process * UINT32_C(2654435769) & lasts->mask;
+    while (lasts->slots[at].txn != 0 && lasts->slots[at].process != process)
+        at = (at + 1) & lasts->mask;
+    return &lasts->slots[at];
+}
+
+static void grow_lasts(struct lasts *lasts, struct arena *arena)
+{
+    struct lasts grown = {.mask = lasts->mask * 2 + 1, .used = lasts->used};
+    grown.slots = arena_zalloc(arena, ((size_t)grown.mask + 1) * sizeof *grown.slots);
+    for (uint32_t i = 0; lasts->used > 0 && i <= lasts->mask; i++)
+        if (lasts->slots[i].txn != 0)
+            *find_last(&grown, lasts->slots[i].process) = lasts->slots[i];
+    *lasts = grown;
+}
+
 /* Each transaction's predecessor in its process. Only one that is known to have ended, before this
  * one began, comes before it: histories from elsewhere have processes that do several at once. */
-static void order_processes(struct txns *txns, const struct history *history)
+static void order_processes(struct txns *txns, const struct history *history, struct arena *scratch)
 {
-    uint32_t mask = 1023;
-    while (mask < txns->count / 4)
-        mask = mask * 2 + 1;
-    /* Direct-mapped, and exact: a process is looked for along the probe sequence. */
-    struct {
-        int32_t process;
-        uint32_t last; /* + 1 */
-    } *table = arena_zalloc(txns->arena, ((size_t)mask * 4 + 4) * sizeof *table);
-    uint32_t slots = mask * 4 + 3;
+    struct lasts lasts = {.mask = 511};
+    grow_lasts(&lasts, scratch);
     for (uint32_t t = 0; t < txns->count; t++) {
         int32_t process = history->process[txns_event(txns, t)];
-        uint32_t at = (uint32_t)process * UINT32_C(2654435769) & slots;
-        while (table[at].last != 0 && table[at].process != process)
-            at = (at + 1) & slots;
-        uint32_t before = table[at].last == 0 ? TXN_NONE : table[at].last - 1;
+        struct last *last = find_last(&lasts, process);
+        uint32_t before = last->txn == 0 ? TXN_NONE : last->txn - 1;
         bool precedes = before != TXN_NONE && (history->unordered || txns_before(txns, before, t));
         txns->previous[t] = precedes ? before : TXN_NONE;
-        if (txns->state[t] == TXN_OK) {
-            table[at].process = process;
-            table[at].last = t + 1;
-        }
+        if (txns->state[t] != TXN_OK)
+            continue;
+        lasts.used += last->txn == 0;
+        *last = (struct last){process, t + 1};
+        if (lasts.used > lasts.mask / 2)
+            grow_lasts(&lasts, scratch);
     }
 }
 
-enum err_code txns_decode(struct txns *txns, size_t memory_max, struct err *err)
+/* Needs only which events the transactions are. */
+static void *order(void *argument)
+{
+    struct txns *txns = argument;
+    struct arena scratch = ARENA_INIT;
+    order_events(txns, txns->history, &scratch);
+    order_processes(txns, txns->history, &scratch);
+    arena_free(&scratch);
+    return NULL;
+}
+
+/* ---- Ranges of events, a thread each ---- */
+
+enum { RANGES_MAX = 8, WORTH_EVENTS = 20000 };
+
+struct job {
+    void (*work)(struct txns_range *range);
+    struct txns_range *range;
+};
+
+static void *run(void *argument)
+{
+    const struct job *job = argument;
+    job->work(job->range);
+    return NULL;
+}
+
+/* All ranges but the first `skipped`, the first of them by this thread. */
+static void in_ranges(struct txns_range *ranges, uint32_t count, uint32_t skipped,
+                      void (*work)(struct txns_range *range))
+{
+    struct job jobs[RANGES_MAX];
+    for (uint32_t i = skipped + 1; i < count; i++) {
+        jobs[i] = (struct job){work, &ranges[i]};
+        ranges[i].running = pthread_create(&ranges[i].thread, NULL, run, &jobs[i]) == 0;
+    }
+    if (skipped < count)
+        work(&ranges[skipped]);
+    for (uint32_t i = skipped + 1; i < count; i++) {
+        if (ranges[i].running)
+            pthread_join(ranges[i].thread, NULL);
+        else
+            work(&ranges[i]);
+    }
+}
+
+/* The first failure in the order of events, whichever was met first. */
+static enum err_code first_failure(const struct txns_range *ranges, uint32_t count, struct err *err)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (ranges[i].code != ERR_NONE) {
+            *err = ranges[i].err;
+            return ranges[i].code;
+        }
+    return ERR_NONE;
+}
+
+static uint32_t make_ranges(const struct txns *txns, int threads, struct txns_range *ranges)
 {
     const struct history *history = txns->history;
+    uint32_t count = threads < 2 || history->count < WORTH_EVENTS ? 1
+                     : threads < RANGES_MAX                       ? (uint32_t)threads
+                                                                  : RANGES_MAX;
+    int f_init = history_find_f(history, "init");
+    if (f_init >= 0 && !txns_have_predicates(history))
+        f_init = -1;
+    for (uint32_t i = 0; i < count; i++)
+        ranges[i] = (struct txns_range){
+            .history = history,
+            .from = (uint32_t)((uint64_t)history->count * i / count),
+            .until = (uint32_t)((uint64_t)history->count * (i + 1) / count),
+            .f_txn = history_find_f(history, "txn"),
+            .f_init = f_init,
+            .err = ERR_INIT,
+            .arena = ARENA_INIT,
+        };
+    return count;
+}
+
+static void make_columns(struct txns *txns, size_t txn_count, size_t mop_count)
+{
     struct arena *arena = txns->arena;
-    struct decoder d = {.txns = txns, .history = history, .f_txn = history_find_f(history, "txn")};
-    d.f_init = history_find_f(history, "init");
-    if (d.f_init >= 0 && !has_predicates(history))
-        d.f_init = -1;
-    txns->init = TXN_NONE;
-    uint64_t txn_count, mop_count;
-    enum err_code code = measure(&d, &txn_count, &mop_count, err);
-    if (code != ERR_NONE)
-        return code;
-    /* Columns here, and about as much again for edges and searches. */
-    uint64_t bytes = txn_count * 80 + mop_count * 48 + (uint64_t)history->count * 12;
-    if ((memory_max != 0 && bytes > memory_max) || mop_count >= TXN_NONE)
-        return err_set(err, ERR_NOMEM,
-                       "%" PRIu64 " transactions with %" PRIu64
-                       " micro-operations need about %" PRIu64 " MiB, more than is allowed",
-                       txn_count, mop_count, bytes >> 20);
-    size_t n = (size_t)txn_count + 1;
+    size_t n = txn_count + 1;
     txns->invoked = arena_alloc(arena, n * sizeof *txns->invoked);
     txns->completed = arena_alloc(arena, n * sizeof *txns->completed);
-    txns->first = arena_zalloc(arena, (n + 1) * sizeof *txns->first);
+    txns->first = arena_alloc(arena, n * sizeof *txns->first);
     txns->state = arena_alloc(arena, n);
     txns->committed = arena_alloc(arena, n * sizeof *txns->committed);
     txns->mops = arena_alloc(arena, (mop_count + 1) * sizeof *txns->mops);
@@ -487,17 +184,132 @@ enum err_code txns_decode(struct txns *txns, size_t memory_max, struct err *err)
     txns->end_epoch = arena_alloc(arena, n * sizeof *txns->end_epoch);
     txns->epoch_first = arena_alloc(arena, (n + 1) * sizeof *txns->epoch_first);
     txns->previous = arena_alloc(arena, n * sizeof *txns->previous);
-    init_keys(&d);
-    for (uint32_t event = 0; event < history->count && code == ERR_NONE; event++) {
-        uint32_t invoked, completed;
-        if (event + AHEAD < history->count)
-            value_prefetch(history->value[event + AHEAD]);
-        if (begins(&d, event, &invoked, &completed))
-            code = add_txn(&d, invoked, completed, err);
+}
+
+/* Tells each range where its part of the columns begins. */
+static void give_places(const struct txns *txns, struct txns_range *ranges, uint32_t count)
+{
+    uint32_t next_txn = 0, next_mop = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        ranges[i].txns = *txns;
+        ranges[i].txns.count = next_txn;
+        ranges[i].txns.mop_count = next_mop;
+        if (i > 0)
+            ranges[i].txns.arena = &ranges[i].arena;
+        next_txn += ranges[i].txn_count;
+        next_mop += (uint32_t)ranges[i].mop_count;
     }
-    if (code != ERR_NONE)
-        return code;
-    order_events(txns, history);
-    order_processes(txns, history);
+}
+
+/* ---- One whole of them ---- */
+
+static void add_counts(struct txns *txns, const struct txns *part)
+{
+    txns->reads += part->reads;
+    txns->appends += part->appends;
+    txns->writes += part->writes;
+    txns->predicates += part->predicates;
+    if (txns->init_count == 0)
+        txns->init = part->init;
+    txns->init_count += part->init_count;
+    txns->list_reads += part->list_reads;
+    txns->single_reads += part->single_reads;
+    txns->ok_count += part->ok_count;
+    txns->unknown_count += part->unknown_count;
+    txns->failed_count += part->failed_count;
+}
+
+static void add_seen(struct key_seen *seen, const struct key_seen *later)
+{
+    seen->min = later->min < seen->min ? later->min : seen->min;
+    seen->max = later->max > seen->max ? later->max : seen->max;
+    seen->writes += later->writes;
+    seen->sparse = seen->sparse || later->sparse;
+    if (later->length > seen->length) { /* else the first read that gave it is the earlier one */
+        seen->length = later->length;
+        seen->longest = later->longest;
+        seen->txn = later->txn;
+    }
+}
+
+/* The keys that a later range met, in its order: the first range comes to know them all. */
+static void add_keys(struct txns_range *first, struct txns_range *later)
+{
+    const struct txns *part = &later->txns;
+    later->number =
+        arena_alloc(&later->arena, ((size_t)part->key_count + 1) * sizeof *later->number);
+    for (uint32_t k = 0; k < part->key_count; k++) {
+        later->number[k] = txns_range_key(first, part->keys[k]);
+        add_seen(&first->txns.seen[later->number[k]], &part->seen[k]);
+    }
+}
+
+static void unite(struct txns *txns, struct txns_range *ranges, uint32_t count)
+{
+    txns->count = ranges[count - 1].txns.count;
+    txns->mop_count = ranges[count - 1].txns.mop_count;
+    txns->first[txns->count] = txns->mop_count;
+    for (uint32_t i = 0; i < count; i++) {
+        add_counts(txns, &ranges[i].txns);
+        if (i > 0)
+            add_keys(&ranges[0], &ranges[i]);
+    }
+    txns->keys = ranges[0].txns.keys;
+    txns->seen = ranges[0].txns.seen;
+    txns->key_count = ranges[0].txns.key_count;
+}
+
+/* Numbers the elements beside telling the order, since neither needs the other. */
+static void number_and_order(struct txns *txns, struct txns_range *ranges, uint32_t count)
+{
+    struct txns ordered = *txns; /* the same columns, but counts that nobody writes */
+    pthread_t thread;
+    bool beside = count > 1 && pthread_create(&thread, NULL, order, &ordered) == 0;
+    in_ranges(ranges, count, 1, txns_range_renumber);
+    txns_number_slots(txns);
+    if (beside)
+        pthread_join(thread, NULL);
+    else
+        order(&ordered);
+    txns->epoch_count = ordered.epoch_count;
+}
+
+static enum err_code decode(struct txns *txns, size_t memory_max, struct txns_range *ranges,
+                            uint32_t count, struct err *err)
+{
+    in_ranges(ranges, count, 0, txns_range_measure);
+    if (first_failure(ranges, count, err) != ERR_NONE)
+        return err->code;
+    uint64_t txn_count = 0, mop_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        txn_count += ranges[i].txn_count;
+        mop_count += ranges[i].mop_count;
+        txns->ignored_count += ranges[i].ignored_count;
+    }
+    /* Columns here, and about as much again for edges and searches. */
+    uint64_t bytes = txn_count * 80 + mop_count * 48 + (uint64_t)txns->history->count * 12;
+    if ((memory_max != 0 && bytes > memory_max) || mop_count >= TXN_NONE)
+        return err_set(err, ERR_NOMEM,
+                       "%" PRIu64 " transactions with %" PRIu64
+                       " micro-operations need about %" PRIu64 " MiB, more than is allowed",
+                       txn_count, mop_count, bytes >> 20);
+    make_columns(txns, (size_t)txn_count, (size_t)mop_count);
+    give_places(txns, ranges, count);
+    in_ranges(ranges, count, 0, txns_range_fill);
+    if (first_failure(ranges, count, err) != ERR_NONE)
+        return err->code;
+    unite(txns, ranges, count);
+    number_and_order(txns, ranges, count);
     return ERR_NONE;
+}
+
+enum err_code txns_decode(struct txns *txns, int threads, size_t memory_max, struct err *err)
+{
+    struct txns_range ranges[RANGES_MAX];
+    uint32_t count = make_ranges(txns, threads, ranges);
+    txns->init = TXN_NONE;
+    enum err_code code = decode(txns, memory_max, ranges, count, err);
+    for (uint32_t i = 0; i < count; i++)
+        arena_free(&ranges[i].arena);
+    return code;
 }

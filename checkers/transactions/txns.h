@@ -89,10 +89,12 @@ struct txns {
     uint32_t duplicate_mop, duplicate_txn;
 };
 
-/* Fills `txns` (zeroed by the caller, who sets history and arena). Fails when an operation is no
- * transaction ("event 12: ..."), or when more memory would be needed than allowed. */
-enum err_code txns_decode(struct txns *txns, size_t memory_max, struct err *err);
-/* Numbers the elements: after txns_decode. */
+/* Fills `txns`, its elements numbered, too (zeroed by the caller, who sets history and arena), by
+ * so many threads at once: what comes out is the same for any number. Fails when an operation is no
+ * transaction ("event 12:
+ * ..."), or when more memory would be needed than allowed. */
+enum err_code txns_decode(struct txns *txns, int threads, size_t memory_max, struct err *err);
+/* Numbers the elements: what txns_decode ends with. */
 void txns_number_slots(struct txns *txns);
 /* The slot of a value of a key, or TXN_NONE when nobody wrote it. */
 uint32_t txns_slot(const struct txns *txns, uint32_t key, struct value value);

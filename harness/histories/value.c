@@ -160,6 +160,11 @@ struct value value_items(struct arena *arena, enum value_kind kind, const struct
     struct value packed;
     if (kind == VALUE_VECTOR && value_pack(items, count, &packed))
         return packed;
+    if (kind == VALUE_VECTOR && count > 0 && count <= VALUE_PREFIX_MAX) {
+        struct value *array = arena_alloc(arena, count * sizeof *items);
+        memcpy(array, items, count * sizeof *items);
+        return value_prefix(array, count); /* all of it: how many is told by the word */
+    }
     assert(count < UINT32_MAX);
     struct value_box *box =
         arena_alloc(arena, offsetof(struct value_box, u) + count * sizeof *items);
@@ -186,6 +191,12 @@ struct value value_pair(struct arena *arena, struct value first, struct value se
 static struct value copy_items(struct arena *arena, uint32_t kind, const struct value *items,
                                uint32_t count)
 {
+    if (kind == VALUE_VECTOR && count > 0 && count <= VALUE_PREFIX_MAX) {
+        struct value *array = arena_alloc(arena, count * sizeof *items);
+        for (uint32_t i = 0; i < count; i++)
+            array[i] = value_copy(arena, items[i]);
+        return value_prefix(array, count);
+    }
     struct value_box *copy =
         arena_alloc(arena, offsetof(struct value_box, u) + count * sizeof *items);
     copy->kind = kind;

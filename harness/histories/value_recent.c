@@ -25,8 +25,10 @@ struct value value_recent_vector(struct value_recent *recent, struct arena *aren
     uint64_t hash = hash_of(items, count);
     struct value_recent_slot *slot = &recent->slots[hash >> 32 & (VALUE_RECENT_SLOTS - 1)];
     if (slot->hash == hash && !value_is_nil(slot->vector)) {
-        const struct value_box *box = value_box(slot->vector);
-        if (box->count == count && memcmp(box->u.items, items, count * sizeof *items) == 0)
+        struct value room[VALUE_ROOM];
+        size_t known_count;
+        const struct value *known = value_array(slot->vector, room, &known_count);
+        if (known_count == count && memcmp(known, items, count * sizeof *items) == 0)
             return slot->vector;
     }
     slot->hash = hash;

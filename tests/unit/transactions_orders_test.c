@@ -31,8 +31,7 @@ static void infer(struct subject *subject)
     subject->txns = (struct txns){.history = &subject->history, .arena = &subject->arena};
     found_init(&subject->found, &subject->txns);
     subject->inference = (struct inference){.txns = &subject->txns, .found = &subject->found};
-    assert_ok(txns_decode(&subject->txns, 0, &err));
-    txns_number_slots(&subject->txns);
+    assert_ok(txns_decode(&subject->txns, 1, 0, &err));
     assert_ok(register_infer(&subject->inference, &options, &err));
     bool clean = (found_set(&subject->found) & ORDER_SPOILERS) == 0;
     subject->orders = clean ? orders_make(&subject->inference, &subject->arena) : NULL;

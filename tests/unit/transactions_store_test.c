@@ -1,6 +1,7 @@
 /* A store with one defect switched on is convicted of it, and of nothing that a weaker level
  * allows; with none it never is. Every anomaly that the checker names is convicted in some run.
  * Random seeds. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -247,32 +248,130 @@ static char *judged_by(const struct history *history, int threads)
     return text.data;
 }
 
-/* Two threads find what one finds, and tell the same of it. */
+/* Every third key becomes a word, and so do the elements of some: what is not numbered directly. */
+static struct value disguised(struct arena *arena, struct value txn)
+{
+    size_t count = value_count(txn);
+    struct value *mops = arena_alloc(arena, (count + 1) * sizeof *mops);
+    for (size_t i = 0; i < count; i++) {
+        struct value mop = value_at(txn, i), parts[3];
+        for (size_t j = 0; j < 3; j++)
+            parts[j] = value_at(mop, j);
+        int64_t key = value_as_int(parts[1]);
+        if (key % 3 == 0)
+            parts[1] = value_keyword(arena, arena_printf(arena, "k%d", (int)key));
+        if (key % 2 == 0 && value_is_int(parts[2]))
+            parts[2] = value_int(arena, value_as_int(parts[2]) * 1000003);
+        if (key % 2 == 0 && value_kind(parts[2]) == VALUE_VECTOR) {
+            size_t length = value_count(parts[2]);
+            struct value *items = arena_alloc(arena, (length + 1) * sizeof *items);
+            for (size_t j = 0; j < length; j++)
+                items[j] = value_int(arena, value_as_int(value_at(parts[2], j)) * 1000003);
+            parts[2] = value_items(arena, VALUE_VECTOR, items, length);
+        }
+        mops[i] = value_items(arena, VALUE_VECTOR, parts, 3);
+    }
+    return value_items(arena, VALUE_VECTOR, mops, count);
+}
+
+static void assert_same_by_threads(const struct history *history, const char *part)
+{
+    char *one = judged_by(history, 1);
+    assert_non_null(strstr(one, part));
+    static const int threads[] = {2, 3, 7};
+    for (size_t i = 0; i < sizeof threads / sizeof threads[0]; i++) {
+        char *several = judged_by(history, threads[i]);
+        assert_string_equal(one, several);
+        free(several);
+    }
+    free(one);
+}
+
+static void run_long(enum store_defect defect, bool registers, struct history *history)
+{
+    struct store_options options = options_for(defect, 11);
+    struct err err = ERR_INIT;
+    options.txns = 12000; /* fewer are not worth a thread */
+    options.registers = registers;
+    store_run(&options, history);
+    assert_ok(history_pair(history, &err));
+}
+
+/* Several threads find what one finds, and tell the same of it. */
 static void test_threads(void **state)
 {
     (void)state;
-    static const enum store_defect defects[] = {STORE_RIGHT, STORE_OWN_HIDDEN};
-    for (size_t i = 0; i < sizeof defects / sizeof defects[0]; i++) {
-        struct store_options options = options_for(defects[i], 11);
+    static const struct {
+        enum store_defect defect;
+        bool registers;
+        const char *part;
+    } runs[] = {
+        {STORE_RIGHT, false, "show nothing that"}, {STORE_OWN_HIDDEN, false, "internal"},
+        {STORE_REORDERED, false, "neither is"},    {STORE_MADE_UP, false, "ever appended"},
+        {STORE_DIRTY_READ, true, "G1a"},
+    };
+    for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
         struct history history;
-        struct err err = ERR_INIT;
-        options.txns = 12000; /* fewer are not worth a thread */
-        store_run(&options, &history);
-        assert_ok(history_pair(&history, &err));
-        char *one = judged_by(&history, 1), *two = judged_by(&history, 2);
-        assert_string_equal(one, two);
-        free(one);
-        free(two);
+        run_long(runs[i].defect, runs[i].registers, &history);
+        assert_same_by_threads(&history, runs[i].part);
+        for (uint32_t event = 0; event < history.count; event++)
+            history.value[event] = disguised(&history.arena, history.value[event]);
+        assert_same_by_threads(&history, runs[i].part);
         history_free(&history);
     }
+}
+
+/* Of several mistakes the first is told, wherever the ranges of events end. */
+static void test_threads_refuse(void **state)
+{
+    (void)state;
+    struct history history;
+    run_long(STORE_RIGHT, false, &history);
+    uint32_t first = 0;
+    for (uint32_t third = 2; third >= 1; third--) {
+        first = history.count / 3 * third;
+        while (history.type[first] != OP_INVOKE)
+            first++;
+        history.value[first] = value_int(NULL, 7);
+        history.type[history.partner[first]] =
+            OP_INFO; /* so that the invocation tells what it was */
+    }
+    char part[64];
+    snprintf(part, sizeof part, "event %u: not a transaction", first);
+    assert_same_by_threads(&history, part);
+    history_free(&history);
+}
+
+/* An element that two ranges append is a repetition, as within one. */
+static void test_threads_repeat(void **state)
+{
+    (void)state;
+    struct history history;
+    run_long(STORE_RIGHT, false, &history);
+    struct arena *arena = &history.arena;
+    struct value parts[] = {value_keyword(arena, "append"), value_int(arena, 1000000),
+                            value_int(arena, 1)};
+    struct value mop = value_items(arena, VALUE_VECTOR, parts, 3);
+    uint32_t event = 0;
+    for (uint32_t half = 0; half < 2; half++) {
+        event = history.count / 2 * half + 1000;
+        while (history.type[event] != OP_OK)
+            event++;
+        history.value[event] = value_items(arena, VALUE_VECTOR, &mop, 1);
+    }
+    char part[64];
+    snprintf(part, sizeof part, "event %u: [:append 1000000 1] repeats", event);
+    assert_same_by_threads(&history, part);
+    history_free(&history);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_right),    cmocka_unit_test(test_defects),
-        cmocka_unit_test(test_all_seen), cmocka_unit_test(test_long),
-        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_right),          cmocka_unit_test(test_defects),
+        cmocka_unit_test(test_all_seen),       cmocka_unit_test(test_long),
+        cmocka_unit_test(test_threads),        cmocka_unit_test(test_threads_refuse),
+        cmocka_unit_test(test_threads_repeat),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
