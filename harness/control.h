@@ -26,6 +26,8 @@ struct control_hooks {
     /* On the fleet's I/O thread: be quick. */
     void (*on_daemon_exit)(void *state, const struct daemon_exit *exit);
     void (*on_agent_lost)(void *state, uint32_t node, const char *why);
+    /* From any thread: a mark, whose value is op->value. NULL: marks are not kept. */
+    void (*on_mark)(void *state, struct op *op);
 };
 
 struct cluster;
@@ -52,6 +54,7 @@ struct control {
     } disks[4]; /* given so far: a nemesis that is checked twice asks twice */
     uint16_t probe_ports[PLAN_NODES_MAX]; /* 0: this node does not listen for probes yet */
     atomic_uint next_probe, next_run;
+    atomic_uint mark_count; /* set so far */
 };
 
 /* Calls to the agents, made one after the other and sent together; an agent does its own in their

@@ -14,6 +14,7 @@
 
 #include "harness/base/clock.h"
 #include "harness/base/text.h"
+#include "harness/marks.h"
 #include "harness/notes.h"
 #include "harness/run_internal.h"
 #include "harness/store.h"
@@ -203,6 +204,18 @@ static void on_daemon_exit(void *state, const struct daemon_exit *exit)
     arena_free(&scratch);
 }
 
+static void on_mark(void *state, struct op *op)
+{
+    struct running *running = state;
+    pthread_mutex_lock(&running->stop_lock);
+    if (running->scheduler != NULL) {
+        op->process = marks_process(&running->history);
+        op->f = (uint16_t)history_find_f(&running->history, MARK_FUNCTION);
+        scheduler_record(running->scheduler, op);
+    }
+    pthread_mutex_unlock(&running->stop_lock);
+}
+
 static void on_agent_lost(void *state, uint32_t node, const char *why)
 {
     struct running *running = state;
@@ -220,7 +233,7 @@ static enum err_code connect_nodes(struct running *running, struct err *err)
 {
     struct control control = {
         .test = &running->test, .log = running->log, .cluster = running->reach.cluster};
-    control.hooks = (struct control_hooks){running, on_daemon_exit, on_agent_lost};
+    control.hooks = (struct control_hooks){running, on_daemon_exit, on_agent_lost, on_mark};
     pthread_mutex_lock(&running->stop_lock);
     atomic_init(&control.cancelled, running->stop_wanted);
     running->control = control;
@@ -265,10 +278,16 @@ static enum err_code await_ready(struct running *running, struct err *err)
     return code;
 }
 
-/* Who leads has changed, which a fault may wait for. */
+/* Who leads has changed, which a fault may wait for, and readers want to see. */
 static void on_leaders(void *state)
 {
     struct running *running = state;
+    node_set primaries = watch_sight(running->watch).primaries;
+    struct buf who = BUF_INIT;
+    test_print_nodes(&running->test, primaries, &who);
+    test_mark(&running->test, "leader", primaries, -1, "%s",
+              primaries == 0 ? "nobody leads" : buf_text(&who));
+    buf_free(&who);
     pthread_mutex_lock(&running->stop_lock);
     if (running->scheduler != NULL)
         scheduler_news(running->scheduler);
@@ -485,6 +504,7 @@ static enum err_code work(struct running *running, struct err *err)
     log_line(running->log, "running %s for %s with %d workers, seed %" PRIu64 ", into %s",
              running->plan->name, limit, running->plan->concurrency, running->plan->seed,
              running->directory);
+    running->zero_wall_ns = clock_wall_ns();
     test->epoch_ns = clock_monotonic_ns();
     enum err_code code = monitor_start(&watching, &running->monitor, err);
     running->work_began_ns = clock_monotonic_ns();
@@ -595,6 +615,7 @@ static enum err_code set_up(struct running *running, struct err *err)
     if (connect_nodes(running, err) != ERR_NONE)
         return err->code;
     history_f(&running->history, "exit"); /* of daemons; known before anything writes */
+    marks_prepare(&running->history);
     return set_up_system(running, err);
 }
 

@@ -43,6 +43,7 @@ struct running {
     const char *violation; /* seen while the run went on, which ended it; guarded by stop_lock */
     struct live_costs live_costs;
     int64_t started_wall_ns, ended_wall_ns, work_began_ns, work_ended_ns;
+    int64_t zero_wall_ns; /* the wall clock at the history's time 0; 0: no client ever began */
     /* the signal thread's */
     pthread_t signals;
     bool has_signals;

@@ -38,6 +38,18 @@ static void describe_test(const struct running *running, struct json *test)
     json_set_text(test, "started", stamp);
     clock_format_utc(running->ended_wall_ns, stamp, sizeof stamp);
     json_set_text(test, "ended", stamp);
+    if (running->zero_wall_ns > 0) {
+        clock_format_utc(running->zero_wall_ns, stamp, sizeof stamp);
+        json_set_text(test, "time-zero", stamp);
+    }
+    const struct log_mark *marks = plan->system->log_marks;
+    list = marks == NULL ? NULL : json_set(test, "log-marks", json_array());
+    for (; marks != NULL && marks->kind != NULL; marks++) {
+        struct json *one = json_object();
+        json_set_text(one, "kind", marks->kind);
+        json_set_text(one, "pattern", marks->pattern);
+        json_add(list, one);
+    }
     json_set_real(test, "duration-s",
                   (double)(running->work_ended_ns - running->work_began_ns) / 1e9);
     json_set_int(test, "event-count", running->history.count);

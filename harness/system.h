@@ -11,12 +11,19 @@
 
 struct client;
 
+/* Lines of the nodes' logs that become marks of a kind (marks.h) in the report: those in which the
+ * POSIX extended regular expression matches. */
+struct log_mark {
+    const char *kind, *pattern; /* kind NULL at the end */
+};
+
 struct system {
     const char *name, *summary;
     const struct option *options; /* NULL: none */
     const char *const
         *daemons; /* names of what `start` starts, NULL at the end: what kill and pause hit */
-    const char *const *log_paths; /* fetched from every node after the run, NULL at the end */
+    const char *const *log_paths;     /* fetched from every node after the run, NULL at the end */
+    const struct log_mark *log_marks; /* optional: what in them is shown in the timeline */
 
     /* The option that names the directory of a node's data ("etcd.data-dir"), which nothing else is
      * in and which may be a mount point. NULL: faults of disks are refused. */

@@ -43,6 +43,13 @@ int64_t test_now_ns(const struct test *test);
 void test_print_nodes(const struct test *test, node_set set, struct buf *out);
 /* Progress for people and ordeal.log: one line, whole sentences, no newline. */
 void test_log(const struct test *test, const char *format, ...) FORMAT(2, 3);
+/* A mark for the report's timeline: something that came about just now, or, unless `from_ns` is -1,
+ * that lasted from then (of test_now_ns) until now. Marks of one `kind`, a word or two, are shown
+ * alike: "leader"; the text is one line. `nodes`: whom it is about; 0 for nobody in particular. It
+ * is kept in the history (harness/marks.h); before clients begin and after they ended there is
+ * none, and nothing is kept. From any thread, but not from a generator. */
+void test_mark(struct test *test, const char *kind, node_set nodes, int64_t from_ns,
+               const char *format, ...) FORMAT(5, 6);
 /* True once the user has interrupted or the harness has failed: give up waiting. */
 bool test_cancelled(const struct test *test);
 

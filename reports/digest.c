@@ -284,6 +284,7 @@ void digest_make(const struct run *run, struct digest *digest)
     count_all(digest);
     sort_functions(digest);
     digest_faults(digest);
+    digest_marks(digest);
 }
 
 void digest_free(struct digest *digest)

@@ -47,6 +47,12 @@ struct digest_fault {
     int64_t from_ns, to_ns; /* when it may have been in force; to the run's end when not undone */
 };
 
+/* What somebody wants to be seen (harness/marks.h), and what daemons did unasked. */
+struct digest_mark {
+    const char *kind, *text, *where; /* "" for nobody in particular */
+    int64_t from_ns, to_ns;
+};
+
 struct digest {
     struct arena arena;
     const struct run *run;
@@ -65,7 +71,9 @@ struct digest {
     bool errors_lumped; /* there were so many that some were put together */
     struct digest_fault *faults;
     size_t fault_count;
-    bool faults_guessed; /* from the history alone: nothing is known of their verification */
+    bool faults_guessed;       /* from the history alone: nothing is known of their verification */
+    struct digest_mark *marks; /* those of the history, by their beginning */
+    size_t mark_count;
     const char **problems;
     size_t problem_count;
     bool timed; /* the history has times */
@@ -77,6 +85,11 @@ void digest_free(struct digest *digest);
 
 /* Fills faults from the results, else the schedule, else the history's nemesis events. */
 void digest_faults(struct digest *digest);
+
+/* Fills marks from the history. */
+void digest_marks(struct digest *digest);
+/* Takes more marks: all are copied, and sorted with those that are there. */
+void digest_marks_add(struct digest *digest, const struct digest_mark *marks, size_t count);
 
 /* The first nemesis of the coverage (json_next has the others), NULL when there is none; and what
  * is to be said of one: "kill: in force 3 of 3 times, on n1 (2), n3 (1); ...". */

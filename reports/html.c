@@ -75,9 +75,27 @@ static void add_sections(struct html *html)
     html_clocks(html);
     html_deliveries(html);
     html_crashes(html);
+    html_marks(html);
+    html_logs(html);
     html_problems(html);
     html_plan(html);
     html_raw(html, "</main>\n");
+}
+
+/* Some sections are there only where there is something to say. */
+static bool has_section(const struct html *html, const char *id)
+{
+    static const struct {
+        const char *id;
+        bool (*has)(const struct html *html);
+    } some[] = {{"clocks", html_has_clocks},
+                {"deliveries", html_has_deliveries},
+                {"marks", html_has_marks},
+                {"logs", html_has_logs}};
+    for (size_t i = 0; i < sizeof some / sizeof some[0]; i++)
+        if (strcmp(id, some[i].id) == 0)
+            return some[i].has(html);
+    return true;
 }
 
 static void add_banner(struct html *html)
@@ -116,12 +134,13 @@ static void add_banner(struct html *html)
         {"clocks", "Clocks"},
         {"deliveries", "Deliveries"},
         {"crashes", "Crashes"},
+        {"marks", "Marks"},
+        {"logs", "Logs"},
         {"problems", "Problems"},
         {"plan", "Plan"},
     };
     for (size_t i = 0; i < sizeof links / sizeof links[0]; i++)
-        if ((strcmp(links[i][0], "deliveries") != 0 || html_has_deliveries(html)) &&
-            (strcmp(links[i][0], "clocks") != 0 || html_has_clocks(html)))
+        if (has_section(html, links[i][0]))
             buf_printf(&html->out, "<li><a href=\"#%s\">%s</a></li>", links[i][0], links[i][1]);
     html_raw(html, "</ul></nav>\n</header>\n");
 }
@@ -130,6 +149,8 @@ static enum err_code write_html(const struct run *run, FILE *out, struct err *er
 {
     struct html html = {.out = BUF_INIT};
     digest_make(run, &html.digest);
+    node_logs_read(run, &html.logs);
+    html_take_log_marks(&html);
     add_head(&html);
     add_banner(&html);
     add_sections(&html);
@@ -138,6 +159,7 @@ static enum err_code write_html(const struct run *run, FILE *out, struct err *er
                     "controller&#39;s monotonic clock.</p></footer>\n<script>");
     html_raw(&html, html_script);
     html_raw(&html, "</script>\n</body>\n</html>\n");
+    node_logs_free(&html.logs);
     digest_free(&html.digest);
     return report_put(&html.out, "the page", out, err);
 }

@@ -4,10 +4,12 @@
 #define ORDEAL_REPORTS_HTML_H
 
 #include "reports/digest.h"
+#include "reports/node_logs.h"
 
 struct html {
     struct buf out;
     struct digest digest;
+    struct node_logs logs;
 };
 
 extern const char html_style[]; /* the style sheet */
@@ -35,6 +37,12 @@ void html_clocks(struct html *html);
 bool html_has_deliveries(const struct html *html);
 void html_deliveries(struct html *html);
 void html_crashes(struct html *html);
+/* Nothing where nobody set any. */
+bool html_has_marks(const struct html *html);
+void html_marks(struct html *html);
+/* Nothing where no logs were fetched. */
+bool html_has_logs(const struct html *html);
+void html_logs(struct html *html);
 void html_problems(struct html *html);
 void html_plan(struct html *html);
 
@@ -42,6 +50,12 @@ void html_plan(struct html *html);
  * that does not fit, or HISTORY_NONE. */
 void html_spacetime(struct html *html, const struct digest_operation *operations, size_t count,
                     uint32_t culprit, size_t number);
+
+/* What the nodes' logs say around these operations; `number` is the anomaly's. */
+void html_log_lines(struct html *html, const struct digest_operation *operations, size_t count,
+                    size_t number);
+/* Lines of the logs that match a pattern of the run's become marks of the digest. */
+void html_take_log_marks(struct html *html);
 
 /* ---- Building blocks ---- */
 void html_raw(struct html *html, const char *markup); /* ours, not escaped */

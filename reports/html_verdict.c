@@ -113,6 +113,7 @@ static void anomaly_in_full(struct html *html, const struct digest_checker *chec
     }
     if (total > count)
         html_note(html, "%zu more operations are listed in results.json.", total - count);
+    html_log_lines(html, operations, count, number);
     html_raw(html, "</article>\n");
 }
 

@@ -257,6 +257,7 @@ static struct json *header_json(const struct page *page, unsigned kept)
     if ((kept >> COLUMN_KEY & 1) != 0 && page->keys.keyed != PAGE_KEYED_NOT)
         json_set(header, "keys", page_keys_json(&page->keys));
     json_set(header, "faults", page_faults_json(page->digest));
+    json_set(header, "marks", page_marks_json(page->digest));
     json_set(header, "anomalies", anomalies_json(page));
     return header;
 }

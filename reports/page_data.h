@@ -26,6 +26,7 @@ enum { PAGE_ANOMALIES_MAX = 40 };
 
 /* The header's parts that do not depend on which operations are there (page_header.c). */
 struct json *page_faults_json(const struct digest *digest);
+struct json *page_marks_json(const struct digest *digest);
 struct json *page_errors_json(const struct history *history);
 enum { PAGE_ERRORS_MAX = 2000 }; /* the others are told as "(others)" */
 

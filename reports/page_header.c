@@ -4,7 +4,7 @@
 #include "reports/page_data.h"
 #include "reports/visible.h"
 
-enum { FAULTS_MAX = 2000, TEXT_COLUMNS = 160 };
+enum { FAULTS_MAX = 2000, MARKS_MAX = 3000, TEXT_COLUMNS = 160 };
 
 static void set_text(struct json *object, const char *key, const char *text)
 {
@@ -38,6 +38,22 @@ struct json *page_faults_json(const struct digest *digest)
     for (size_t i = 0; i < count && i < FAULTS_MAX; i++)
         if (digest->faults[i].from_ns >= 0)
             json_add(all, fault_json(&digest->faults[i]));
+    return all;
+}
+
+struct json *page_marks_json(const struct digest *digest)
+{
+    struct json *all = json_array();
+    for (size_t i = 0; digest->timed && i < digest->mark_count && i < MARKS_MAX; i++) {
+        const struct digest_mark *mark = &digest->marks[i];
+        struct json *told = json_object();
+        set_text(told, "kind", mark->kind);
+        set_text(told, "text", mark->text);
+        set_text(told, "where", mark->where);
+        json_set_int(told, "from-ns", mark->from_ns);
+        json_set_int(told, "to-ns", mark->to_ns);
+        json_add(all, told);
+    }
     return all;
 }
 

@@ -6,6 +6,7 @@ import { Charts } from "./charts.js";
 import { filterForm, List, toolbar } from "./controls.js";
 import { button, element, calmly } from "./dom.js";
 import { duration, number } from "./format.js";
+import { describeMark, linkMarks } from "./marks.js";
 import { Timeline } from "./timeline.js";
 import { View } from "./view.js";
 
@@ -80,6 +81,7 @@ async function start() {
   };
   const form = filterForm(model, () => (place.dataset.settled = "no"), show);
   timeline.onChoose = (i) => choose(i, false);
+  timeline.onChooseMark = (i) => describeMark(told, model, view, i);
   place.replaceChildren(form.form, toolbar(view), ...[sampledNote(header), roundedNote(model)].filter(Boolean),
     element("div", { className: "chart" }, rate), element("div", { className: "chart" }, canvas), told, element("div", { className: "chart" }, latency), list);
   place.hidden = false;
@@ -105,6 +107,7 @@ async function start() {
     fit();
   });
   linkAnomalies(model, view, timeline);
+  linkMarks(model, view, timeline.onChooseMark);
   place.dataset.ready = "yes";
 }
 

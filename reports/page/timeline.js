@@ -3,6 +3,7 @@
 import { OUTCOMES } from "./data.js";
 import { firstAfter, firstBehind, Raster } from "./raster.js";
 import { moment, ticks, step } from "./format.js";
+import { drawMarks, MARK_ROW, markAt, marksOf } from "./marks.js";
 
 const LEFT = 64, AXIS = 22, STRIP = 14, STRIPS_MAX = 5, BARS_MAX = 2500, HEIGHT = 420;
 
@@ -14,7 +15,7 @@ export class Timeline {
     this.chosen = -1;
     this.picture = document.createElement("canvas");
     this.strips = placeFaults(model.header.faults);
-    this.onChoose = () => {};
+    this.onChoose = this.onChooseMark = () => {};
     this.listen();
   }
 
@@ -22,8 +23,12 @@ export class Timeline {
     return Math.max(2, Math.min(26, Math.floor(HEIGHT / this.model.laneCount)));
   }
 
-  get top() {
+  get markRow() {
     return 4 + STRIP * this.strips.count;
+  }
+
+  get top() {
+    return this.markRow + (marksOf(this.model).length > 0 ? MARK_ROW : 0);
   }
 
   resize() {
@@ -75,8 +80,9 @@ export class Timeline {
     if (bars) this.drawBars();
     else this.drawPicture();
     this.drawMarked();
+    const marks = drawMarks(this, LEFT, this.markRow, height - AXIS);
     this.drawFrame();
-    Object.assign(this.canvas.dataset, { drawn: bars ? "bars" : "picture", marked: this.marked.size });
+    Object.assign(this.canvas.dataset, { drawn: bars ? "bars" : "picture", marked: this.marked.size, marks });
   }
 
   drawPicture() {
@@ -207,6 +213,12 @@ export class Timeline {
     return best;
   }
 
+  choose(x, y) {
+    const mark = y >= this.markRow && y < this.top ? markAt(this, x) : -1;
+    if (mark >= 0) this.onChooseMark(mark);
+    else this.onChoose(this.at(x, y));
+  }
+
   listen() {
     const { canvas, view } = this, held = new Map();
     let moved = false;
@@ -232,7 +244,7 @@ export class Timeline {
       held.set(event.pointerId, event.offsetX);
     });
     const release = (event) => {
-      if (held.delete(event.pointerId) && !moved && event.type === "pointerup") this.onChoose(this.at(event.offsetX, event.offsetY));
+      if (held.delete(event.pointerId) && !moved && event.type === "pointerup") this.choose(event.offsetX, event.offsetY);
     };
     canvas.addEventListener("pointerup", release);
     canvas.addEventListener("pointercancel", release);

@@ -1,6 +1,6 @@
-// Histories made up, in EDN on standard output: node made.mjs cycle | hostile | large COUNT.
+// Histories made up, in EDN on standard output: node made.mjs cycle | hostile | large COUNT; and a log: logged RESULTS.
 
-import { writeSync } from "node:fs";
+import { readFileSync, writeFileSync, writeSync } from "node:fs";
 
 const chunks = [];
 let size = 0;
@@ -30,6 +30,16 @@ function cycle() {
     event("invoke", "txn", asked, i, i * 1000000);
     event("ok", "txn", told, i, 40000000 + i * 1000000);
   });
+  event("info", "mark", '{:kind "leader", :text "n2 leads", :nodes ["n2"]}', ":mark", 20000000);
+  event("info", "mark", '{:kind "failover", :text "connected anew", :from 10000000}', ":mark", 30000000);
+}
+
+// What a node of that run wrote, and results.json as a run that knows when it began has it.
+function logged(results) {
+  const told = JSON.parse(readFileSync(results, "utf8"));
+  told.test = { ...told.test, "time-zero": "20261130T091500.000Z", "log-marks": [{ kind: "election", pattern: "became leader" }] };
+  writeFileSync(results, JSON.stringify(told));
+  put("2026-11-30T09:14:59.000Z starts\n2026-11-30T09:15:00.025Z n2 became leader\n2026-11-30T09:15:00.041Z <b>applied</b>\n2026-11-30T09:15:30.000Z ends\n");
 }
 
 // Markup and scripts wherever a system under test can put them.
@@ -42,10 +52,12 @@ function hostile() {
     event("invoke", "read", `[${attack} nil]`, i % 5, i * 2000000 + 1000000);
     event("ok", "read", `[${attack} ${attack}]`, i % 5, i * 2000000 + 1500000);
   }
+  event("info", "mark", `{:kind ${attack}, :text ${attack}, :nodes [${attack}]}`, ":mark", 130000000);
 }
 
 // A minute of twenty clients on registers of which each is used for a while; ten seconds of it go badly.
-function large(count) {
+function large(text) {
+  const count = Number(text);
   const workers = 20, gap = 60e9 / count, registers = new Map(), open = new Array(workers).fill(null);
   const processes = Array.from({ length: workers }, (_, i) => i);
   let now = 0;
@@ -71,5 +83,5 @@ function large(count) {
   for (let w = 0; w < workers; w++) if (open[w]) end(w);
 }
 
-({ cycle, hostile, large })[process.argv[2]](Number(process.argv[3]));
+({ cycle, logged, hostile, large })[process.argv[2]](process.argv[3]);
 flush();

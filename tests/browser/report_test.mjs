@@ -44,7 +44,7 @@ for (const [name, kind] of [["stale", /not linearizable/], ["mutex", /not linear
     assert.match(await page.locator("main").textContent(), kind);
     await page.locator("a[data-anomaly='1']").click();
     await settled(page);
-    const [from, to] = await stretch(page), shown = page.locator("#anomalies article").first().locator("tbody tr");
+    const [from, to] = await stretch(page), shown = page.locator("#anomalies article").first().locator("table").first().locator("tbody tr");
     assert.ok(from < to);
     assert.equal(Number(await page.locator("canvas.timeline").getAttribute("data-marked")), await shown.count());
     assert.equal(await page.locator("canvas.timeline").getAttribute("data-drawn"), "bars");
@@ -52,6 +52,29 @@ for (const [name, kind] of [["stale", /not linearizable/], ["mutex", /not linear
     quiet();
     await context.close();
   });
+
+test("marks: drawn, told, and led to from their table", async () => {
+  const { page, context, quiet } = await open(browser, report("cycle"));
+  await ready(page);
+  const canvas = page.locator("canvas.timeline"), told = page.locator("#timeline-app .told");
+  assert.equal(await canvas.getAttribute("data-marks"), "3");
+  assert.equal(await page.locator("section#marks tbody tr").count(), 3);
+  await page.locator("a[data-mark='1']").click();
+  assert.match(await told.textContent(), /leader · n2 · n2 leads · at 20/);
+  await page.locator("a[data-mark='0']").click();
+  await settled(page);
+  assert.match(await told.textContent(), /failover · connected anew · from 10000 µs, lasted 20.0 ms/);
+  await page.getByRole("button", { name: "The whole run" }).click();
+  await settled(page);
+  const { width } = await canvas.boundingBox(), [from, to] = await stretch(page);
+  await canvas.click({ position: { x: 64 + ((25e6 - from) / (to - from)) * (width - 64), y: 10 } });
+  assert.match(await told.textContent(), /election · n2 · .*n2 became leader/);
+  await page.locator("#anomalies details summary").first().click();
+  assert.match(await page.locator("#a1-logs").textContent(), /0\.041000 s.*<b>applied<\/b>/);
+  await page.locator("#timeline").screenshot({ path: `${ROOM}/pictures/marks.png` });
+  quiet();
+  await context.close();
+});
 
 test("hostile texts stay texts", async () => {
   const { page, context, quiet } = await open(browser, report("hostile"));

@@ -10,6 +10,9 @@ stored valid "$(ls "$histories"/cas-register/valid/*.edn | head -1)"
 stored empty "$ROOM/empty.edn" --checker stats
 node "$ROOM/made.mjs" cycle >"$ROOM/cycle.edn"
 stored cycle "$ROOM/cycle.edn" --checker transactions
+mkdir -p "$ROOM/runs/cycle/nodes/n2"
+node "$ROOM/made.mjs" logged "$ROOM/runs/cycle/results.json" >"$ROOM/runs/cycle/nodes/n2/db.log"
+"$ORDEAL" report "$ROOM/runs/cycle" --format html -o "$ROOM/runs/cycle/report.html"
 node "$ROOM/made.mjs" hostile >"$ROOM/hostile.edn"
 stored hostile "$ROOM/hostile.edn" --checker stats,linearizable --keyed yes
 node "$ROOM/made.mjs" large 150000 >"$ROOM/medium.edn"

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "harness/base/clock.h"
+#include "harness/control.h"
 #include "tests/lib/fake_control.h"
 #include "tests/lib/own_fixture.h"
 #include "tests/lib/test.h"
@@ -129,6 +130,47 @@ static void what_it_says_is_what_happened(void **state)
     /* Of what system.json does not declare the program hears nothing. */
     op = ask(&worker, "cas", value_small(1), value_nil());
     expect(&op, OP_FAIL, ":not-declared");
+    end(&worker);
+}
+
+/* Marks that an answer carries. */
+struct marked {
+    struct buf text;
+};
+
+static void note_mark(void *state, struct op *op)
+{
+    struct marked *marked = state;
+    value_print(op->value, &marked->text);
+    buf_add_char(&marked->text, '\n');
+}
+
+static void its_marks_are_kept(void **state)
+{
+    (void)state;
+    struct worker worker;
+    struct marked marked = {BUF_INIT};
+    static struct control control;
+    control.hooks.state = &marked;
+    control.hooks.on_mark = note_mark;
+    begin(&worker, "marking", "",
+          "invoke) case $line in\n"
+          "*'\"value\":[1,'*) say '\"type\": \"ok\", \"value\": [1, 5], \"marks\": [{\"kind\": "
+          "\"failover\", \"text\": \"to n3 %s\"}, {\"kind\": \"slow\", \"text\": \"x\", "
+          "\"lasted-ms\": 99999999999}]';;\n"
+          "*) say '\"type\": \"info\", \"marks\": [7, {\"kind\": \"\"}]';; esac;;");
+    worker.fake->test.control = &control;
+    struct op op = read_key(&worker, 1);
+    expect(&op, OP_OK, "[1 5]");
+    assert_string_equal(buf_text(&marked.text),
+                        "{:kind \"failover\", :text \"to n3 %s\", :nodes [\"n2\"]}\n"
+                        "{:kind \"slow\", :text \"x\", :nodes [\"n2\"], :from 0}\n");
+    buf_clear(&marked.text);
+    op = read_key(&worker, 2);
+    expect(&op, OP_INFO, ":unknown");
+    assert_string_equal(buf_text(&marked.text), "");
+    worker.fake->test.control = NULL;
+    buf_free(&marked.text);
     end(&worker);
 }
 
@@ -295,6 +337,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_it_says_is_what_happened),
+        cmocka_unit_test(its_marks_are_kept),
         cmocka_unit_test(it_is_told_where_it_is),
         cmocka_unit_test(a_late_answer_is_nobodys),
         cmocka_unit_test(a_crash_leaves_unknown_what_was_asked),

@@ -126,6 +126,11 @@ static const struct client *client(const char *workload)
 static const char *const defaults[] = {"transactions.linearizable-keys=promised", NULL};
 
 static const char *const daemons[] = {"etcd", NULL};
+static const struct log_mark log_marks[] = {
+    {"election", "became (leader|candidate) at term|lost leader"},
+    {"start", "starting an etcd server"},
+    {NULL, NULL},
+};
 static const char *const log_paths[] = {LOG_PATH, NULL};
 
 const struct system system_etcd = {
@@ -134,6 +139,7 @@ const struct system system_etcd = {
     .options = etcd_options,
     .daemons = daemons,
     .log_paths = log_paths,
+    .log_marks = log_marks,
     .data_dir_option = "etcd.data-dir",
     .install = install,
     .start = start,

@@ -16,7 +16,7 @@
 #define REHEARSAL_NS (20 * NS_PER_SECOND) /* all of them at once */
 #define CLOSE_NS (500 * NS_PER_MS)
 #define REOPEN_PAUSE_NS (100 * NS_PER_MS)
-enum { COMPLAINTS_MAX = 5, REHEARSED_MAX = 64 };
+enum { COMPLAINTS_MAX = 5, REHEARSED_MAX = 64, MARKS_OF_AN_ANSWER_MAX = 20 };
 
 struct own_state {
     struct own_program *program; /* NULL: none */
@@ -274,6 +274,27 @@ static void take_answer(struct own_state *state, struct op *op, struct value ans
     }
 }
 
+/* What the program wants to be seen in the timeline; what is no mark is left out. */
+static void take_marks(struct own_state *state, struct value answer)
+{
+    struct value marks = value_get(answer, "marks");
+    if (value_kind(marks) != VALUE_VECTOR)
+        return;
+    for (size_t i = 0; i < value_count(marks) && i < MARKS_OF_AN_ANSWER_MAX; i++) {
+        struct value mark = value_at(marks, i);
+        const char *kind = value_as_text(value_get(mark, "kind"));
+        const char *text = value_as_text(value_get(mark, "text"));
+        int64_t lasted_ms = value_as_int(value_get(mark, "lasted-ms"));
+        int64_t now_ns = test_now_ns(state->test), from_ns = -1;
+        if (lasted_ms > 0)
+            from_ns = lasted_ms > now_ns / NS_PER_MS ? 0 : now_ns - lasted_ms * NS_PER_MS;
+        if (*kind == '\0' || *text == '\0')
+            complain(state->test, "a mark needs a \"kind\" and a \"text\"");
+        else
+            test_mark(state->test, kind, NODE_SET(state->node), from_ns, "%s", text);
+    }
+}
+
 static bool is_declared(const struct test *test, const char *f)
 {
     const struct own_system *own = own_of(test->plan);
@@ -308,6 +329,7 @@ static void client_invoke(void *memory, struct test *test, struct op *op, struct
     switch (
         own_program_ask(state->program, state->line.data, deadline_ns, scratch, &answer, &err)) {
     case OWN_ANSWERED:
+        take_marks(state, answer);
         take_answer(state, op, answer, scratch);
         return;
     case OWN_NOT_SENT:

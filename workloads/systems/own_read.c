@@ -1,5 +1,6 @@
 /* system.json: see own.h. Whoever wrote it is told file, line, place and what was expected. */
 #include <limits.h>
+#include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -398,6 +399,37 @@ static enum err_code read_daemons(struct reading *reading, const struct json *ro
     return ERR_NONE;
 }
 
+/* {"KIND": "a regular expression"} */
+static enum err_code read_log_marks(struct reading *reading, const struct json *root)
+{
+    struct own_system *own = reading->own;
+    const struct json *object = json_get(root, "log-marks");
+    if (object == NULL)
+        return ERR_NONE;
+    if (json_kind(object) != JSON_OBJECT || json_count(object) == 0)
+        return wrong(reading, "log-marks",
+                     "must be an object of regular expressions, {\"election\": \"is leader now\"}");
+    struct log_mark *marks =
+        arena_zalloc(&own->arena, (json_count(object) + 1) * sizeof(struct log_mark));
+    size_t count = 0;
+    for (const struct json *one = json_first(object); one != NULL; one = json_next(one)) {
+        const char *place = below(reading, "log-marks", json_key(one)), *pattern = NULL;
+        char why[160];
+        regex_t compiled;
+        if (take_text(reading, "log-marks", object, json_key(one), &pattern) != ERR_NONE)
+            return reading->err->code;
+        int problem = regcomp(&compiled, pattern, REG_EXTENDED | REG_NOSUB);
+        if (problem != 0) {
+            regerror(problem, &compiled, why, sizeof why);
+            return wrong(reading, place, why);
+        }
+        regfree(&compiled);
+        marks[count++] = (struct log_mark){keep(reading, json_key(one)), pattern};
+    }
+    own->system.log_marks = marks;
+    return ERR_NONE;
+}
+
 static enum err_code read_commands(struct reading *reading, const struct json *root)
 {
     struct own_system *own = reading->own;
@@ -542,17 +574,17 @@ static enum err_code read_name(struct reading *reading, const struct json *root)
 
 static enum err_code read_all(struct reading *reading, const struct json *root)
 {
-    static const char *const keys[] = {"ordeal",       "name",        "summary",  "options",
-                                       "data-dir",     "files",       "install",  "daemons",
-                                       "logs",         "ready",       "primary",  "version",
-                                       "before-start", "after-start", "stop",     "wipe",
-                                       "client",       "workloads",   "defaults", NULL};
+    static const char *const keys[] = {
+        "ordeal",  "name", "summary", "options",   "data-dir", "files",        "install",
+        "daemons", "logs", "ready",   "primary",   "version",  "before-start", "after-start",
+        "stop",    "wipe", "client",  "workloads", "defaults", "log-marks",    NULL};
     if (json_kind(root) != JSON_OBJECT)
         return wrong(reading, "the file", "must be a JSON object");
     if (read_name(reading, root) != ERR_NONE || check_keys(reading, "", root, keys) != ERR_NONE ||
         read_options(reading, root) != ERR_NONE || read_files(reading, root) != ERR_NONE ||
-        read_daemons(reading, root) != ERR_NONE || read_commands(reading, root) != ERR_NONE ||
-        read_client(reading, root) != ERR_NONE || read_workloads(reading, root) != ERR_NONE)
+        read_daemons(reading, root) != ERR_NONE || read_log_marks(reading, root) != ERR_NONE ||
+        read_commands(reading, root) != ERR_NONE || read_client(reading, root) != ERR_NONE ||
+        read_workloads(reading, root) != ERR_NONE)
         return reading->err->code;
     return read_defaults(reading, root);
 }

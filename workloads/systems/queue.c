@@ -184,6 +184,11 @@ static const char *const defaults[] = {
     NULL,
 };
 static const char *const daemons[] = {QUEUE_DAEMON, NULL};
+static const struct log_mark log_marks[] = {
+    {"election", " role role=(leader|candidate) "},
+    {"start", " info started "},
+    {NULL, NULL},
+};
 static const char *const log_paths[] = {LOG_PATH, NULL};
 
 const struct system system_queue = {
@@ -192,6 +197,7 @@ const struct system system_queue = {
     .options = queue_options,
     .daemons = daemons,
     .log_paths = log_paths,
+    .log_marks = log_marks,
     .data_dir_option = "queue.data-dir",
     .install = install,
     .start = start,
