@@ -27,6 +27,7 @@ int main(void)
 
 #include "harness/base/clock.h"
 #include "harness/base/json.h"
+#include "harness/histories/edn.h"
 #include "tests/lib/test.h"
 #include "workloads/systems/zookeeper/zookeeper_system.h"
 
@@ -53,7 +54,7 @@ static void errors_are_sorted_soundly(void **state)
 /* ---- A server that answers as told ---- */
 
 enum { CREATE2 = 15, DELETE = 2, EXISTS = 3, GET = 4, SET = 5, CHILDREN = 8, SYNC = 9 };
-enum { MULTI = 14, CLOSE = -11, PING_XID = -2 };
+enum { CHECK = 13, MULTI = 14, CLOSE = -11, PING_XID = -2 };
 enum { HANGS = 1, CLOSES = 2 }; /* beside the errors of the protocol */
 
 /* The n-th request is the n-th line's, of this type; after the last line all of them hang. */
@@ -120,14 +121,18 @@ static void put_names(struct buf *out, const char *text)
     }
 }
 
-/* Of a transaction of one check. */
+/* Of a transaction: `text` has a letter for each of its parts, c for a check and s for a set. */
 static void put_results(struct buf *out, const struct line *line)
 {
-    put_int(out, line->error == 0 ? 13 : -1);
-    buf_add_char(out, 0);
-    put_int(out, line->error == 0 ? -1 : line->error);
-    if (line->error != 0)
-        put_int(out, line->error);
+    for (const char *part = line->text; *part != '\0'; part++) {
+        put_int(out, line->error != 0 ? -1 : *part == 's' ? SET : CHECK);
+        buf_add_char(out, 0);
+        put_int(out, line->error == 0 ? -1 : line->error);
+        if (line->error != 0)
+            put_int(out, line->error);
+        else if (*part == 's')
+            put_stat(out, line);
+    }
     put_int(out, -1);
     buf_add_char(out, 1);
     put_int(out, -1);
@@ -273,8 +278,8 @@ struct world {
 static void world_begin(struct world *world, const struct client *client, const char *reads,
                         const struct line *script)
 {
-    static const char *const names[] = {"read", "write",    "cas",     "add",    "next",
-                                        "last", "generate", "acquire", "release"};
+    static const char *const names[] = {"read", "write",    "cas",     "add",     "next",
+                                        "last", "generate", "acquire", "release", "txn"};
     struct err err = ERR_INIT;
     char port[16];
     *world = (struct world){
@@ -451,8 +456,8 @@ static void reads_are_as_new_as_asked(void **state)
     (void)state;
     static const struct line local[] = {{GET, 0, "4", 7, 0}, {0}};
     static const struct line sync[] = {{SYNC, 0, "/ordeal", 0, 0}, {GET, 0, "4", 7, 0}, {0}};
-    static const struct line quorum[] = {{MULTI, 0, "", 0, 0}, {GET, ZNONODE, "", 0, 0}, {0}};
-    static const struct line refused[] = {{MULTI, ZNOAUTH, "", 0, 0}, {0}};
+    static const struct line quorum[] = {{MULTI, 0, "c", 0, 0}, {GET, ZNONODE, "", 0, 0}, {0}};
+    static const struct line refused[] = {{MULTI, ZNOAUTH, "c", 0, 0}, {0}};
     static const struct line lost[] = {{SYNC, CLOSES, "", 0, 0}, {0}};
     static const struct {
         const char *reads;
@@ -487,6 +492,110 @@ static void sets_are_children(void **state)
     expect(ask(&world, "add", pair(1, value_int(NULL, 17))), OP_OK, "");
     expect_told(ask(&world, "read", pair(1, value_nil())), "[1 [17 \"x\" 9]]");
     expect_told(ask(&world, "read", pair(1, value_nil())), "[1 []]");
+    world_end(&world);
+}
+
+/* ---- Transactions ---- */
+
+static struct op do_txn(struct world *world, const char *edn)
+{
+    struct err err = ERR_INIT;
+    struct value value;
+    assert_ok(edn_parse_all(&world->scratch, edn, strlen(edn), &value, &err));
+    return ask(world, "txn", value);
+}
+
+static void lists_change_if_nothing_else_did(void **state)
+{
+    (void)state;
+    static const struct line script[] = {{GET, 0, "1 2", 7, 0},
+                                         {GET, ZNONODE, "", 0, 0},
+                                         {CREATE2, ZNODEEXISTS, "", 0, 0},
+                                         {GET, 0, "", 0, 0},
+                                         {MULTI, ZBADVERSION, "sc", 0, 0}, /* and once more */
+                                         {GET, 0, "1 2 9", 8, 0},
+                                         {GET, 0, "5", 1, 0},
+                                         {MULTI, 0, "sc", 9, 0},
+                                         {0}};
+    struct world world;
+    world_begin(&world, &zookeeper_append_client, "quorum", script);
+    expect_told(do_txn(&world, "[[:append 3 4] [:r 4 nil] [:r 3 nil]]"),
+                "[[:append 3 4] [:r 4 [5]] [:r 3 [1 2 9 4]]]");
+    world_end(&world);
+}
+
+static void transactions_are_sorted_soundly(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *txn, *reads;
+        const struct line script[5];
+        enum op_type type;
+        const char *told; /* the value, or the error */
+    } cases[] = {
+        {"[1 [[:w 3 4] [:r 3 nil]]]",
+         "quorum",
+         {{GET, 0, "1", 7, 0}, {MULTI, 0, "s", 8, 0}},
+         OP_OK,
+         "[1 [[:w 3 4] [:r 3 4]]]"},
+        {"[[:w 3 4]]",
+         "quorum",
+         {{GET, 0, "", 7, 0}, {MULTI, CLOSES, "s", 0, 0}},
+         OP_INFO,
+         "connection-lost"},
+        {"[[:w 3 4]]",
+         "quorum",
+         {{GET, 0, "", 7, 0}, {MULTI, HANGS, "s", 0, 0}},
+         OP_INFO,
+         "timeout"},
+        {"[[:w 3 4]]",
+         "quorum",
+         {{GET, 0, "", 7, 0}, {MULTI, ZSESSIONMOVED, "s", 0, 0}},
+         OP_FAIL,
+         "session-moved"},
+        {"[[:w 3 4]]", "quorum", {{GET, CLOSES, "", 7, 0}}, OP_FAIL, "connection-lost"},
+        /* What only reads has failed whatever happened, and is not checked where it is local. */
+        {"[[:r 3 nil]]",
+         "quorum",
+         {{GET, 0, "", 7, 0}, {MULTI, HANGS, "c", 0, 0}},
+         OP_FAIL,
+         "timeout"},
+        {"[[:r 3 nil]]",
+         "sync",
+         {{GET, 0, "", 7, 0}, {MULTI, 0, "c", 0, 0}},
+         OP_OK,
+         "[[:r 3 nil]]"},
+        {"[[:r 3 nil]]", "local", {{GET, 0, "8", 7, 0}}, OP_OK, "[[:r 3 8]]"},
+        {"[[:append 3 1]]", "local", {{0}}, OP_FAIL, "unsupported"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct world world;
+        world_begin(&world, &zookeeper_txn_register_client, cases[i].reads, cases[i].script);
+        struct op op = do_txn(&world, cases[i].txn);
+        if (cases[i].type == OP_OK)
+            expect_told(op, cases[i].told);
+        else
+            expect(op, cases[i].type, cases[i].told);
+        world_end(&world);
+    }
+}
+
+static void conflicts_without_end_fail(void **state)
+{
+    (void)state;
+    static const struct line script[] = {{GET, 0, "", 1, 0},
+                                         {MULTI, ZBADVERSION, "c", 0, 0},
+                                         {GET, 0, "", 2, 0},
+                                         {MULTI, ZBADVERSION, "c", 0, 0},
+                                         {GET, 0, "", 3, 0},
+                                         {MULTI, ZBADVERSION, "c", 0, 0},
+                                         {GET, 0, "", 4, 0},
+                                         {MULTI, ZBADVERSION, "c", 0, 0},
+                                         {0}};
+    struct world world;
+    world_begin(&world, &zookeeper_txn_register_client, "quorum", script);
+    expect(do_txn(&world, "[[:r 3 nil]]"), OP_FAIL, "conflict");
+    assert_int_equal(world.fake.requests, 8);
     world_end(&world);
 }
 
@@ -623,6 +732,9 @@ int main(void)
         cmocka_unit_test(numbers_are_versions),
         cmocka_unit_test(reads_are_as_new_as_asked),
         cmocka_unit_test(sets_are_children),
+        cmocka_unit_test(lists_change_if_nothing_else_did),
+        cmocka_unit_test(transactions_are_sorted_soundly),
+        cmocka_unit_test(conflicts_without_end_fail),
         cmocka_unit_test(the_first_in_the_queue_holds_the_lock),
         cmocka_unit_test(who_withdraws_never_held_it),
         cmocka_unit_test(who_is_not_in_the_queue_does_not_hold_it),

@@ -44,10 +44,6 @@ struct json *etcd_ask(struct etcd_asker *asker, const char *url, enum etcd_effec
 extern const struct client etcd_register_client, etcd_append_client, etcd_txn_register_client;
 extern const struct client etcd_lock_client;
 
-/* The value that the text is, in whichever form it is there: what nobody can have written is for
- * the checker to see. */
-struct value etcd_parse_value(const char *text, size_t length, struct arena *scratch);
-
 /* ---- etcd_cluster.c: what can be asked and said without running anything on a node ---- */
 
 /* The command line of a node's etcd, NULL at the end: one of the `members` of a new cluster, or one

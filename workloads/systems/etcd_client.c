@@ -12,6 +12,7 @@
 #include "workloads/http.h"
 #include "workloads/systems/base64.h"
 #include "workloads/systems/etcd.h"
+#include "workloads/txn_work.h"
 
 /* ---- A client ---- */
 
@@ -56,16 +57,6 @@ static const char *encode_value(struct etcd_client *client, struct value value)
     return client->value.data;
 }
 
-struct value etcd_parse_value(const char *text, size_t length, struct arena *scratch)
-{
-    long long integer = strtoll(text, NULL, 10);
-    char plain[32]; /* how a client would have written it */
-    int plain_length = snprintf(plain, sizeof plain, "%lld", integer);
-    if (length == (size_t)plain_length && memcmp(text, plain, length) == 0)
-        return value_int(scratch, integer);
-    return value_text(scratch, VALUE_STRING, text, length);
-}
-
 /* ---- Operations ---- */
 
 static void do_read(struct etcd_client *client, struct op *op, struct arena *scratch)
@@ -86,7 +77,7 @@ static void do_read(struct etcd_client *client, struct op *op, struct arena *scr
     } else {
         struct value value = value_nil();
         if (kv != NULL)
-            value = etcd_parse_value(buf_text(&client->value), client->value.length, scratch);
+            value = txn_parse_value(buf_text(&client->value), client->value.length, scratch);
         op->value = value_pair(scratch, key, value);
         op_ok(op);
     }

@@ -17,97 +17,26 @@
 #include "workloads/systems/base64.h"
 #include "workloads/systems/etcd.h"
 #include "workloads/txn.h"
+#include "workloads/txn_work.h"
 
-enum { TOUCHED_MAX = 128 }; /* etcd takes no more operations in one transaction */
-
-/* A key that the transaction touches. */
-struct touched {
-    int64_t key;
-    struct value found, now; /* what was there, and what is with the transaction's own writes */
-    int64_t revision;        /* of the last change; 0: there never was one */
-    bool read, written;      /* read: its value from before matters */
-};
+/* As many operations as etcd takes in one transaction. */
+_Static_assert(TXN_TOUCHED_MAX == 128, "etcd takes 128");
 
 struct txn_client {
     struct etcd_asker asker;
     int64_t whole_timeout_ns;
     struct buf text, base64;
-    int txn_f; /* -1: the run has no such function */
-    bool lists;
-    struct touched touched[TOUCHED_MAX];
-    uint32_t count;
-    bool writes;
+    int txn_f;            /* -1: the run has no such function */
+    struct txn_work work; /* revisions are of the last change; 0: there never was one */
 };
-
-/* ---- What a transaction is ---- */
-
-static struct touched *touch(struct txn_client *client, int64_t key)
-{
-    for (uint32_t i = 0; i < client->count; i++)
-        if (client->touched[i].key == key)
-            return &client->touched[i];
-    client->touched[client->count] = (struct touched){.key = key};
-    return &client->touched[client->count++];
-}
-
-/* Notes which keys the transaction reads and writes; false when it is none. */
-static bool survey(struct txn_client *client, struct value txn)
-{
-    size_t count = value_kind(txn) == VALUE_VECTOR ? value_count(txn) : 0;
-    client->count = 0;
-    client->writes = false;
-    if (count == 0 || count > TOUCHED_MAX / 2)
-        return false;
-    for (size_t i = 0; i < count; i++) {
-        struct value micro = value_at(txn, i);
-        enum txn_micro kind = txn_micro(client->lists, micro);
-        if (kind == TXN_NEITHER)
-            return false;
-        struct touched *key = touch(client, value_as_int(value_at(micro, 1)));
-        /* An append is a read, too, of what it appends to. */
-        key->read = key->read || (client->lists || (kind == TXN_READS && !key->written));
-        key->written = key->written || kind == TXN_WRITES;
-        client->writes = client->writes || kind == TXN_WRITES;
-    }
-    return true;
-}
-
-static struct value append(struct value list, struct value element, struct arena *scratch)
-{
-    size_t count = value_count(list);
-    struct value *items = arena_alloc(scratch, (count + 1) * sizeof *items);
-    for (size_t i = 0; i < count; i++)
-        items[i] = value_at(list, i);
-    items[count] = element;
-    return value_items(scratch, VALUE_VECTOR, items, count + 1);
-}
-
-/* Runs the transaction on what was found: fills in `now` and returns it with its reads. */
-static struct value play(struct txn_client *client, struct value txn, struct arena *scratch)
-{
-    size_t count = value_count(txn);
-    struct value *done = arena_alloc(scratch, count * sizeof *done);
-    for (uint32_t i = 0; i < client->count; i++)
-        client->touched[i].now = client->touched[i].found;
-    for (size_t i = 0; i < count; i++) {
-        done[i] = value_at(txn, i);
-        struct touched *key = touch(client, value_as_int(value_at(done[i], 1)));
-        struct value argument = value_at(done[i], 2);
-        if (txn_micro(client->lists, done[i]) == TXN_READS) {
-            const struct value items[3] = {value_at(done[i], 0), value_at(done[i], 1), key->now};
-            done[i] = value_items(scratch, VALUE_VECTOR, items, 3);
-        } else
-            key->now = client->lists ? append(key->now, argument, scratch) : argument;
-    }
-    return value_items(scratch, VALUE_VECTOR, done, count);
-}
 
 /* ---- Requests ---- */
 
 static const char *encode_key(struct txn_client *client, int64_t key)
 {
     char text[64];
-    int length = snprintf(text, sizeof text, "ordeal/%c/%" PRId64, client->lists ? 'l' : 'w', key);
+    int length =
+        snprintf(text, sizeof text, "ordeal/%c/%" PRId64, client->work.lists ? 'l' : 'w', key);
     buf_clear(&client->base64);
     base64_add(&client->base64, text, (size_t)length);
     return client->base64.data;
@@ -116,18 +45,7 @@ static const char *encode_key(struct txn_client *client, int64_t key)
 static const char *encode_value(struct txn_client *client, struct value value)
 {
     buf_clear(&client->text);
-    if (value_is_int(value))
-        buf_printf(&client->text, "%" PRId64, value_as_int(value));
-    for (size_t i = 0; i < value_count(value); i++) {
-        struct value element = value_at(value, i);
-        if (i > 0)
-            buf_add_char(&client->text, ' ');
-        /* What was read is written back as it was, whoever wrote it. */
-        if (value_is_int(element))
-            buf_printf(&client->text, "%" PRId64, value_as_int(element));
-        else
-            buf_add_text(&client->text, value_as_text(element));
-    }
+    txn_print(value, &client->text);
     buf_clear(&client->base64);
     base64_add(&client->base64, buf_text(&client->text), client->text.length);
     return buf_text(&client->base64);
@@ -136,11 +54,11 @@ static const char *encode_value(struct txn_client *client, struct value value)
 static void add_reads(struct txn_client *client)
 {
     bool first = true;
-    for (uint32_t i = 0; i < client->count; i++) {
-        if (!client->touched[i].read)
+    for (uint32_t i = 0; i < client->work.count; i++) {
+        if (!client->work.touched[i].read)
             continue;
         buf_printf(&client->asker.request, "%s{\"requestRange\":{\"key\":\"%s\"%s}}",
-                   first ? "" : ",", encode_key(client, client->touched[i].key),
+                   first ? "" : ",", encode_key(client, client->work.touched[i].key),
                    client->asker.serializable ? ",\"serializable\":true" : "");
         first = false;
     }
@@ -148,26 +66,26 @@ static void add_reads(struct txn_client *client)
 
 static void add_writes(struct txn_client *client, bool first)
 {
-    for (uint32_t i = 0; i < client->count; i++) {
-        if (!client->touched[i].written)
+    for (uint32_t i = 0; i < client->work.count; i++) {
+        if (!client->work.touched[i].written)
             continue;
         buf_printf(&client->asker.request, "%s{\"requestPut\":{\"key\":\"%s\",", first ? "" : ",",
-                   encode_key(client, client->touched[i].key));
+                   encode_key(client, client->work.touched[i].key));
         buf_printf(&client->asker.request, "\"value\":\"%s\"}}",
-                   encode_value(client, client->touched[i].now));
+                   encode_value(client, client->work.touched[i].now));
         first = false;
     }
 }
 
 static void add_guards(struct txn_client *client)
 {
-    for (uint32_t i = 0; i < client->count; i++)
+    for (uint32_t i = 0; i < client->work.count; i++)
         buf_printf(
             &client->asker.request,
             "%s{\"key\":\"%s\",\"target\":\"MOD\",\"result\":\"EQUAL\",\"modRevision\":\"%" PRId64
             "\"}",
-            i == 0 ? "" : ",", encode_key(client, client->touched[i].key),
-            client->touched[i].revision);
+            i == 0 ? "" : ",", encode_key(client, client->work.touched[i].key),
+            client->work.touched[i].revision);
 }
 
 /* ---- Replies ---- */
@@ -179,27 +97,13 @@ static const struct json *either(const struct json *object, const char *name, co
     return member != NULL ? member : json_get(object, camel);
 }
 
-static struct value parse_list(const char *text, struct arena *scratch)
-{
-    struct value *items = arena_alloc(scratch, (strlen(text) + 1) * sizeof *items);
-    size_t count = 0;
-    while (*text != '\0') {
-        size_t length = strcspn(text, " ");
-        items[count++] = etcd_parse_value(text, length, scratch);
-        text += length;
-        if (*text == ' ')
-            text++;
-    }
-    return value_items(scratch, VALUE_VECTOR, items, count);
-}
-
 /* What one key held; false when that cannot be read. */
-static bool take_range(struct txn_client *client, const struct json *range, struct touched *key,
+static bool take_range(struct txn_client *client, const struct json *range, struct txn_touched *key,
                        struct arena *scratch)
 {
     const struct json *kv = json_first(json_get(range, "kvs"));
     key->revision = 0;
-    key->found = client->lists ? value_items(scratch, VALUE_VECTOR, NULL, 0) : value_nil();
+    key->found = txn_nothing(&client->work, scratch);
     if (json_kind(range) != JSON_OBJECT)
         return false;
     if (kv == NULL)
@@ -210,9 +114,9 @@ static bool take_range(struct txn_client *client, const struct json *range, stru
     buf_clear(&client->text);
     if (key->revision <= 0 || !base64_decode(base64, strlen(base64), &client->text))
         return false;
-    key->found = client->lists
-                     ? parse_list(buf_text(&client->text), scratch)
-                     : etcd_parse_value(buf_text(&client->text), client->text.length, scratch);
+    key->found = client->work.lists
+                     ? txn_parse_list(buf_text(&client->text), scratch)
+                     : txn_parse_value(buf_text(&client->text), client->text.length, scratch);
     return true;
 }
 
@@ -220,8 +124,8 @@ static bool take_range(struct txn_client *client, const struct json *range, stru
 static bool take_reads(struct txn_client *client, const struct json *json, struct arena *scratch)
 {
     const struct json *response = json_first(json_get(json, "responses"));
-    for (uint32_t i = 0; i < client->count; i++) {
-        struct touched *key = &client->touched[i];
+    for (uint32_t i = 0; i < client->work.count; i++) {
+        struct txn_touched *key = &client->work.touched[i];
         if (!key->read)
             continue;
         const struct json *range = either(response, "response_range", "responseRange");
@@ -261,20 +165,20 @@ static void do_registers(struct txn_client *client, struct op *op, struct arena 
 {
     client->asker.timeout_ns = client->whole_timeout_ns;
     /* What is to be written does not depend on what will be found. */
-    (void)play(client, txn_of(op->value), scratch);
-    if (!do_at_once(client, client->writes, op, scratch))
+    (void)txn_play(&client->work, txn_of(op->value), scratch);
+    if (!do_at_once(client, client->work.writes, op, scratch))
         return;
-    op->value = txn_done(op->value, play(client, txn_of(op->value), scratch), scratch);
+    op->value = txn_done(op->value, txn_play(&client->work, txn_of(op->value), scratch), scratch);
     op_ok(op);
 }
 
 static void do_lists(struct txn_client *client, struct op *op, struct arena *scratch)
 {
-    client->asker.timeout_ns = client->whole_timeout_ns / (client->writes ? 2 : 1);
+    client->asker.timeout_ns = client->whole_timeout_ns / (client->work.writes ? 2 : 1);
     if (!do_at_once(client, false, op, scratch))
         return;
-    struct value done = play(client, op->value, scratch);
-    if (client->writes) {
+    struct value done = txn_play(&client->work, op->value, scratch);
+    if (client->work.writes) {
         buf_clear(&client->asker.request);
         buf_add_text(&client->asker.request, "{\"compare\":[");
         add_guards(client);
@@ -302,11 +206,11 @@ static void txn_invoke(void *state, struct test *test, struct op *op, struct are
 {
     (void)test;
     struct txn_client *client = state;
-    if (op->f != client->txn_f || !survey(client, txn_of(op->value)))
+    if (op->f != client->txn_f || !txn_survey(&client->work, txn_of(op->value)))
         op_fail(op, scratch, "unsupported",
-                client->lists ? "etcd takes txn [[:r k nil] [:append k v] ...] of integers"
-                              : "etcd takes txn [[:r k nil] [:w k v] ...] of integers");
-    else if (client->lists)
+                client->work.lists ? "etcd takes txn [[:r k nil] [:append k v] ...] of integers"
+                                   : "etcd takes txn [[:r k nil] [:w k v] ...] of integers");
+    else if (client->work.lists)
         do_lists(client, op, scratch);
     else
         do_registers(client, op, scratch);
@@ -326,14 +230,14 @@ static enum err_code open_client(struct txn_client *client, struct test *test, u
 static enum err_code append_open(void *state, struct test *test, uint32_t node, struct err *err)
 {
     struct txn_client *client = state;
-    client->lists = true;
+    client->work.lists = true;
     return open_client(client, test, node, err);
 }
 
 static enum err_code register_open(void *state, struct test *test, uint32_t node, struct err *err)
 {
     struct txn_client *client = state;
-    client->lists = false;
+    client->work.lists = false;
     return open_client(client, test, node, err);
 }
 

@@ -140,9 +140,15 @@ static const struct client *client(const char *workload)
         const char *workload;
         const struct client *client;
     } clients[] = {
-        {"register", &zookeeper_register_client},   {"set", &zookeeper_set_client},
-        {"counter", &zookeeper_counter_client},     {"unique-ids", &zookeeper_ids_client},
-        {"monotonic", &zookeeper_monotonic_client}, {"lock", &zookeeper_lock_client},
+        {"register", &zookeeper_register_client},
+        {"set", &zookeeper_set_client},
+        {"counter", &zookeeper_counter_client},
+        {"unique-ids", &zookeeper_ids_client},
+        {"monotonic", &zookeeper_monotonic_client},
+        {"lock", &zookeeper_lock_client},
+        {"list-append", &zookeeper_append_client},
+        {"rw-register", &zookeeper_txn_register_client},
+        {"multi-register", &zookeeper_txn_register_client},
     };
     for (size_t i = 0; i < sizeof clients / sizeof *clients; i++)
         if (strcmp(clients[i].workload, workload) == 0)
@@ -150,6 +156,9 @@ static const struct client *client(const char *workload)
     return NULL;
 }
 
+/* Transactions are checked by a majority, also those that only read: they happen at one moment, and
+ * so does each of their keys; who asks for local reads has nothing concluded from that. */
+static const char *const defaults[] = {"transactions.linearizable-keys=promised", NULL};
 static const char *const daemons[] = {ZOOKEEPER_DAEMON, NULL};
 static const char *const log_paths[] = {LOG_PATH, NULL};
 
@@ -166,5 +175,6 @@ const struct system system_zookeeper = {
     .wipe = wipe,
     .primaries = zookeeper_primaries,
     .version = zookeeper_version,
+    .defaults = defaults,
     .client = client,
 };

@@ -15,6 +15,7 @@
 
 #include "harness/base/clock.h"
 #include "workloads/systems/zookeeper/zookeeper_system.h"
+#include "workloads/txn_work.h"
 
 enum { PATH_MAX_BYTES = 96 };
 
@@ -47,20 +48,9 @@ static void name_node(char path[PATH_MAX_BYTES], char kind, struct value key)
     snprintf(path, PATH_MAX_BYTES, ZOOKEEPER_ROOT "/%c-%" PRId64, kind, value_as_int(key));
 }
 
-/* What a znode holds: what nobody can have written is for the checker to see. */
-static struct value parse_value(const char *text, size_t length, struct arena *scratch)
-{
-    long long integer = strtoll(text, NULL, 10);
-    char plain[32];
-    int plain_length = snprintf(plain, sizeof plain, "%lld", integer);
-    if (length == (size_t)plain_length && memcmp(text, plain, length) == 0)
-        return value_int(scratch, integer);
-    return value_text(scratch, VALUE_STRING, text, length);
-}
-
 static struct value found_value(const struct zookeeper_asker *asker, struct arena *scratch)
 {
-    return parse_value(buf_text(&asker->data), asker->data.length, scratch);
+    return txn_parse_value(buf_text(&asker->data), asker->data.length, scratch);
 }
 
 /* What is at a path, as new as it is to be; `otherwise` where nothing is. False: op is complete. */
@@ -177,7 +167,7 @@ static void read_set(struct zookeeper_asker *asker, const char *path, struct op 
     struct value *items = arena_alloc(scratch, (count + 1) * sizeof *items);
     const char *name = buf_text(&asker->names);
     for (size_t i = 0; i < count; i++, name += strlen(name) + 1)
-        items[i] = parse_value(name, strlen(name), scratch);
+        items[i] = txn_parse_value(name, strlen(name), scratch);
     op->value = value_pair(scratch, value_at(op->value, 0),
                            value_items(scratch, VALUE_VECTOR, items, count));
     op_ok(op);

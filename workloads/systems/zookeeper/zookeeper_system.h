@@ -105,11 +105,11 @@ enum zookeeper_effect { ZOOKEEPER_CHANGES, ZOOKEEPER_READS };
 void zookeeper_complete(const struct zookeeper_asker *asker, enum zookeeper_outcome outcome,
                         enum zookeeper_effect effect, struct op *op, struct arena *scratch);
 
-/* ---- zookeeper_client.c, zookeeper_lock.c ---- */
+/* ---- zookeeper_client.c, zookeeper_lock.c, zookeeper_txn.c ---- */
 
 extern const struct client zookeeper_register_client, zookeeper_set_client,
     zookeeper_counter_client, zookeeper_ids_client, zookeeper_monotonic_client,
-    zookeeper_lock_client;
+    zookeeper_lock_client, zookeeper_append_client, zookeeper_txn_register_client;
 
 /* ---- zookeeper_cluster.c: hooks of `struct system` ---- */
 
