@@ -35,6 +35,7 @@ static const struct option options[] = {
      .kind = OPTION_BOOL,
      .fallback = "true",
      .help = "read every key once more when everything was healed: shows writes that were lost"},
+    {.name = "settle", .kind = OPTION_DURATION, .fallback = "0s", .help = FINAL_READS_SETTLE_HELP},
     {.name = NULL},
 };
 
@@ -133,8 +134,8 @@ static struct generator *generator(struct test *test, struct arena *arena)
 static struct generator *final_generator(struct test *test, struct arena *arena)
 {
     bool wanted = option_bool(&test->plan->options, "register.final-reads");
-    return final_reads(arena, test->history, history_f(test->history, "read"), wanted,
-                       final_reads_key_of_pair, final_reads_pair);
+    return final_reads_of_pairs(arena, test->history, history_f(test->history, "read"), wanted,
+                                option_duration_ns(&test->plan->options, "register.settle"));
 }
 
 static const struct word words[] = {

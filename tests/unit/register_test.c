@@ -217,10 +217,15 @@ static void every_key_is_read_once_more_in_the_end(void **state)
     (void)state;
     enum { KEYS = 37 };
     static const char *const off[] = {"register.final-reads", "false", NULL};
-    for (int wanted = 0; wanted < 2; wanted++) {
+    static const char *const settle[] = {"register.settle", "2s", NULL};
+    static const struct {
+        const char *const *settings;
+        size_t times; /* that each key is read */
+    } cases[] = {{off, 0}, {NULL, 1}, {settle, 6 /* by every worker */}};
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         struct world world;
         size_t reads[KEYS] = {0}, invocations = 0;
-        begin(&world, wanted ? NULL : off);
+        begin(&world, cases[c].settings);
         for (int64_t key = 0; key < KEYS; key += 4)
             asked(&world.history, key);
         struct simulate_options options = {
@@ -239,8 +244,10 @@ static void every_key_is_read_once_more_in_the_end(void **state)
             invocations++;
         }
         for (int key = 0; key < KEYS; key++)
-            assert_int_equal(reads[key], wanted);
-        assert_int_equal(invocations, wanted ? KEYS : 0);
+            assert_int_equal(reads[key], cases[c].times);
+        assert_int_equal(invocations, KEYS * cases[c].times);
+        if (cases[c].settings == settle)
+            assert_true(world.result.now_ns >= 2 * NS_PER_SECOND);
         end(&world);
     }
 }
