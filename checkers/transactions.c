@@ -54,6 +54,11 @@ static bool read_levels(struct session *session, const char *text)
         int level = level_find(name);
         if (strcmp(name, "none") == 0)
             continue;
+        if (level_undecided(name) != NULL) {
+            check_verdict(session->result, VERDICT_UNKNOWN, "transactions.level: %s",
+                          level_undecided(name));
+            return false;
+        }
         if (level < 0) {
             const char *known[64];
             for (int l = 0; l < level_count(); l++)

@@ -177,6 +177,27 @@ int level_find(const char *name)
     return -1;
 }
 
+/* What is known of these lies between two levels that are decided. */
+static const struct {
+    const char *name, *why;
+} undecided[] = {
+    {"prefix",
+     "prefix consistency is not decided, since no order of commits is looked for in which "
+     "updates may be lost: ask for snapshot-isolation, the nearest that is stronger, or "
+     "causal, the nearest that is weaker"},
+    {"dbcop-repeatable-read",
+     "the repeatable read of dbcop is not decided by itself: ask for session-read-atomic, the "
+     "nearest that is stronger, or session-read-committed, the nearest that is weaker"},
+};
+
+const char *level_undecided(const char *name)
+{
+    for (size_t i = 0; i < sizeof undecided / sizeof undecided[0]; i++)
+        if (strcmp(undecided[i].name, name) == 0)
+            return undecided[i].why;
+    return NULL;
+}
+
 const char *level_name(int level)
 {
     return levels[level].names[0];

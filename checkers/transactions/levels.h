@@ -82,6 +82,9 @@ anomaly_set anomaly_implying(anomaly_set of);
 
 /* "strict-serializable", or one of its other names; -1 when there is none. */
 int level_find(const char *name);
+/* Why a level cannot be promised, and what can be instead: "... is not decided ..."; NULL when it
+ * can. Some of these are ruled out by what is found, none is ever found to hold. */
+const char *level_undecided(const char *name);
 const char *level_name(int level);
 int level_count(void);
 /* What these levels, and the weaker ones that they include, rule out. */

@@ -74,7 +74,6 @@ static const struct {
     {"repeatable-read", "monotonic-atomic-view", WRITE_SKEW, "G2-item"},
     {"snapshot-isolation", "parallel-snapshot-isolation", LONG_FORK, "G-nonadjacent-item"},
     {"snapshot-isolation", "forward-consistent-view", LONG_FORK, "G-nonadjacent-item"},
-    {"snapshot-isolation", "prefix", LONG_FORK, "G-nonadjacent-item"},
     {"snapshot-isolation", "monotonic-snapshot-read", READ_SKEW, "G-single-item"},
     {"strong-session-snapshot-isolation", "snapshot-isolation", OWN_WRITE_MISSING,
      "G-single-item-process"},
