@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "harness/base/clock.h"
+#include "workloads/stream.h"
 
 struct redis_client {
     char host[256];
@@ -65,35 +65,6 @@ static bool give_up(struct redis_reply *reply, enum redis_outcome outcome, const
     return false;
 }
 
-static const char *error_name(int number)
-{
-    switch (number) {
-    case ECONNREFUSED:
-        return "connection-refused";
-    case EHOSTUNREACH:
-    case ENETUNREACH:
-        return "unreachable";
-    case ETIMEDOUT:
-        return "timeout";
-    default:
-        return "connection-lost";
-    }
-}
-
-/* Waits for one of `events`; false at the deadline. */
-static bool await(int fd, short events, int64_t deadline_ns)
-{
-    for (;;) {
-        int64_t left_ns = deadline_ns - clock_monotonic_ns();
-        struct pollfd one = {.fd = fd, .events = events};
-        if (left_ns <= 0)
-            return false;
-        struct timespec left = clock_timespec(left_ns);
-        if (ppoll(&one, 1, &left, NULL) > 0)
-            return true;
-    }
-}
-
 static bool connect_by(struct redis_client *client, int64_t deadline_ns, struct redis_reply *reply)
 {
     client->context = redisConnectNonBlock(client->host, client->port);
@@ -101,32 +72,21 @@ static bool connect_by(struct redis_client *client, int64_t deadline_ns, struct 
     if (client->context == NULL)
         return give_up(reply, REDIS_NOT_SENT, "out-of-memory", "no memory for a connection");
     int error = 0;
-    socklen_t size = sizeof error;
     if (client->context->err != 0) {
         error = client->context->err == REDIS_ERR_IO ? errno : 0;
-        return give_up(reply, REDIS_NOT_SENT, error_name(error), client->context->errstr);
+        return give_up(reply, REDIS_NOT_SENT, stream_error_name(error), client->context->errstr);
     }
-    if (!await(client->context->fd, POLLOUT, deadline_ns))
+    if (!stream_await(client->context->fd, POLLOUT, deadline_ns))
         return give_up(reply, REDIS_NOT_SENT, "connect-timeout", "no connection in time");
-    if (getsockopt(client->context->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
-        error = errno;
+    error = stream_error_of(client->context->fd);
     if (error != 0)
-        return give_up(reply, REDIS_NOT_SENT, error_name(error), strerror(error));
+        return give_up(reply, REDIS_NOT_SENT, stream_error_name(error), strerror(error));
     return true;
-}
-
-/* A server that went away while nothing was asked of it has closed the connection, or has said
- * something that nobody asked for; either way it is of no use any more. */
-static bool is_stale(const struct redis_client *client)
-{
-    char byte;
-    ssize_t got = recv(client->context->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return got >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
 }
 
 bool redis_is_connected(const struct redis_client *client)
 {
-    return client->context != NULL && !is_stale(client);
+    return client->context != NULL && !stream_is_stale(client->context->fd);
 }
 
 uint64_t redis_connection(const struct redis_client *client)
@@ -146,7 +106,7 @@ static bool send_by(struct redis_client *client, int64_t deadline_ns, struct red
             return give_up(reply, untouched ? REDIS_NOT_SENT : REDIS_LOST, "connection-lost",
                            context->errstr);
         }
-        if (!done && !await(context->fd, POLLOUT, deadline_ns))
+        if (!done && !stream_await(context->fd, POLLOUT, deadline_ns))
             return give_up(reply, sdslen(context->obuf) == whole ? REDIS_NOT_SENT : REDIS_LOST,
                            "timeout", "the request could not be sent in time");
     }
@@ -164,7 +124,7 @@ static bool receive_by(struct redis_client *client, int64_t deadline_ns, struct 
             client->reply = got;
             return true;
         }
-        if (!await(context->fd, POLLIN, deadline_ns))
+        if (!stream_await(context->fd, POLLIN, deadline_ns))
             return give_up(reply, REDIS_LOST, "timeout", "no reply in time");
         if (redisBufferRead(context) != REDIS_OK)
             return give_up(reply, REDIS_LOST, "connection-lost", context->errstr);
@@ -177,7 +137,7 @@ void redis_ask(struct redis_client *client, const char *const *words, const size
     int64_t deadline_ns = clock_monotonic_ns() + timeout_ns;
     *reply = (struct redis_reply){.outcome = REDIS_REPLIED};
     forget_reply(client);
-    if (client->context != NULL && is_stale(client))
+    if (client->context != NULL && stream_is_stale(client->context->fd))
         disconnect(client);
     bool good = client->context != NULL || connect_by(client, deadline_ns, reply);
     /* hiredis takes an array of pointers to non-const that it does not write through. */

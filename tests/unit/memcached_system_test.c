@@ -15,106 +15,17 @@ int main(void)
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
 #else
-#include <arpa/inet.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "harness/base/clock.h"
 #include "harness/base/json.h"
+#include "tests/lib/line_server.h"
 #include "tests/lib/test.h"
 #include "workloads/systems/memcached/memcached_system.h"
 
-/* Answers the n-th command that begins so by its n-th line, and what there is no line for by the
- * last; "-": the connection is closed, "": no answer. */
-struct line {
-    const char *command, *answer;
-};
-struct fake {
-    int listener;
-    uint16_t port;
-    const struct line *script; /* NULL command at the end */
-    pthread_t thread;
-    atomic_bool over;
-    atomic_int gets, changes, connections;
-};
-
-static const char *answer_to(struct fake *fake, const char *command, const bool *used,
-                             size_t *chosen)
-{
-    const char *answer = "-";
-    (void)fake;
-    for (size_t i = 0; fake->script[i].command != NULL; i++) {
-        if (strncmp(command, fake->script[i].command, strlen(fake->script[i].command)) != 0)
-            continue;
-        answer = fake->script[i].answer;
-        *chosen = i;
-        if (!used[i])
-            break;
-    }
-    return answer;
-}
-
-static void talk(struct fake *fake, int fd, bool *used)
-{
-    FILE *in = fdopen(fd, "r");
-    char line[512], data[512];
-    while (fgets(line, sizeof line, in) != NULL) {
-        bool stores = strncmp(line, "set ", 4) == 0 || strncmp(line, "add ", 4) == 0 ||
-                      strncmp(line, "cas ", 4) == 0;
-        size_t chosen = 0;
-        if (strncmp(line, "quit", 4) == 0 || (stores && fgets(data, sizeof data, in) == NULL))
-            break;
-        atomic_fetch_add(strncmp(line, "get", 3) == 0 ? &fake->gets : &fake->changes, 1);
-        const char *answer = answer_to(fake, line, used, &chosen);
-        used[chosen] = true;
-        if (strcmp(answer, "-") == 0 || write(fd, answer, strlen(answer)) < 0)
-            break;
-    }
-    fclose(in);
-}
-
-static void *serve(void *state)
-{
-    struct fake *fake = state;
-    bool used[16] = {false};
-    for (;;) {
-        int fd = accept(fake->listener, NULL, NULL);
-        if (fd < 0 || fake->over) {
-            if (fd >= 0)
-                close(fd);
-            return NULL;
-        }
-        fake->connections++;
-        talk(fake, fd, used);
-    }
-}
-
-static void fake_start(struct fake *fake, const struct line *script)
-{
-    struct sockaddr_in at = {.sin_family = AF_INET};
-    socklen_t size = sizeof at;
-    *fake = (struct fake){.script = script};
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    fake->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(fake->listener, (struct sockaddr *)&at, sizeof at), 0);
-    assert_int_equal(listen(fake->listener, 8), 0);
-    getsockname(fake->listener, (struct sockaddr *)&at, &size);
-    fake->port = ntohs(at.sin_port);
-    assert_int_equal(pthread_create(&fake->thread, NULL, serve, fake), 0);
-}
-
-static void fake_stop(struct fake *fake)
-{
-    fake->over = true;
-    shutdown(fake->listener, SHUT_RDWR);
-    pthread_join(fake->thread, NULL);
-    close(fake->listener);
-}
+static const char *const bodied[] = {"set ", "add ", "cas ", NULL};
 
 /* ---- A test in which a worker can live ---- */
 
@@ -126,10 +37,11 @@ struct world {
     struct arena scratch;
     const struct client *client;
     void *state;
-    struct fake fake;
+    struct line_server server;
 };
 
-static void world_begin(struct world *world, const struct client *client, const struct line *script)
+static void world_begin(struct world *world, const struct client *client,
+                        const struct line_answer *script)
 {
     static const char *const names[] = {"read", "write", "cas", "add", "generate"};
     struct err err = ERR_INIT;
@@ -137,8 +49,8 @@ static void world_begin(struct world *world, const struct client *client, const 
     *world = (struct world){
         .plan = {.options = {.values = json_object()}, .op_timeout_ns = 500 * NS_PER_MS},
         .node = {.index = 0, .name = "n1", .address = "127.0.0.1"}};
-    fake_start(&world->fake, script);
-    snprintf(port, sizeof port, "%u", (unsigned)world->fake.port);
+    line_server_start(&world->server, script, bodied);
+    snprintf(port, sizeof port, "%u", (unsigned)world->server.port);
     json_set_text(world->plan.options.values, "memcached.client-port", port);
     option_defaults(&world->plan.options, "memcached", memcached_options);
     history_init(&world->history);
@@ -155,7 +67,7 @@ static void world_end(struct world *world)
 {
     world->client->close(world->state);
     free(world->state);
-    fake_stop(&world->fake);
+    line_server_stop(&world->server);
     json_free(world->plan.options.values);
     history_free(&world->history);
     arena_free(&world->scratch);
@@ -168,6 +80,12 @@ static struct op ask(struct world *world, const char *f, int64_t key, struct val
                     .value = value_pair(&world->scratch, value_int(NULL, key), argument)};
     world->client->invoke(world->state, &world->test, &op, &world->scratch);
     return op;
+}
+
+static int changes(struct world *world)
+{
+    struct line_server *server = &world->server;
+    return line_server_asked(server, "") - line_server_asked(server, "get");
 }
 
 static void expect(struct op op, enum op_type type, const char *error)
@@ -199,7 +117,7 @@ static void writes_are_sorted_soundly(void **state)
         {"nonsense\r\n", OP_INFO, "error-reply", 480},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const struct line script[] = {
+        const struct line_answer script[] = {
             {"get", "END\r\n"}, {"set r:3", cases[i].answer}, {NULL, NULL}};
         struct world world;
         world_begin(&world, &memcached_register_client, script);
@@ -211,7 +129,7 @@ static void writes_are_sorted_soundly(void **state)
         if (cases[i].type == OP_OK || i < 4)
             expect(op, cases[i].type, cases[i].error);
         assert_true(took_ms <= cases[i].within_ms);
-        assert_int_equal(world.fake.changes, 1); /* nothing is sent again */
+        assert_int_equal(changes(&world), 1); /* nothing is sent again */
         world_end(&world);
     }
 }
@@ -219,35 +137,35 @@ static void writes_are_sorted_soundly(void **state)
 static void what_was_never_sent_has_failed(void **state)
 {
     (void)state;
-    static const struct line closes[] = {{"get", "-"}, {NULL, NULL}};
-    static const struct line hangs[] = {{"get", ""}, {NULL, NULL}};
+    static const struct line_answer closes[] = {{"get", "-"}, {NULL, NULL}};
+    static const struct line_answer hangs[] = {{"get", ""}, {NULL, NULL}};
     struct world world;
     for (int i = 0; i < 2; i++) {
         world_begin(&world, &memcached_register_client, i == 0 ? closes : hangs);
         assert_int_equal(ask(&world, "write", 3, value_int(NULL, 9)).type, OP_FAIL);
         assert_int_equal(ask(&world, "read", 3, value_nil()).type, OP_FAIL);
-        assert_int_equal(world.fake.changes, 0);
+        assert_int_equal(changes(&world), 0);
         world_end(&world);
     }
     world_begin(&world, &memcached_register_client, closes);
-    fake_stop(&world.fake);
+    line_server_stop(&world.server);
     assert_int_equal(ask(&world, "write", 3, value_int(NULL, 9)).type, OP_FAIL);
-    fake_start(&world.fake, closes); /* to be ended */
+    line_server_start(&world.server, closes, bodied); /* to be ended */
     world_end(&world);
 }
 
 static void reads_and_cas_go_by_what_is_there(void **state)
 {
     (void)state;
-    static const struct line script[] = {{"gets", "VALUE r:3 0 1 77\r\n5\r\nEND\r\n"},
-                                         {"gets", "END\r\n"},
-                                         {"gets", "VALUE r:3 0 1 78\r\n5\r\nEND\r\n"},
-                                         {"gets", "VALUE r:3 0 1 78\r\n5\r\nEND\r\n"},
-                                         {"gets", "VALUE r:3 0 1 78\r\n5\r\nEND\r\n"},
-                                         {"get", "END\r\n"},
-                                         {"cas r:3 0 0 1 78", "STORED\r\n"},
-                                         {"cas r:3 0 0 1 78", "EXISTS\r\n"},
-                                         {NULL, NULL}};
+    static const struct line_answer script[] = {{"gets", "VALUE r:3 0 1 77\r\n5\r\nEND\r\n"},
+                                                {"gets", "END\r\n"},
+                                                {"gets", "VALUE r:3 0 1 78\r\n5\r\nEND\r\n"},
+                                                {"gets", "VALUE r:3 0 1 78\r\n5\r\nEND\r\n"},
+                                                {"gets", "VALUE r:3 0 1 78\r\n5\r\nEND\r\n"},
+                                                {"get", "END\r\n"},
+                                                {"cas r:3 0 0 1 78", "STORED\r\n"},
+                                                {"cas r:3 0 0 1 78", "EXISTS\r\n"},
+                                                {NULL, NULL}};
     struct world world;
     world_begin(&world, &memcached_register_client, script);
     /* The library asks by gets where unique numbers are wanted, so that the first look is the
@@ -260,20 +178,21 @@ static void reads_and_cas_go_by_what_is_there(void **state)
     expect(ask(&world, "cas", 3, change), OP_FAIL, "cas-mismatch");
     change = value_pair(NULL, value_int(NULL, 4), value_int(NULL, 6));
     expect(ask(&world, "cas", 3, change), OP_FAIL, "cas-mismatch");
-    assert_int_equal(world.fake.connections, 1);
+    assert_int_equal(world.server.connections, 1);
     world_end(&world);
 }
 
 static void counters_begin_with_nothing(void **state)
 {
     (void)state;
-    static const struct line script[] = {{"get", "END\r\n"},        {"incr c:1 4", "NOT_FOUND\r\n"},
-                                         {"add c:1", "STORED\r\n"}, {"incr c:1 4", "4\r\n"},
-                                         {"incr c:1 4", "-"},       {NULL, NULL}};
+    static const struct line_answer script[] = {
+        {"get", "END\r\n"},        {"incr c:1 4", "NOT_FOUND\r\n"},
+        {"add c:1", "STORED\r\n"}, {"incr c:1 4", "4\r\n"},
+        {"incr c:1 4", "-"},       {NULL, NULL}};
     struct world world;
     world_begin(&world, &memcached_counter_client, script);
     expect(ask(&world, "add", 1, value_int(NULL, 4)), OP_OK, "");
-    assert_int_equal(world.fake.changes, 3);
+    assert_int_equal(changes(&world), 3);
     expect(ask(&world, "add", 1, value_int(NULL, 4)), OP_INFO, "connection-lost");
     expect(ask(&world, "add", 1, value_int(NULL, -4)), OP_FAIL, "unsupported");
     struct op op = ask(&world, "read", 1, value_nil());

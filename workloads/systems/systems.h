@@ -46,6 +46,7 @@
     WITH_LIBPQ(X(postgres), LEFT_OUT(postgres, "libpq-dev"))                                       \
     WITH_LIBMARIADB(X(mariadb), LEFT_OUT(mariadb, "libmariadb-dev"))                               \
     X(redis)                                                                                       \
+    X(beanstalkd)                                                                                  \
     WITH_LIBNATS(X(nats), LEFT_OUT(nats, "libnats-dev"))                                           \
     WITH_LIBMEMCACHED(X(memcached), LEFT_OUT(memcached, "libmemcached-dev"))                       \
     WITH_LIBRABBITMQ(X(rabbitmq), LEFT_OUT(rabbitmq, "librabbitmq-dev"))                           \
