@@ -46,10 +46,15 @@ void html_logs(struct html *html);
 void html_problems(struct html *html);
 void html_plan(struct html *html);
 
-/* The space-time diagram of an anomaly's operations; `culprit` is the invocation of the operation
- * that does not fit, or HISTORY_NONE. */
-void html_spacetime(struct html *html, const struct digest_operation *operations, size_t count,
-                    uint32_t culprit, size_t number);
+/* The space-time diagram of an anomaly's operations, with what its checker tells of the reasons. */
+struct html_anomaly {
+    const struct json *json;
+    const char *checker;
+    uint32_t culprit; /* the invocation of the operation that does not fit, or HISTORY_NONE */
+    size_t number;    /* on the page */
+};
+void html_spacetime(struct html *html, const struct html_anomaly *anomaly,
+                    const struct digest_operation *operations, size_t count);
 
 /* What the nodes' logs say around these operations; `number` is the anomaly's. */
 void html_log_lines(struct html *html, const struct digest_operation *operations, size_t count,

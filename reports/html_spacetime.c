@@ -9,44 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "reports/html.h"
+#include "reports/html_spacetime.h"
 #include "reports/visible.h"
 
-enum {
-    OPERATIONS_MAX = 40,
-    POINTS_MAX = 2 * OPERATIONS_MAX,
-    LEFT = 104,
-    RIGHT = 150, /* room for the last label */
-    LANE = 48,
-    BAR = 18,
-    GAP_MIN = 40, /* between two events */
-    WIDTH_USUAL = 900,
-    WIDTH_LEAST = 640, /* of a single moment, too: its label wants room */
-    AXIS = 30,
-    STRIP = 16,
-    FAULTS_MAX = 12,
-};
 static const double label_width = 6.75; /* of a character of 11px monospace */
-
-struct diagram {
-    struct html *html;
-    const struct digest_operation *operations;
-    size_t count;
-    uint32_t culprit;
-    bool timed; /* else positions go by index */
-    int64_t points[POINTS_MAX];
-    double at[POINTS_MAX];
-    size_t point_count;
-    int32_t lanes[OPERATIONS_MAX]; /* processes */
-    size_t lane_count;
-    const struct digest_fault *faults[FAULTS_MAX];
-    size_t fault_count;
-    double top, width, height;
-};
 
 /* ---- Layout ---- */
 
-static int64_t begin_of(const struct diagram *diagram, const struct digest_operation *operation)
+int64_t spacetime_begin(const struct spacetime *diagram, const struct digest_operation *operation)
 {
     return diagram->timed ? operation->from_ns : operation->invocation;
 }
@@ -56,10 +26,10 @@ static bool is_open(const struct digest_operation *operation)
     return operation->completion == HISTORY_NONE;
 }
 
-static int64_t end_of(const struct diagram *diagram, const struct digest_operation *operation)
+int64_t spacetime_end(const struct spacetime *diagram, const struct digest_operation *operation)
 {
     if (is_open(operation))
-        return begin_of(diagram, operation);
+        return spacetime_begin(diagram, operation);
     return diagram->timed ? operation->to_ns : operation->completion;
 }
 
@@ -69,7 +39,7 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void find_points(struct diagram *diagram)
+static void find_points(struct spacetime *diagram)
 {
     diagram->timed = true;
     for (size_t i = 0; i < diagram->count; i++) {
@@ -78,11 +48,11 @@ static void find_points(struct diagram *diagram)
             (!is_open(operation) && operation->to_ns < operation->from_ns))
             diagram->timed = false;
     }
-    int64_t all[POINTS_MAX];
+    int64_t all[SPACETIME_POINTS_MAX];
     size_t count = 0;
     for (size_t i = 0; i < diagram->count; i++) {
-        all[count++] = begin_of(diagram, &diagram->operations[i]);
-        all[count++] = end_of(diagram, &diagram->operations[i]);
+        all[count++] = spacetime_begin(diagram, &diagram->operations[i]);
+        all[count++] = spacetime_end(diagram, &diagram->operations[i]);
     }
     qsort(all, count, sizeof *all, by_value);
     for (size_t i = 0; i < count; i++)
@@ -90,7 +60,7 @@ static void find_points(struct diagram *diagram)
             diagram->points[diagram->point_count++] = all[i];
 }
 
-static void place_points(struct diagram *diagram)
+static void place_points(struct spacetime *diagram)
 {
     size_t gaps = diagram->point_count - 1;
     double least = INFINITY, sum = 0;
@@ -98,23 +68,24 @@ static void place_points(struct diagram *diagram)
         least = fmin(least, (double)diagram->points[i + 1] - (double)diagram->points[i]);
     for (size_t i = 0; i < gaps; i++)
         sum += log1p(((double)diagram->points[i + 1] - (double)diagram->points[i]) / least);
-    double spare = WIDTH_USUAL - LEFT - RIGHT - 12 - (double)gaps * GAP_MIN;
+    double spare = SPACETIME_WIDTH_USUAL - SPACETIME_LEFT - SPACETIME_RIGHT - 12 -
+                   (double)gaps * SPACETIME_GAP_MIN;
     spare = spare < 60 ? 60 : spare;
-    diagram->at[0] = LEFT + 12;
+    diagram->at[0] = SPACETIME_LEFT + 12;
     for (size_t i = 0; i < gaps; i++) {
         double gap = (double)diagram->points[i + 1] - (double)diagram->points[i];
-        diagram->at[i + 1] = diagram->at[i] + GAP_MIN + spare * log1p(gap / least) / sum;
+        diagram->at[i + 1] = diagram->at[i] + SPACETIME_GAP_MIN + spare * log1p(gap / least) / sum;
     }
-    diagram->width = fmax(diagram->at[gaps] + RIGHT, WIDTH_LEAST);
+    diagram->width = fmax(diagram->at[gaps] + SPACETIME_RIGHT, SPACETIME_WIDTH_LEAST);
 }
 
 /* Between two points in proportion; outside, at the edges. */
-static double x_of(const struct diagram *diagram, int64_t point)
+double spacetime_x(const struct spacetime *diagram, int64_t point)
 {
     const int64_t *points = diagram->points;
     size_t last = diagram->point_count - 1;
     if (point < points[0])
-        return LEFT;
+        return SPACETIME_LEFT;
     if (point > points[last])
         return diagram->width - 4;
     for (size_t i = 0; i < last; i++)
@@ -125,7 +96,7 @@ static double x_of(const struct diagram *diagram, int64_t point)
     return diagram->at[last];
 }
 
-static size_t lane_of(const struct diagram *diagram, int32_t process)
+size_t spacetime_lane(const struct spacetime *diagram, int32_t process)
 {
     size_t lane = 0;
     while (lane < diagram->lane_count && diagram->lanes[lane] != process)
@@ -133,45 +104,45 @@ static size_t lane_of(const struct diagram *diagram, int32_t process)
     return lane;
 }
 
-static void find_lanes(struct diagram *diagram)
+static void find_lanes(struct spacetime *diagram)
 {
     for (size_t i = 0; i < diagram->count; i++) {
         int32_t process = diagram->operations[i].process;
-        if (lane_of(diagram, process) == diagram->lane_count)
+        if (spacetime_lane(diagram, process) == diagram->lane_count)
             diagram->lanes[diagram->lane_count++] = process;
     }
 }
 
-static void find_faults(struct diagram *diagram)
+static void find_faults(struct spacetime *diagram)
 {
     const struct digest *digest = &diagram->html->digest;
     int64_t from = diagram->points[0], to = diagram->points[diagram->point_count - 1];
     for (size_t i = 0; diagram->timed && i < digest->fault_count; i++) {
         const struct digest_fault *fault = &digest->faults[i];
         if (!fault->failed && fault->from_ns >= 0 && fault->from_ns <= to && fault->to_ns >= from &&
-            diagram->fault_count < FAULTS_MAX)
+            diagram->fault_count < SPACETIME_FAULTS_MAX)
             diagram->faults[diagram->fault_count++] = fault;
     }
 }
 
 /* ---- Drawing ---- */
 
-static double middle_of(const struct diagram *diagram, size_t lane)
+double spacetime_middle(const struct spacetime *diagram, size_t lane)
 {
-    return diagram->top + LANE * (double)lane + LANE - BAR / 2.0 - 4;
+    return diagram->top + SPACETIME_LANE * (double)lane + SPACETIME_LANE - SPACETIME_BAR / 2.0 - 4;
 }
 
-static void draw_faults(struct diagram *diagram)
+static void draw_faults(struct spacetime *diagram)
 {
     struct html *html = diagram->html;
     for (size_t i = 0; i < diagram->fault_count; i++) {
         const struct digest_fault *fault = diagram->faults[i];
-        double x = x_of(diagram, fault->from_ns), end = x_of(diagram, fault->to_ns);
-        double y = 4 + STRIP * (double)i;
+        double x = spacetime_x(diagram, fault->from_ns), end = spacetime_x(diagram, fault->to_ns);
+        double y = 4 + SPACETIME_STRIP * (double)i;
         buf_printf(&html->out,
                    "<rect class=\"band\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>"
                    "<rect class=\"strip\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%d\"/>",
-                   x, y, end - x + 1, diagram->height - y, x, y, end - x + 1, STRIP - 3);
+                   x, y, end - x + 1, diagram->height - y, x, y, end - x + 1, SPACETIME_STRIP - 3);
         buf_printf(&html->out, "<text class=\"fault\" x=\"%.1f\" y=\"%.1f\">fault %" PRId64 ": ",
                    x + 4 > diagram->width - 120 ? diagram->width - 120 : x + 4, y + 10, fault->id);
         html_text(html, fault->nemesis);
@@ -180,7 +151,7 @@ static void draw_faults(struct diagram *diagram)
 }
 
 /* The times of events, as many as there is room for. */
-static void draw_axis(struct diagram *diagram)
+static void draw_axis(struct spacetime *diagram)
 {
     struct buf *out = &diagram->html->out;
     double free_from = 0;
@@ -204,39 +175,42 @@ static void draw_axis(struct diagram *diagram)
     buf_add_char(out, '\n');
 }
 
-static void draw_lanes(struct diagram *diagram)
+static void draw_lanes(struct spacetime *diagram)
 {
     struct html *html = diagram->html;
     for (size_t i = 0; i < diagram->lane_count; i++) {
-        double y = middle_of(diagram, i);
-        buf_printf(&html->out, "<path class=\"axis\" d=\"M%d %.1fH%.1f\"/>", LEFT, y,
+        double y = spacetime_middle(diagram, i);
+        buf_printf(&html->out, "<path class=\"axis\" d=\"M%d %.1fH%.1f\"/>", SPACETIME_LEFT, y,
                    diagram->width - 4);
-        buf_printf(&html->out, "<text class=\"end\" x=\"%d\" y=\"%.1f\">", LEFT - 8, y + 4);
+        buf_printf(&html->out, "<text class=\"end\" x=\"%d\" y=\"%.1f\">", SPACETIME_LEFT - 8,
+                   y + 4);
         html_process(html, diagram->lanes[i]);
         html_raw(html, "</text>\n");
     }
 }
 
 /* Where the next operation of the same process begins. */
-static double room_until(const struct diagram *diagram, size_t index)
+static double room_until(const struct spacetime *diagram, size_t index)
 {
     const struct digest_operation *operation = &diagram->operations[index];
-    double from = x_of(diagram, begin_of(diagram, operation)), until = diagram->width;
+    double from = spacetime_x(diagram, spacetime_begin(diagram, operation)), until = diagram->width;
     for (size_t i = 0; i < diagram->count; i++) {
-        double x = x_of(diagram, begin_of(diagram, &diagram->operations[i]));
+        double x = spacetime_x(diagram, spacetime_begin(diagram, &diagram->operations[i]));
         if (diagram->operations[i].process == operation->process && x > from && x < until)
             until = x;
     }
     return until;
 }
 
-static void draw_label(struct diagram *diagram, size_t index, double x, double y)
+static void draw_label(struct spacetime *diagram, size_t index, double x, double y)
 {
     struct html *html = diagram->html;
     const struct digest_operation *operation = &diagram->operations[index];
     bool culprit = operation->invocation == diagram->culprit;
     size_t room = (size_t)((room_until(diagram, index) - x - 6) / label_width);
     struct buf label = BUF_INIT;
+    if (diagram->names[index] != NULL)
+        buf_printf(&label, "%s: ", diagram->names[index]);
     buf_printf(&label, "%s%s ", culprit ? "! " : "", operation->f);
     digest_value(&label, operation->value, 200);
     if (operation->process >= 0 && operation->outcome != OP_OK)
@@ -255,7 +229,7 @@ static void draw_label(struct diagram *diagram, size_t index, double x, double y
     buf_free(&shown);
 }
 
-static void draw_hint(struct diagram *diagram, const struct digest_operation *operation)
+static void draw_hint(struct spacetime *diagram, const struct digest_operation *operation)
 {
     struct html *html = diagram->html;
     html_raw(html, "<title>");
@@ -274,13 +248,13 @@ static void draw_hint(struct diagram *diagram, const struct digest_operation *op
     html_raw(html, "</title>");
 }
 
-static void draw_operation(struct diagram *diagram, size_t index)
+static void draw_operation(struct spacetime *diagram, size_t index)
 {
     struct buf *out = &diagram->html->out;
     const struct digest_operation *operation = &diagram->operations[index];
-    double y = middle_of(diagram, lane_of(diagram, operation->process));
-    double x = x_of(diagram, begin_of(diagram, operation));
-    double end = x_of(diagram, end_of(diagram, operation)), edge = diagram->width - 4;
+    double y = spacetime_middle(diagram, spacetime_lane(diagram, operation->process));
+    double x = spacetime_x(diagram, spacetime_begin(diagram, operation));
+    double end = spacetime_x(diagram, spacetime_end(diagram, operation)), edge = diagram->width - 4;
     bool client = operation->process >= 0;
     buf_add_text(out, "<g>");
     draw_hint(diagram, operation);
@@ -290,24 +264,24 @@ static void draw_operation(struct diagram *diagram, size_t index)
         if (is_open(operation))
             end = edge;
         else if (client && operation->outcome == OP_INFO) /* it may still happen after its reply */
-            buf_printf(out, "<path class=\"later\" d=\"M%.1f %.1fH%.1f\"/>", end, y - BAR / 2.0,
-                       edge);
+            buf_printf(out, "<path class=\"later\" d=\"M%.1f %.1fH%.1f\"/>", end,
+                       y - SPACETIME_BAR / 2.0, edge);
         buf_printf(out,
                    "<rect class=\"bar %s%s\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%d\" "
                    "rx=\"3\"/>",
                    op_type_name(operation->outcome),
-                   operation->invocation == diagram->culprit ? " culprit" : "", x, y - BAR / 2.0,
-                   end - x < 3 ? 3 : end - x, BAR);
+                   operation->invocation == diagram->culprit ? " culprit" : "", x,
+                   y - SPACETIME_BAR / 2.0, end - x < 3 ? 3 : end - x, SPACETIME_BAR);
     }
     buf_add_text(out, "</g>\n");
-    draw_label(diagram, index, x, y - BAR / 2.0 - 5);
+    draw_label(diagram, index, x, y - SPACETIME_BAR / 2.0 - 5);
 }
 
-static void draw(struct diagram *diagram, size_t number)
+static void draw(struct spacetime *diagram, size_t number)
 {
     struct html *html = diagram->html;
-    diagram->top = 8 + STRIP * (double)diagram->fault_count + AXIS - 8;
-    diagram->height = diagram->top + LANE * (double)diagram->lane_count + 6;
+    diagram->top = 8 + SPACETIME_STRIP * (double)diagram->fault_count + SPACETIME_AXIS - 8;
+    diagram->height = diagram->top + SPACETIME_LANE * (double)diagram->lane_count + 18;
     buf_printf(&html->out,
                "<figure><div class=\"scroll\" role=\"region\" tabindex=\"0\" "
                "aria-label=\"Diagram of anomaly %zu\"><svg class=\"spacetime\" width=\"%.0f\" "
@@ -322,26 +296,32 @@ static void draw(struct diagram *diagram, size_t number)
     draw_lanes(diagram);
     for (size_t i = 0; i < diagram->count; i++)
         draw_operation(diagram, i);
+    spacetime_why(diagram, number);
     html_raw(html, "</svg></div>\n<figcaption>Time runs to the right, short and long spans evened "
                    "out. A bar reaches from an invocation to its completion");
     html_raw(html, diagram->culprit != HISTORY_NONE
                        ? "; the operation marked with an exclamation mark does not fit."
                        : ".");
+    spacetime_why_caption(diagram);
     html_raw(html, "</figcaption></figure>\n");
 }
 
-void html_spacetime(struct html *html, const struct digest_operation *operations, size_t count,
-                    uint32_t culprit, size_t number)
+void html_spacetime(struct html *html, const struct html_anomaly *anomaly,
+                    const struct digest_operation *operations, size_t count)
 {
-    struct diagram diagram = {.html = html,
-                              .operations = operations,
-                              .count = count < OPERATIONS_MAX ? count : OPERATIONS_MAX,
-                              .culprit = culprit};
+    struct spacetime diagram = {
+        .html = html,
+        .operations = operations,
+        .count = count < SPACETIME_OPERATIONS_MAX ? count : SPACETIME_OPERATIONS_MAX,
+        .culprit = anomaly->culprit,
+        .anomaly = anomaly->json,
+        .life = strcmp(anomaly->checker, "delivery") == 0};
     if (diagram.count == 0)
         return;
+    spacetime_name(&diagram);
     find_points(&diagram);
     place_points(&diagram);
     find_lanes(&diagram);
     find_faults(&diagram);
-    draw(&diagram, number);
+    draw(&diagram, anomaly->number);
 }

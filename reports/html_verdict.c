@@ -99,7 +99,8 @@ static void anomaly_in_full(struct html *html, const struct digest_checker *chec
     anomaly_heading(html, checker, anomaly);
     html_raw(html, "</h3>\n");
     html_prose(html, json_as_text(json_get(anomaly, "text"), ""));
-    html_spacetime(html, operations, count, culprit, number);
+    html_spacetime(html, &(struct html_anomaly){anomaly, checker->name, culprit, number},
+                   operations, count);
     if (count > 0)
         buf_printf(&html->out,
                    "<p><a href=\"#timeline\" data-anomaly=\"%zu\">Where it is in the "

@@ -125,6 +125,80 @@ static void test_anomaly(void **state)
     (void)state;
 }
 
+static void read_into(const struct json *anomaly, const char *key, const char *text)
+{
+    struct json *json;
+    struct err err = ERR_INIT;
+    assert_ok(json_parse(text, strlen(text), key, &json, &err));
+    json_set((struct json *)(uintptr_t)anomaly, key, json);
+}
+
+static const struct json *first_anomaly(const struct sample_run *sample, const char *checker)
+{
+    const struct json *judged = json_get(json_get(sample->run.results, "checkers"), checker);
+    return json_first(json_get(judged, "anomalies"));
+}
+
+/* Why an anomaly is one: the longest order and what could have been read, drawn over its
+ * operations; the arrows of a cycle; the way of a message. */
+static void test_why(void **state)
+{
+    struct sample_run sample;
+    size_t length;
+    char text[200];
+    sample_run_make(SAMPLE_INVALID, &sample);
+    const struct json *anomaly = first_anomaly(&sample, "linearizable");
+    const struct json *events = json_get(anomaly, "events");
+    int64_t first = json_as_int(json_at(events, 1), -1),
+            second = json_as_int(json_at(events, 3), -1);
+    char *page = sample_render(&sample.run, "html", &length); /* nothing is told, nothing drawn */
+    assert_null(strstr(page, "class=\"order\""));
+    assert_null(strstr(page, "class=\"why\""));
+    assert_null(strstr(page, "class=\"life\""));
+    free(page);
+
+    snprintf(text, sizeof text, "[9999999, %lld, \"x\", %lld]", (long long)first,
+             (long long)second);
+    read_into(anomaly, "partial", text);
+    read_into(anomaly, "possible-values", "[\"42\", \"<44>\", 7]");
+    read_into(anomaly, "partial-count", "12");
+    read_into(anomaly, "partial-ends-with", "\"the value is 42\"");
+    page = sample_render(&sample.run, "html", &length);
+    markup_assert(page, length, MARKUP_HTML);
+    assert_int_equal(count_of(page, "<circle class=\"order\""), 2);
+    assert_contains(page, ">could find: 42 or &lt;44&gt; or ?</text>");
+    assert_contains(page, "found (of 12 operations), each at a moment");
+    assert_contains(page, "; behind them all, the value is 42.");
+    free(page);
+
+    snprintf(text, sizeof text,
+             "[{\"name\": \"T1\", \"invoked\": %lld}, {\"name\": \"<T2>\", \"invoked\": %lld}, 7]",
+             (long long)first, (long long)second);
+    read_into(anomaly, "transactions", text);
+    read_into(anomaly, "steps",
+              "[{\"type\": \"rw\", \"from\": \"T1\", \"to\": \"<T2>\", \"key\": \"<44>\"}, "
+              "{\"type\": \"realtime\", \"from\": \"<T2>\", \"to\": \"T1\"}, "
+              "{\"from\": \"T1\", \"to\": \"T9\"}, {\"from\": \"T1\", \"to\": \"T1\"}, []]");
+    page = sample_render(&sample.run, "html", &length);
+    markup_assert(page, length, MARKUP_HTML);
+    assert_int_equal(count_of(page, "<path class=\"why\" marker-end=\"url(#why-1)\""), 2);
+    assert_contains(page, ">rw &lt;44&gt;</text>");
+    assert_contains(page, ">realtime</text>");
+    assert_contains(page, ">T1: write [3 41]</text>");
+    assert_contains(page, "An arrow leads from a transaction to one");
+    free(page);
+
+    struct json *checkers = json_get(sample.results, "checkers");
+    json_set(checkers, "delivery", json_copy(json_get(checkers, "linearizable")));
+    page = sample_render(&sample.run, "html", &length);
+    markup_assert(page, length, MARKUP_HTML);
+    assert_int_equal(count_of(page, "<path class=\"life\""), 1);
+    assert_contains(page, "follows the message");
+    free(page);
+    sample_run_free(&sample);
+    (void)state;
+}
+
 static void test_availability(void **state)
 {
     char *page = render(SAMPLE_VALID);
@@ -431,7 +505,7 @@ int main(void)
         cmocka_unit_test(test_same_bytes),  cmocka_unit_test(test_large),
         cmocka_unit_test(test_crowded),     cmocka_unit_test(test_quantiles),
         cmocka_unit_test(test_odd_shapes),  cmocka_unit_test(test_deliveries),
-        cmocka_unit_test(test_clocks),
+        cmocka_unit_test(test_clocks),      cmocka_unit_test(test_why),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
