@@ -21,21 +21,32 @@ static void rest(uint64_t worked_us)
     nanosleep(&time, NULL);
 }
 
-static bool fill(struct ahead *ahead, int file)
+static bool fill_pieces(struct ahead *ahead, int file, int direct)
 {
-    static const char zeros[PIECE];
+    static const char zeros[PIECE] __attribute__((aligned(DISK_DIRECT_ALIGNMENT)));
     const struct disk *disk = ahead->disk;
-    if (disk->calls->allocate(disk->context, file, ahead->bytes) != 0)
-        return false;
     for (uint64_t at = 0; at < ahead->bytes && !stopping(ahead); at += PIECE) {
         uint64_t began = clock_us();
         size_t length = ahead->bytes - at < PIECE ? (size_t)(ahead->bytes - at) : PIECE;
-        if (disk_write(disk, file, AHEAD_NAME, zeros, length, at, NULL) != DISK_OK)
+        if (disk_write(disk, direct >= 0 ? direct : file, AHEAD_NAME, zeros, length, at, NULL) !=
+            DISK_OK)
             return false;
-        disk_settle(disk, file, at, length);
+        if (direct < 0)
+            disk_settle(disk, file, at, length);
         rest(clock_us() - began);
     }
-    return !stopping(ahead) && disk->calls->sync(disk->context, file) == 0;
+    return true;
+}
+
+static bool fill(struct ahead *ahead, int file)
+{
+    const struct disk *disk = ahead->disk;
+    if (disk->calls->allocate(disk->context, file, ahead->bytes) != 0)
+        return false;
+    int direct = disk_direct(disk, AHEAD_NAME);
+    bool filled = fill_pieces(ahead, file, direct);
+    disk_close_file(disk, &direct);
+    return filled && !stopping(ahead) && disk->calls->sync(disk->context, file) == 0;
 }
 
 static int make(struct ahead *ahead)

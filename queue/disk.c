@@ -23,6 +23,25 @@ static int real_open(void *context, const char *name, enum disk_open how)
     return openat(directory_of(context), name, flags, 0600);
 }
 
+/* Asked before it is tried: what a file system that does not say so would do with a sector is not
+ * known. */
+static int real_open_direct(void *context, const char *name)
+{
+#ifdef STATX_DIOALIGN
+    struct statx status;
+    if (statx(directory_of(context), name, 0, STATX_DIOALIGN, &status) != 0 ||
+        !(status.stx_mask & STATX_DIOALIGN) || status.stx_dio_offset_align == 0 ||
+        status.stx_dio_offset_align > DISK_SECTOR ||
+        status.stx_dio_mem_align > DISK_DIRECT_ALIGNMENT)
+        return -1;
+    return openat(directory_of(context), name, O_RDWR | O_CLOEXEC | O_DIRECT);
+#else
+    (void)context;
+    (void)name;
+    return -1;
+#endif
+}
+
 static int real_close(void *context, int file)
 {
     (void)context;
@@ -141,6 +160,7 @@ static int real_random(void *context, void *bytes, size_t length)
 
 static const struct disk_calls real_calls = {
     .open = real_open,
+    .open_direct = real_open_direct,
     .close = real_close,
     .read = real_read,
     .write = real_write,
@@ -219,6 +239,11 @@ void disk_keep_only(const struct disk *disk, int keep)
     if (high > next)
         close_range((unsigned)next, (unsigned)high - 1, 0);
     close_range((unsigned)high + 1, ~0U, 0);
+}
+
+int disk_direct(const struct disk *disk, const char *name)
+{
+    return disk->calls->open_direct != NULL ? disk->calls->open_direct(disk->context, name) : -1;
 }
 
 static enum disk_result failed(struct queue_error *error, const char *verb, const char *name)

@@ -28,6 +28,9 @@ enum disk_open { DISK_OPEN_EXISTING, DISK_OPEN_NEW };
 struct disk_calls {
     /* A file to read and write; DISK_OPEN_NEW makes an empty one, in place of any of that name. */
     int (*open)(void *context, const char *name, enum disk_open how);
+    /* The same file once more, for writes of whole sectors past the page cache: see disk_direct.
+     * May be NULL. */
+    int (*open_direct)(void *context, const char *name);
     int (*close)(void *context, int file);
     ssize_t (*read)(void *context, int file, void *bytes, size_t length, uint64_t offset);
     ssize_t (*write)(void *context, int file, const void *bytes, size_t length, uint64_t offset);
@@ -79,6 +82,12 @@ enum disk_result disk_unlink(const struct disk *disk, const char *name,
 enum disk_result disk_open_file(const struct disk *disk, const char *name, enum disk_open how,
                                 int *file, struct queue_error *error);
 void disk_close_file(const struct disk *disk, int *file);
+/* A file through which sectors can be written that are not read again soon, from memory aligned to
+ * DISK_DIRECT_ALIGNMENT: the page cache then holds no copy of each. They are durable after a
+ * disk_sync of either file, and what is read through the other is what was written. -1 where the
+ * system has no such thing: write to the other. */
+enum { DISK_SECTOR = 512, DISK_DIRECT_ALIGNMENT = 4096 };
+int disk_direct(const struct disk *disk, const char *name);
 
 /* The names beginning with `prefix`, in order; free with disk_free_names. */
 struct disk_names {

@@ -382,6 +382,7 @@ static enum disk_result roll(struct log *log, uint32_t frame_sectors, struct que
         free(segment);
         return result;
     }
+    segment_write_direct_end(old);
     pthread_mutex_lock(&log->lock);
     log_add_segment(log, segment);
     log->counters.segments_ahead += ahead >= 0;
@@ -405,6 +406,8 @@ enum disk_result log_write_frame(struct log *log, const struct frame *frame,
     }
     uint32_t sector = segment->tail;
     bool sync = log->options.sync == LOG_SYNC;
+    if (sync && !segment->direct_asked) /* without syncs the page cache is what it is written to */
+        segment_write_direct(segment);
     if (result == DISK_OK)
         result = segment_write(segment, frame, &log->scratch, error);
     if (result == DISK_OK && sync)

@@ -138,6 +138,7 @@ enum disk_result segment_create(struct segment *segment, int ahead, struct queue
         snprintf(aside, sizeof aside, "%s" DISK_ASIDE, segment->name);
     segment->tail = 1;
     segment->file = ahead;
+    segment->direct = -1;
     if (disk->calls->random(disk->context, &segment->nonce, sizeof segment->nonce) != 0) {
         queue_error_set(error, "no random bytes for %s", segment->name);
         segment_close(segment);
@@ -188,7 +189,8 @@ static enum disk_result check_header(struct segment *segment, const char *header
 enum disk_result segment_open(struct segment *segment, const struct disk *disk, uint64_t sequence,
                               const unsigned char *disk_id, struct queue_error *error)
 {
-    *segment = (struct segment){.disk = disk, .file = -1, .sequence = sequence, .tail = 1};
+    *segment =
+        (struct segment){.disk = disk, .file = -1, .direct = -1, .sequence = sequence, .tail = 1};
     segment_make_name(segment->name, sequence);
     char header[SEGMENT_SECTOR];
     enum disk_result result =
@@ -202,8 +204,21 @@ enum disk_result segment_open(struct segment *segment, const struct disk *disk, 
     return result;
 }
 
+void segment_write_direct(struct segment *segment)
+{
+    segment->direct_asked = true;
+    if (segment->direct < 0)
+        segment->direct = disk_direct(segment->disk, segment->name);
+}
+
+void segment_write_direct_end(struct segment *segment)
+{
+    disk_close_file(segment->disk, &segment->direct);
+}
+
 void segment_close(struct segment *segment)
 {
+    segment_write_direct_end(segment);
     disk_close_file(segment->disk, &segment->file);
 }
 
@@ -272,17 +287,30 @@ static void lay_out(const struct segment *segment, const struct frame *frame, ch
     }
 }
 
+/* Room for a frame's sectors, aligned for writing them past the page cache. */
+static void reserve_sectors(struct segment_buffer *scratch, size_t length)
+{
+    if (length <= scratch->capacity)
+        return;
+    free(scratch->data);
+    scratch->capacity = length * 2;
+    void *data = NULL;
+    if (posix_memalign(&data, DISK_DIRECT_ALIGNMENT, scratch->capacity) != 0)
+        data = disk_allocate(NULL, SIZE_MAX); /* says so and ends */
+    scratch->data = data;
+}
+
 enum disk_result segment_write(struct segment *segment, const struct frame *frame,
                                struct segment_buffer *scratch, struct queue_error *error)
 {
     uint32_t sectors = segment_frame_sectors(frame->bytes);
     size_t length = (size_t)sectors * SEGMENT_SECTOR;
     assert(segment->tail + (uint64_t)sectors <= segment->sectors);
-    scratch->length = 0;
-    segment_reserve(scratch, length);
+    reserve_sectors(scratch, length);
     lay_out(segment, frame, scratch->data);
-    enum disk_result result = disk_write(segment->disk, segment->file, segment->name, scratch->data,
-                                         length, (uint64_t)segment->tail * SEGMENT_SECTOR, error);
+    int file = segment->direct >= 0 ? segment->direct : segment->file;
+    enum disk_result result = disk_write(segment->disk, file, segment->name, scratch->data, length,
+                                         (uint64_t)segment->tail * SEGMENT_SECTOR, error);
     if (result == DISK_OK)
         segment->tail += sectors;
     return result;

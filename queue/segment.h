@@ -40,6 +40,8 @@ struct frame {
 struct segment {
     const struct disk *disk;
     int file;
+    bool direct_asked;
+    int direct; /* for writing frames past the page cache: see disk_direct; -1: through `file` */
     char name[SEGMENT_NAME_BYTES];
     uint64_t sequence, nonce;
     uint32_t sectors;    /* the file's length */
@@ -71,6 +73,9 @@ enum disk_result segment_create(struct segment *segment, int ahead, struct queue
 enum disk_result segment_open(struct segment *segment, const struct disk *disk, uint64_t sequence,
                               const unsigned char *disk_id, struct queue_error *error);
 void segment_close(struct segment *segment);
+/* From now on frames are written past the page cache, where that can be done. */
+void segment_write_direct(struct segment *segment);
+void segment_write_direct_end(struct segment *segment);
 
 /* Frames in order, up to the end; sets segment->tail. `use` sees each sound frame (its content
  * lives until it returns) and may refuse it by another result than DISK_OK. `lenient`: whatever is
@@ -93,7 +98,7 @@ struct segment_buffer {
 void segment_reserve(struct segment_buffer *buffer, size_t more);
 
 /* Writes a frame at the tail in one write, with no sync; the caller has made sure it fits.
- * `scratch` is the caller's to keep between calls. */
+ * `scratch` is the caller's to keep between calls, and used for nothing else. */
 enum disk_result segment_write(struct segment *segment, const struct frame *frame,
                                struct segment_buffer *scratch, struct queue_error *error);
 

@@ -1,11 +1,14 @@
 /* The log on real files with its writer's thread, and against a model through random lives. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -183,6 +186,63 @@ static void files_made_ahead_are_zeros_like_others(void **state)
     expect_entries(log, next, 4);
     next = append_until_ahead(log, next, 1);
     expect_entries(log, next, 4);
+    log_close(log);
+    disk_close(&disk);
+    scratch_remove(path);
+}
+
+/* Pages of the file's first `bytes`, but for the one that the header is in, that the page cache
+ * has. */
+static size_t pages_cached(const char *path, uint64_t bytes)
+{
+    char name[512];
+    unsigned char in_memory[64] = {0};
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), pages = bytes / page, cached = 0;
+    assert_in_range(pages, 2, sizeof in_memory);
+    snprintf(name, sizeof name, "%s/" SEGMENT_PREFIX "%016x", path, 1);
+    int file = open(name, O_RDONLY | O_CLOEXEC);
+    assert_true(file >= 0);
+    void *map = mmap(NULL, pages * page, PROT_READ, MAP_SHARED, file, 0);
+    assert_true(map != MAP_FAILED);
+    assert_int_equal(mincore(map, pages * page, in_memory), 0);
+    for (size_t i = 1; i < pages; i++)
+        cached += in_memory[i] & 1;
+    munmap(map, pages * page);
+    close(file);
+    return cached;
+}
+
+static void what_is_synced_is_not_kept_in_memory_as_well(void **state)
+{
+    (void)state;
+    char *path = scratch_make();
+    struct disk disk;
+    assert_int_equal(disk_open(&disk, path, NULL), DISK_OK);
+    assert_int_equal(log_create(&disk, disk_id, 128 * 512, NULL), DISK_OK);
+    struct log_options options = options_of(&disk, LOG_THREAD);
+    options.segment_bytes = 128 * 512;
+    struct log *log = open_log(&options);
+    for (uint64_t next = 1; next < 80; next++) {
+        append(log, next, 1, 4);
+        wait_persisted(log, next);
+        if (next % 7 == 0) /* what is read in between is not what is read for ever */
+            expect_entries(log, next + 1, 4);
+    }
+    for (uint64_t next = 80; next < 100; next++) {
+        append(log, next, 1, 4);
+        wait_persisted(log, next);
+    }
+    uint64_t written = log_counters(log).bytes;
+    assert_int_equal(log_counters(log).segments, 1);
+    int direct = disk_direct(&disk, SEGMENT_PREFIX "0000000000000001");
+    if (direct >= 0) /* not every file system can */
+        assert_true(pages_cached(path, written) < written / 4096 - 1);
+    disk_close_file(&disk, &direct);
+    expect_entries(log, 100, 4);
+    log_close(log);
+    log = open_log(&options);
+    assert_int_equal(log_persisted(log), 99);
+    expect_entries(log, 100, 4);
     log_close(log);
     disk_close(&disk);
     scratch_remove(path);
@@ -465,6 +525,7 @@ int main(void)
         cmocka_unit_test(checksums_are_those_of_the_standard),
         cmocka_unit_test(what_was_persisted_is_there_after_closing),
         cmocka_unit_test(files_made_ahead_are_zeros_like_others),
+        cmocka_unit_test(what_is_synced_is_not_kept_in_memory_as_well),
         cmocka_unit_test(a_log_goes_on_without_files_made_ahead),
         cmocka_unit_test(the_persisted_index_is_of_the_entries_that_stand),
         cmocka_unit_test(random_lives_agree_with_a_model),
