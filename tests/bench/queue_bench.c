@@ -3,6 +3,7 @@
  * that one took in microseconds at the 50th, 99th and 99.9th percentile and at most.
  *
  *   queue_bench PROTOCOL PORT add|get CONNECTIONS PIPELINE SECONDS [QUEUE]
+ *   queue_bench touch GIGABYTES
  *
  * `get` takes a job and acknowledges it, as one operation, of jobs that it has added before. */
 #include <arpa/inet.h>
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -140,12 +142,27 @@ static void open_connection(struct bench_connection *connection, int number, int
         protocol->open(connection, queue, takes, pipeline);
 }
 
+/* What the client does is taken from the processors that the servers need: little. */
+static void add(struct bench_connection *connection)
+{
+    if (connection->request_length > 0) {
+        bench_put(&connection->out, connection->request, connection->request_length);
+        return;
+    }
+    protocol->add(connection, queue, body);
+    size_t length = connection->out.end - connection->out.start;
+    if (!protocol->adds_alike || length > sizeof connection->request)
+        return;
+    memcpy(connection->request, connection->out.data + connection->out.start, length);
+    connection->request_length = length;
+}
+
 static void ask(struct loop *loop, enum kind kind, uint64_t begun_ns)
 {
     struct bench_connection *connection = &loop->connection;
     loop->slots[(loop->first + loop->count++) % PIPELINE_MAX] = (struct slot){begun_ns, kind};
     if (kind == ADD)
-        protocol->add(connection, queue, body);
+        add(connection);
     else
         protocol->take(connection, queue);
 }
@@ -258,9 +275,27 @@ static uint32_t percentile(double part)
     return sample_count == 0 ? 0 : samples[(uint32_t)((double)(sample_count - 1) * part)];
 }
 
+/* A virtual machine may get memory from its host only when it is first touched, at a twentieth of
+ * the speed, and give it back soon after it is free. Figures are to be read with this one. */
+static int touch(double gigabytes)
+{
+    size_t length = (size_t)(gigabytes * (1 << 30));
+    char *memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        die("memory", strerror(errno));
+    madvise(memory, length, MADV_HUGEPAGE);
+    uint64_t begun_ns = now_ns();
+    for (size_t i = 0; i < length; i += 4096)
+        memory[i] = 1;
+    printf("%.1f GB/s\n", (double)length / (double)(now_ns() - begun_ns));
+    return 0;
+}
+
 int main(int count, char **arguments)
 {
     char name[BENCH_NAME_MAX];
+    if (count == 3 && strcmp(arguments[1], "touch") == 0)
+        return touch(atof(arguments[2]));
     if (count < 7) {
         fprintf(stderr, "queue_bench PROTOCOL PORT add|get CONNECTIONS PIPELINE SECONDS [QUEUE]\n");
         return 254;

@@ -25,13 +25,16 @@ struct bench_connection {
     int socket, number;
     struct bench_bytes in, out;
     uint64_t sequence;          /* for protocols that number requests */
+    char request[256];          /* of protocols whose `adds_alike`: the first one's bytes */
+    size_t request_length;      /* 0: none yet */
     char id[BENCH_ID_MAX];      /* of BENCH_JOB, or the error */
     uint64_t tag, acknowledged; /* AMQP: the last delivery tag, and confirmed up to */
 };
 
 struct bench_protocol {
     const char *name;
-    bool pushes; /* jobs come unasked: that there is none is told by silence */
+    bool pushes;     /* jobs come unasked: that there is none is told by silence */
+    bool adds_alike; /* every `add` of a connection is the same bytes: printed once */
     /* Called once per connection, blocking, before anything else; may be NULL. */
     void (*open)(struct bench_connection *connection, const char *queue, bool takes,
                  uint32_t pipeline);

@@ -110,6 +110,7 @@ static enum bench_reply queue_reply(struct bench_connection *connection, const c
 }
 
 const struct bench_protocol bench_queue = {.name = "queue",
+                                           .adds_alike = true,
                                            .add = queue_add,
                                            .take = queue_take,
                                            .acknowledge = queue_acknowledge,
@@ -163,6 +164,7 @@ static enum bench_reply stream_reply(struct bench_connection *connection, const 
 }
 
 const struct bench_protocol bench_stream = {.name = "stream",
+                                            .adds_alike = true,
                                             .open = stream_open,
                                             .add = stream_add,
                                             .take = stream_take,
@@ -232,6 +234,7 @@ static enum bench_reply beanstalk_reply(struct bench_connection *connection, con
 }
 
 const struct bench_protocol bench_beanstalk = {.name = "beanstalk",
+                                               .adds_alike = true,
                                                .open = beanstalk_open,
                                                .add = beanstalk_add,
                                                .take = beanstalk_take,
@@ -363,6 +366,7 @@ static enum bench_reply nats_reply(struct bench_connection *connection, const ch
 }
 
 const struct bench_protocol bench_nats = {.name = "nats",
+                                          .adds_alike = true,
                                           .open = nats_open,
                                           .add = nats_add,
                                           .take = nats_take,
