@@ -348,6 +348,7 @@ static void turn(struct server *server)
     commands_serve_waiters(server);
     drain_turn(&server->drain, node_clock_ms());
     node_turn(&server->node);
+    peers_flush(&server->peers); /* first: their disks work while clients get their replies */
     flush_clients(server);
     peers_flush(&server->peers);
     client_free_dead(server);
