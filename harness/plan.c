@@ -418,6 +418,11 @@ static enum err_code resolve_numbers(struct plan *plan, struct err *err)
     const char *keyed = plan_text(plan, "keyed");
     plan->keyed = keyed_of(keyed);
     plan->stop_on_violation = strcmp(plan_text(plan, "stop-on-violation"), "true") == 0;
+    plan->pcap = strcmp(plan_text(plan, "pcap"), "true") == 0;
+    plan->pcap_mib = strtoll(plan_text(plan, "pcap-size"), NULL, 10);
+    if (plan->pcap_mib < 1 || plan->pcap_mib > 4096)
+        return err_set(err, ERR_CONFIG, "pcap-size: %s is not between 1 and 4096",
+                       plan_text(plan, "pcap-size"));
     plan->no_install = strcmp(plan_text(plan, "no-install"), "true") == 0;
     plan->leave_running = strcmp(plan_text(plan, "leave-running"), "true") == 0;
     long processors = sysconf(_SC_NPROCESSORS_ONLN);

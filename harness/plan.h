@@ -50,8 +50,10 @@ struct plan {
     struct check_limits check_limits;
     enum keyed keyed;
     bool stop_on_violation;
-    bool no_install;        /* what is missing on nodes is told, not put there */
-    bool leave_running;     /* the system and the local cluster, in the end */
+    bool no_install;    /* what is missing on nodes is told, not put there */
+    bool leave_running; /* the system and the local cluster, in the end */
+    bool pcap;          /* packets are captured, at most so many MiB of a node */
+    int64_t pcap_mib;
     const char **log_globs; /* to fetch besides the system's logs */
     size_t log_glob_count;
     const char *store;

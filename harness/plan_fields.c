@@ -72,6 +72,12 @@ const struct plan_field plan_fields[] = {
      "certain violation"},
 
     {"store", OPTION_TEXT, "store", "DIR", "Output", "where runs are kept"},
+    {"pcap", OPTION_BOOL, "false", NULL, "Output",
+     "capture every node's packets with its tcpdump, into nodes/NODE/capture.pcap"},
+    {"pcap-filter", OPTION_TEXT, NULL, "EXPRESSION", "Output",
+     "only these, as tcpdump says it, such as 'port 2380'"},
+    {"pcap-size", OPTION_INT, "64", "MIB", "Output",
+     "at most so much of a node; the newest packets are kept"},
     {"log-files", OPTION_TEXT, NULL, "GLOB,GLOB..", "Output",
      "fetch these from every node, too: full paths, with a shell's patterns"},
     {.name = NULL},

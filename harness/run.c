@@ -325,11 +325,15 @@ static enum err_code start_system(struct running *running, struct err *err)
     struct test *test = &running->test;
     log_line(running->log, "setting up %s on %u node%s", system->name, test->node_count,
              test->node_count == 1 ? "" : "s");
+    if (run_capture_check(running, err) != ERR_NONE)
+        return err->code;
     if (step(running, system->install, err) != ERR_NONE)
         return err_wrap(err, "install %s", system->name);
     if (step(running, system->wipe, err) != ERR_NONE)
         return err_wrap(err, "wipe %s", system->name);
     if (prepare_faults(running, err) != ERR_NONE)
+        return err->code;
+    if (run_capture_start(running, err) != ERR_NONE)
         return err->code;
     running->started = true;
     if (step(running, system->start, err) != ERR_NONE)
@@ -581,6 +585,7 @@ static void give_back_nodes(struct running *running)
     atomic_store(&running->finishing, true);
     pthread_mutex_unlock(&running->fleet_lock);
     bool leave = running->plan->leave_running && running->started;
+    run_capture_fetch(running);
     if (running->started)
         run_fetch_logs(running);
     if (running->started && !leave)

@@ -26,6 +26,7 @@ struct running {
     struct test test;
     struct reach reach;
     struct control control;
+    bool captures;        /* packets are being captured */
     bool started;         /* some of the system may run, and has to be stopped */
     const char *recovery; /* whether it served again after all faults; NULL: not looked at */
     bool recovered;
@@ -62,6 +63,12 @@ void run_fail(struct running *running, enum err_code code, const char *why);
 
 /* Tells people and the log why the system could not be set up, as far as its nodes know. */
 void run_tell_trouble(struct running *running, const char *problem);
+
+/* Captures packets on every node, where the plan says so: whether that can be; from now on; and
+ * fetches them, and ends it. */
+enum err_code run_capture_check(struct running *running, struct err *err);
+enum err_code run_capture_start(struct running *running, struct err *err);
+void run_capture_fetch(struct running *running);
 
 /* Fetches the system's logs, and what the plan names besides, from the nodes that are there. */
 void run_fetch_logs(struct running *running);

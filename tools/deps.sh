@@ -69,6 +69,7 @@ demo() {
     need etcd-server "the system under test of the demo" command -v etcd
 }
 root() {
+    need tcpdump "captures of nodes' packets, in tests of --pcap" command -v tcpdump
     need nftables "tests look from outside at what firewalls are left" command -v nft
     need iputils-ping "tests look from outside at how late packets are" command -v ping
     need sudo "tests of users who become root" command -v sudo

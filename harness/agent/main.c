@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "harness/agent/agentd.h"
+#include "harness/agent/capture.h"
 #include "harness/agent/strict_fs.h"
 #include "harness/base/clock.h"
 
@@ -26,6 +27,7 @@ static const char help[] =
     "  ordeal-agent journal                        list what is in force\n"
     "      --run-dir DIR       lock and journal; default /run/ordeal (also for serve)\n"
     "  ordeal-agent strict-fs BACKING MOUNT        a file system that keeps no more than it must\n"
+    "  ordeal-agent capture BYTES COMMAND..        keeps the newest packets of a tcpdump\n"
     "  ordeal-agent --help | --version\n"
     "\n"
     "Exit status: 0 done, 1 something could not be undone, 3 another agent has the node,\n"
@@ -137,6 +139,12 @@ int main(int count, char **arguments)
         if (count != 4)
             bad_arguments("strict-fs: it wants BACKING and MOUNT");
         return strict_fs_run(arguments[2], arguments[3]);
+    }
+    if (strcmp(command, "capture") == 0) {
+        long long bytes = count > 3 ? strtoll(arguments[2], NULL, 10) : 0;
+        if (bytes < 1 << 20)
+            bad_arguments("capture: it wants BYTES, at least a MiB, and a COMMAND");
+        return agentd_command_capture(bytes, arguments + 3);
     }
     bool serve = strcmp(command, "serve") == 0, heal = strcmp(command, "heal") == 0;
     if (!serve && !heal && strcmp(command, "journal") != 0)
