@@ -441,7 +441,8 @@ void cycles_find(struct cycle_search *search)
     /* Real time includes the order within processes; the parts then keep the two apart. */
     struct walk walk = {.graph = &inference->graph,
                         .types = EDGES_ALL,
-                        .txns = (search->wanted & ordered) != 0 ? txns : NULL};
+                        .txns = (search->wanted & ordered) != 0 ? txns : NULL,
+                        .members_only = true};
     components_find(&walk, txns->arena, &components);
     search->component_count = components.count;
     if (components.count == 0)

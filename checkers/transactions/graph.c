@@ -34,11 +34,17 @@ struct graph graph_end(struct graph_builder *builder)
 
 /* ---- Components ---- */
 
+/* One word of each node tells all that Tarjan's algorithm asks, as Pearce (2005) has it: 0 before
+ * it was met, then the lowest index known to be reached from it, and in the end the number of its
+ * component, from DONE downwards: no index is so high, so that what is done lowers nothing. */
+enum { ROOT = 1U << 31 }; /* on the stack of calls: nothing lower was reached so far */
+#define DONE (UINT32_MAX - 1)
+
 struct tarjan {
     struct walk walk;
     uint32_t nodes, base; /* base: of the epochs */
-    uint32_t *index, *low, *cursor, *calls, *stack;
-    uint32_t next_index, depth, height, next_order;
+    uint32_t *low, *cursor, *calls, *stack;
+    uint32_t next_index, depth, height, done;
     struct components *out;
     uint32_t member_count;
 };
@@ -69,9 +75,9 @@ static inline uint32_t successor(struct tarjan *t, uint32_t v)
 
 static void enter(struct tarjan *t, uint32_t v)
 {
-    t->index[v] = t->low[v] = ++t->next_index;
+    t->low[v] = ++t->next_index;
     t->cursor[v] = v < t->base ? t->walk.graph->first[v] : 0;
-    t->calls[t->depth++] = v;
+    t->calls[t->depth++] = v | ROOT;
     t->stack[t->height++] = v;
 }
 
@@ -90,54 +96,60 @@ static void close_component(struct tarjan *t, uint32_t v)
         t->member_count += size;
     }
     for (uint32_t i = from; i < t->height; i++) {
-        uint32_t w = t->stack[i];
-        t->low[w] = TXN_NONE; /* off the stack */
-        t->out->of[w] = component;
-        t->out->order[w] = t->next_order;
+        t->low[t->stack[i]] = t->done;
+        if (t->out->of != NULL)
+            t->out->of[t->stack[i]] = component;
     }
-    t->next_order++;
+    t->done--;
     t->height = from;
+}
+
+/* `low` was reached from the node of the call. */
+static inline void lower(struct tarjan *t, uint32_t call, uint32_t low)
+{
+    uint32_t v = t->calls[call] & ~ROOT;
+    if (low >= t->low[v])
+        return;
+    t->low[v] = low;
+    t->calls[call] = v;
 }
 
 static void visit(struct tarjan *t, uint32_t root)
 {
     enter(t, root);
     while (t->depth > 0) {
-        uint32_t v = t->calls[t->depth - 1], w = successor(t, v);
+        uint32_t call = t->calls[t->depth - 1], v = call & ~ROOT, w = successor(t, v);
         if (w == TXN_NONE) {
-            uint32_t low = t->low[v];
-            if (low == t->index[v])
+            if ((call & ROOT) != 0)
                 close_component(t, v);
-            if (--t->depth > 0) {
-                uint32_t above = t->calls[t->depth - 1];
-                if (low < t->low[above])
-                    t->low[above] = low;
-            }
-        } else if (t->index[w] == 0) {
+            if (--t->depth > 0)
+                lower(t, t->depth - 1, t->low[v]);
+        } else if (t->low[w] == 0) {
             enter(t, w);
-        } else if (t->low[w] != TXN_NONE && t->index[w] < t->low[v]) {
-            t->low[v] = t->index[w];
+        } else {
+            lower(t, t->depth - 1, t->low[w]);
         }
     }
 }
 
 void components_find(const struct walk *walk, struct arena *arena, struct components *out)
 {
-    struct tarjan t = {.walk = *walk, .base = walk->graph->count, .out = out};
+    struct tarjan t = {.walk = *walk, .base = walk->graph->count, .done = DONE, .out = out};
     t.nodes = t.base + (walk->txns == NULL ? 0 : walk->txns->epoch_count);
     size_t bytes = ((size_t)t.nodes + 1) * sizeof(uint32_t);
     *out = (struct components){.count = 0};
-    out->of = arena_alloc(arena, bytes);
-    out->order = arena_alloc(arena, bytes);
+    out->of = walk->members_only ? NULL : arena_alloc(arena, bytes);
     out->members = arena_alloc(arena, bytes);
     out->first = arena_alloc(arena, bytes);
-    t.index = arena_zalloc(arena, bytes);
-    t.low = arena_alloc(arena, bytes);
+    t.low = arena_zalloc(arena, bytes);
     t.cursor = arena_alloc(arena, bytes);
     t.calls = arena_alloc(arena, bytes);
     t.stack = arena_alloc(arena, bytes);
     for (uint32_t v = 0; v < t.nodes; v++)
-        if (t.index[v] == 0)
+        if (t.low[v] == 0)
             visit(&t, v);
     out->first[out->count] = t.member_count;
+    out->order = walk->members_only ? NULL : t.low;
+    for (uint32_t v = 0; out->order != NULL && v < t.nodes; v++)
+        out->order[v] = DONE - t.low[v];
 }

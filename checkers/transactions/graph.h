@@ -84,13 +84,14 @@ static inline void graph_add(struct graph_builder *builder, uint32_t source, uin
         builder->graph.first[source + 1]++;
 }
 
-/* ---- Strongly connected components (Tarjan 1972), without recursion ---- */
+/* ---- Strongly connected components (Tarjan 1972, Pearce 2005), without recursion ---- */
 
 /* A graph to walk: some types of edges, and with `txns` the chain of epochs behind the nodes. */
 struct walk {
     const struct graph *graph;
     uint32_t types;          /* EDGES(..) */
     const struct txns *txns; /* NULL: no real time */
+    bool members_only;       /* `of` and `order` are not asked for, and NULL */
 };
 
 struct components {
