@@ -145,13 +145,13 @@ void pages_live(const struct run_entry *entry, struct buf *out)
     buf_free(&title);
     buf_add_text(out, "<section><dl id=\"live\" data-events=\"");
     pages_run_link(out, "events", entry);
-    buf_add_text(out,
-                 "\"><dt>State</dt><dd id=\"state\" role=\"status\">waiting for the first news "
-                 "(this page needs scripts; <a href=\"");
+    buf_add_text(
+        out, "\"><dt>State</dt><dd><span id=\"state\" role=\"status\">waiting for the first news "
+             "(this page needs scripts; <a href=\"");
     pages_run_link(out, "run", entry);
     buf_add_text(
         out,
-        "\">the run's own page</a> does not)</dd>"
+        "\">the run's own page</a> does not)</span></dd>"
         "<dt>Elapsed</dt><dd id=\"elapsed\">-</dd><dt>Operations</dt><dd id=\"operations\">-</dd>"
         "<dt>Rate</dt><dd id=\"rate\">-</dd><dt>Latency</dt><dd id=\"latency\">-</dd>"
         "<dt>Faults</dt><dd id=\"faults\">-</dd><dt>Log</dt><dd id=\"log\">-</dd></dl>\n"

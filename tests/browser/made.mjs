@@ -1,6 +1,6 @@
-// Histories made up, in EDN on standard output: node made.mjs cycle | hostile | large COUNT; and a log: logged RESULTS.
+// Histories made up, in EDN on standard output: node made.mjs cycle | hostile | large COUNT; a log: logged RESULTS; a store: many RESULTS.
 
-import { readFileSync, writeFileSync, writeSync } from "node:fs";
+import { linkSync, mkdirSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 
 const chunks = [];
 let size = 0;
@@ -83,5 +83,14 @@ function large(text) {
   for (let w = 0; w < workers; w++) if (open[w]) end(w);
 }
 
-({ cycle, logged, hostile, large })[process.argv[2]](process.argv[3]);
+// A store of three thousand runs with the same results, under ROOM/many.
+function many(results) {
+  for (let i = 0; i < 3000; i++) {
+    const two = (n) => String(n).padStart(2, "0"), run = `${process.env.ROOM}/many/test-${i % 7}/20261121T08${two(Math.floor(i / 60))}${two(i % 60)}.000Z`;
+    mkdirSync(run, { recursive: true });
+    linkSync(results, `${run}/results.json`);
+  }
+}
+
+({ cycle, logged, hostile, large, many })[process.argv[2]](process.argv[3]);
 flush();
