@@ -1,17 +1,42 @@
-/* Limits on daemons: see limits.h. */
-#include "nemeses/limits.h"
-
+/* Takes resources from daemons, by what limits the node has: `slow`, `memory` and `files`, which
+ * are one fault but for what is limited.
+ *
+ * Slow ones get a share of one processor, by a quota of their control group or, where there is
+ * none, by being stopped and resumed in turn. Unlike one that is paused, a slow daemon answers,
+ * late: what waits for it neither goes on nor gives up.
+ *
+ * Of memory they may have so much more than they have now: by a control group's limit, whose excess
+ * the kernel answers with SIGKILL, or by one on each process, which makes its requests fail. And
+ * they may open so many more files and connections, and then get EMFILE. A daemon that dies of
+ * either is not said to have crashed; it is started again in the end. */
 #include <string.h>
 
 #include "harness/base/clock.h"
+#include "nemeses/daemons.h"
+#include "nemeses/nemeses.h"
 #include "nemeses/targets.h"
 
-static const char *means_of(const struct test *test, const struct limits_kind *kind)
+/* What is limited, as a nemesis has it. */
+struct kind {
+    const char *what;    /* the agent's word: "cpu" */
+    const char *word;    /* what the outcome says of those it hit: "slowed" */
+    const char *targets; /* names of options: "slow.targets" */
+    const char *value;
+    const char *means; /* NULL: there is but one */
+    int64_t low, high; /* of the value */
+};
+
+struct state {
+    struct daemons on;
+    struct limit limit;
+};
+
+static const char *means_of(const struct test *test, const struct kind *kind)
 {
     return kind->means == NULL ? NULL : option_text(&test->plan->options, kind->means);
 }
 
-enum err_code limits_check(struct test *test, const struct limits_kind *kind, struct err *err)
+static enum err_code check(struct test *test, const struct kind *kind, struct err *err)
 {
     int64_t value = option_int(&test->plan->options, kind->value);
     enum err_code code = daemons_check(test, err);
@@ -24,7 +49,7 @@ enum err_code limits_check(struct test *test, const struct limits_kind *kind, st
     return code == ERR_NONE ? limit_check(test, test_all_nodes(test), &limit, err) : code;
 }
 
-struct value limits_choose(struct test *test, const struct limits_kind *kind, struct prng *prng,
+static struct value choose(struct test *test, const struct kind *kind, struct prng *prng,
                            struct arena *arena)
 {
     struct value chosen = targets_choose(test, kind->targets, prng, arena);
@@ -32,8 +57,8 @@ struct value limits_choose(struct test *test, const struct limits_kind *kind, st
     return targets_add(chosen, "value", value_int(arena, value), arena);
 }
 
-static enum err_code begin_all(struct test *test, const struct limits_state *state,
-                               struct buf *evidence, struct err *err)
+static enum err_code begin_all(struct test *test, const struct state *state, struct buf *evidence,
+                               struct err *err)
 {
     const char *const *names = test->plan->system->daemons;
     enum err_code code = ERR_NONE;
@@ -44,8 +69,8 @@ static enum err_code begin_all(struct test *test, const struct limits_state *sta
 }
 
 /* All are tried, and the first error is told. */
-static enum err_code end_once(struct test *test, const struct limits_state *state,
-                              struct buf *evidence, struct err *err)
+static enum err_code end_once(struct test *test, const struct state *state, struct buf *evidence,
+                              struct err *err)
 {
     const char *const *names = test->plan->system->daemons;
     enum err_code first = ERR_NONE;
@@ -60,8 +85,8 @@ static enum err_code end_once(struct test *test, const struct limits_state *stat
 }
 
 /* With a few tries: what stays limited would spoil the rest of the run. */
-static enum err_code end_all(struct test *test, const struct limits_state *state,
-                             struct buf *evidence, struct err *err)
+static enum err_code end_all(struct test *test, const struct state *state, struct buf *evidence,
+                             struct err *err)
 {
     enum { TRIES = 3 };
     enum err_code code = ERR_NONE;
@@ -76,10 +101,10 @@ static enum err_code end_all(struct test *test, const struct limits_state *state
     return code;
 }
 
-enum err_code limits_begin(struct test *test, const struct limits_kind *kind, struct fault *fault,
+static enum err_code begin(struct test *test, const struct kind *kind, struct fault *fault,
                            struct err *err)
 {
-    struct limits_state *state = fault->state;
+    struct state *state = fault->state;
     node_set asked = 0, hit = 0;
     enum err_code code = daemons_resolve(test, fault, fault->nemesis->name,
                                          DAEMON_BIT(DAEMON_RUNNING), &state->on, &asked, &hit, err);
@@ -105,9 +130,9 @@ enum err_code limits_begin(struct test *test, const struct limits_kind *kind, st
     return ERR_NONE;
 }
 
-enum err_code limits_end(struct test *test, struct fault *fault, struct err *err)
+static enum err_code end(struct test *test, struct fault *fault, struct err *err)
 {
-    const struct limits_state *state = fault->state;
+    const struct state *state = fault->state;
     buf_clear(&fault->ended_evidence);
     enum err_code code = end_all(test, state, &fault->ended_evidence, err);
     if (code != ERR_NONE)
@@ -120,3 +145,89 @@ enum err_code limits_end(struct test *test, struct fault *fault, struct err *err
     fault->ended_verified = VERIFIED_YES;
     return ERR_NONE;
 }
+
+/* ---- The three ---- */
+
+/* A nemesis' functions are not told which it is, so each has its own. */
+#define FUNCTIONS(name)                                                                            \
+    static enum err_code check_##name(struct test *test, struct err *err)                          \
+    {                                                                                              \
+        return check(test, &name, err);                                                            \
+    }                                                                                              \
+    static struct value choose_##name(struct test *test, struct prng *prng, struct arena *arena)   \
+    {                                                                                              \
+        return choose(test, &name, prng, arena);                                                   \
+    }                                                                                              \
+    static enum err_code begin_##name(struct test *test, struct fault *fault, struct err *err)     \
+    {                                                                                              \
+        return begin(test, &name, fault, err);                                                     \
+    }
+#define REST(name_)                                                                                \
+    .begin_f = "start-" #name_, .end_f = "stop-" #name_, .fault_state_size = sizeof(struct state), \
+    .hits = HITS_PROCESSES, .where = targets_where, .repeat = targets_repeat,                      \
+    .check = check_##name_, .choose = choose_##name_, .begin = begin_##name_, .end = end
+
+static const struct kind slow = {.what = "cpu",
+                                 .word = "slowed",
+                                 .targets = "slow.targets",
+                                 .value = "slow.percent",
+                                 .means = "slow.means",
+                                 .low = 1,
+                                 .high = 90};
+static const struct kind memory = {.what = "memory",
+                                   .word = "short-of-memory",
+                                   .targets = "memory.targets",
+                                   .value = "memory.more",
+                                   .means = "memory.means",
+                                   .low = 1,
+                                   .high = 1048576};
+static const struct kind files = {.what = "files",
+                                  .word = "short-of-files",
+                                  .targets = "files.targets",
+                                  .value = "files.more",
+                                  .low = 0,
+                                  .high = 1048576};
+FUNCTIONS(slow)
+FUNCTIONS(memory)
+FUNCTIONS(files)
+
+static const struct option slow_options[] = {
+    {"targets", OPTION_TEXT, "random", NULL, TARGETS_HELP},
+    {"percent", OPTION_INT, "5", NULL, "Their share of one processor, from 1 to 90."},
+    {"means", OPTION_CHOICE, "any", "any|cgroup|steps",
+     "By a control group's quota, or by stopping and resuming them in turn; any: the first of "
+     "these that the node has."},
+    {.name = NULL},
+};
+static const struct option memory_options[] = {
+    {"targets", OPTION_TEXT, "random", NULL, TARGETS_HELP},
+    {"more", OPTION_INT, "16", NULL, "MiB that they may take besides what they have."},
+    {"means", OPTION_CHOICE, "any", "any|cgroup|rlimit",
+     "cgroup: who takes too much is killed; rlimit: is refused more; any: the first of these that "
+     "the node has."},
+    {.name = NULL},
+};
+static const struct option files_options[] = {
+    {"targets", OPTION_TEXT, "random", NULL, TARGETS_HELP},
+    {"more", OPTION_INT, "0", NULL, "How many they may open besides those that they have."},
+    {.name = NULL},
+};
+
+const struct nemesis nemesis_slow = {
+    .name = "slow",
+    .summary = "slows the system's daemons down to a share of one processor",
+    .options = slow_options,
+    REST(slow),
+};
+const struct nemesis nemesis_memory = {
+    .name = "memory",
+    .summary = "limits the memory that the system's daemons can get",
+    .options = memory_options,
+    REST(memory),
+};
+const struct nemesis nemesis_files = {
+    .name = "files",
+    .summary = "limits the file descriptors that the system's daemons can open",
+    .options = files_options,
+    REST(files),
+};
