@@ -240,6 +240,19 @@ static enum err_code left_out(const char *name, struct err *err)
     return err->code;
 }
 
+static enum err_code no_client(const struct plan *plan, struct err *err)
+{
+    struct buf names = BUF_INIT;
+    for (size_t i = 0; workloads[i] != NULL; i++)
+        if (system_client(plan->system, workloads[i]->name) != NULL)
+            buf_printf(&names, "%s%s", names.length == 0 ? "" : ", ", workloads[i]->name);
+    enum err_code code = err_set(
+        err, ERR_CONFIG, "the system %s has no client for the workload %s; it has for: %s",
+        plan->system->name, plan->workload->name, names.length == 0 ? "none" : buf_text(&names));
+    buf_free(&names);
+    return code;
+}
+
 static enum err_code resolve_names(struct plan *plan, struct err *err)
 {
     plan->system = system_named(plan_text(plan, "system"), err);
@@ -254,8 +267,7 @@ static enum err_code resolve_names(struct plan *plan, struct err *err)
     if (plan->workload->keyed && (keyed == NULL || strcmp(keyed, "guess") == 0))
         json_set_text(plan->values, "keyed", "yes");
     if (system_client(plan->system, plan->workload->name) == NULL)
-        return err_set(err, ERR_CONFIG, "the system %s has no client for the workload %s",
-                       plan->system->name, plan->workload->name);
+        return no_client(plan, err);
     if (json_get(plan->values, "schedule") == NULL && plan_text(plan, "replay") == NULL)
         fill_default(plan, "nemesis",
                      plan->system->daemons[0] != NULL ? "partition,kill,pause" : "none");

@@ -176,6 +176,7 @@ static enum err_code read_history(struct stored_run *stored, struct err *err)
         buf_printf(&stored->notes, "There is no history.\n");
         return ERR_NONE;
     }
+    stored->has_history = true;
     return store_read_history(path, NULL, stored, err);
 }
 

@@ -22,6 +22,7 @@ struct stored_run {
     struct run run; /* for reporters; its parts are owned here */
     struct json *plan, *results, *schedule;
     struct history history;
+    bool has_history; /* there is a file of one, whatever is in it */
     struct buf notes; /* what was odd about it, one sentence a line: a history cut short, ... */
 };
 enum err_code store_read(const char *directory, struct stored_run *stored, struct err *err);

@@ -519,7 +519,16 @@ int cmd_check(int argc, char **argv)
     } else {
         code = is_directory(request.path) ? store_read(request.path, &stored, &err)
                                           : read_file(&request, &stored, &err);
-        if (code != ERR_NONE) {
+        bool is_run = code == ERR_NONE &&
+                      (!is_directory(request.path) || stored.has_history || stored.plan != NULL);
+        if (code == ERR_NONE && !is_run) {
+            err_set(&err, ERR_CONFIG,
+                    "%s is no run: there is no history in it, and no plan; a run is "
+                    "STORE/NAME/TIME, the newest one STORE/latest",
+                    request.path);
+            store_free(&stored);
+        }
+        if (!is_run) {
             status = cli_fail(&err);
         } else {
             follow_plan(&request, stored.plan);

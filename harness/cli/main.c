@@ -58,6 +58,14 @@ int main(int argc, char **argv)
         print_help(stderr);
         return EXIT_BAD_ARGUMENTS;
     }
+    static char help[] = "--help";
+    char *ask[] = {argc > 2 ? argv[2] : NULL, help, NULL};
+    bool asks = strcmp(argv[1], "help") == 0 && argc == 3; /* `help run` is `run --help` */
+    for (size_t i = 0; i < COMMAND_COUNT && asks; i++)
+        if (strcmp(argv[2], commands[i].name) == 0)
+            return commands[i].run(2, ask);
+    if (asks)
+        return unknown_command(argv[2]);
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
         strcmp(argv[1], "help") == 0) {
         print_help(stdout);

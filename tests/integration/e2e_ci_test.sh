@@ -16,7 +16,9 @@ follow() { # COMMAND
     [[ $command == 'ordeal run'* && $command != *--system* ]] && faster="$faster --seed 1"
     [[ $command == 'ordeal run'* ]] && command="$command $faster"
     run bash -c "$command"
-    [ "$status" -eq 0 ] || fail "the page's command ended with status $status: $1"
+    # In so short a run it may be that too little was tested: that is unknown, and no mistake of the page's.
+    [ "$status" -eq 0 ] || { [[ $command == 'ordeal run'* ]] && [ "$status" -eq 2 ]; } ||
+        fail "the page's command ended with status $status: $1"
 }
 the_commands_work() {
     mkdir ci && sed -n '/^```json$/,/^```$/p' "$page" | grep -v '^```' >ci/suite.json

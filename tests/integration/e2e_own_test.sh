@@ -63,6 +63,19 @@ mistakes_are_told_before_the_run() {
     chmod -x plain/client.py
     own_run --system ./plain
     expect_problem 254 'client\.py is not executable \(chmod \+x\)'
+    own_run --system broken
+    expect_problem 254 "there is no system 'broken', but a directory of one: --system \./broken"
+    run ordeal new system other
+    own_run --system ./other --workload set
+    expect_problem 254 'has no client for the workload set; it has for: register$'
+    mkdir empty
+    run ordeal check empty
+    expect_problem 254 'empty is no run: .*STORE/latest'
+    run ordeal help run
+    expect_status 0
+    expect_match out '^usage: ordeal run'
+    run ordeal help rnu
+    expect_problem 254 "no command 'rnu'; did you mean 'run'"
     own_run --system ./nowhere
     expect_problem 254 'there is no directory \./nowhere'
     # What only shows on nodes is told with the command's own words.

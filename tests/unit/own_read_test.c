@@ -165,7 +165,7 @@ static void what_is_missing_is_told_before_the_run(void **state)
         "needy", "\"options\": {\"binary\": {\"kind\": \"file\", \"help\": \"the server\"}},", "");
     expect_plan("needy", NULL, "needy.binary must be given (--set needy.binary=..): the server");
     expect_plan("good", ((const char *const[]){"workload", "queue", NULL}),
-                "the system good has no client for the workload queue");
+                "the system good has no client for the workload queue; it has for: ");
     expect_plan("good", ((const char *const[]){"set", "good.port=1", NULL}),
                 "'good' has no option 'port'");
     /* A path with blanks is a path. */

@@ -141,6 +141,9 @@ const struct system *system_named(const char *name, struct err *err)
     system = is_path(name) ? by_path(name, &why) : by_name(name, &why);
     if (system == NULL && why.code != ERR_NONE)
         err_set(err, why.code, "%s", why.message);
+    else if (system == NULL && is_there(name))
+        err_set(err, ERR_CONFIG, "there is no system '%s', but a directory of one: --system ./%s",
+                name, name);
     else if (system == NULL)
         plugin_resolve(systems, "system", "systems", name, err);
     return system;
