@@ -66,4 +66,9 @@ struct redis_question {
 void redis_ask_all(struct redis_question *questions, size_t count);
 void redis_questions_free(struct redis_question *questions, size_t count);
 
+/* In a text of lines "name:value", as INFO is: where the value begins, which ends with its line;
+ * NULL: there is no such name. And the value as a number; -1 when there is none. */
+const char *redis_info_field(const char *info, const char *name);
+int64_t redis_info_number(const char *info, const char *name);
+
 #endif

@@ -1,5 +1,6 @@
 /* Asking several servers at once: see redis.h. */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "workloads/at_once.h"
@@ -55,4 +56,21 @@ void redis_questions_free(struct redis_question *questions, size_t count)
         buf_free(&questions[i].answer);
         buf_free(&questions[i].trouble);
     }
+}
+
+const char *redis_info_field(const char *info, const char *name)
+{
+    size_t length = strlen(name);
+    for (const char *line = info; line != NULL; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncmp(line, name, length) == 0 && line[length] == ':')
+            return line + length + 1;
+    }
+    return NULL;
+}
+
+int64_t redis_info_number(const char *info, const char *name)
+{
+    const char *field = redis_info_field(info, name);
+    return field == NULL || *field < '0' || *field > '9' ? -1 : strtoll(field, NULL, 10);
 }

@@ -41,17 +41,39 @@ static bool has_body(const struct line_server *server, const char *request)
     return false;
 }
 
+/* A line, which a NUL ends as well; false: there is no more. */
+static bool read_line(FILE *in, char *line, size_t size)
+{
+    size_t length = 0;
+    int c = 0;
+    while (length + 1 < size && c != '\n' && (c = getc(in)) != EOF && (c != '\0' || length == 0))
+        if (c != '\0')
+            line[length++] = (char)c;
+    line[length] = '\0';
+    return length > 0;
+}
+
+static bool write_answer(int fd, const char *text)
+{
+    char answer[1024];
+    size_t length = strlen(text);
+    assert_true(length <= sizeof answer);
+    for (size_t i = 0; i < length; i++)
+        answer[i] = text[i] == LINE_SERVER_NUL[0] ? '\0' : text[i];
+    return write(fd, answer, length) == (ssize_t)length;
+}
+
 static void talk(struct line_server *server, int fd)
 {
     FILE *in = fdopen(fd, "r");
     char request[512];
-    while (fgets(request, 256, in) != NULL) {
+    while (read_line(in, request, 256)) {
         size_t length = strlen(request);
-        if (has_body(server, request) && fgets(request + length, 256, in) == NULL)
+        if (has_body(server, request) && !read_line(in, request + length, 256))
             break;
         remember(server, request);
         const char *answer = answer_to(server, request);
-        if (strcmp(answer, "-") == 0 || write(fd, answer, strlen(answer)) < 0)
+        if (strcmp(answer, "-") == 0 || !write_answer(fd, answer))
             break;
     }
     fclose(in);

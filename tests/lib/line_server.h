@@ -10,12 +10,13 @@
 
 /* What begins so is answered so: the n-th such request by the n-th such line, and what there is no
  * line for by the last. "-": the connection is closed, "": there is no answer. What no line begins
- * as is closed upon. */
+ * as is closed upon. LINE_SERVER_NUL in an answer is sent as a NUL; in requests NULs end lines. */
+#define LINE_SERVER_NUL "\1"
 struct line_answer {
     const char *request, *answer; /* .request NULL at the end */
 };
 
-enum { LINE_SERVER_REQUESTS = 64 };
+enum { LINE_SERVER_REQUESTS = 256 };
 
 struct line_server {
     int listener;

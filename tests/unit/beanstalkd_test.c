@@ -11,6 +11,7 @@
 #include "tests/lib/line_server.h"
 #include "tests/lib/test.h"
 #include "workloads/queue_body.h"
+#include "workloads/systems/common.h"
 
 /* ---- Answers ---- */
 
@@ -386,7 +387,7 @@ static void tubes_have_one_server_each(void **state)
     for (int i = 0; i < 3; i++) {
         char tube[8];
         snprintf(tube, sizeof tube, "q%d", i);
-        used[beanstalkd_node_of(&world.test, tube)] = true;
+        used[system_node_of(&world.test, tube)] = true;
     }
     assert_true(used[0] && used[1] && used[2]);
     world_end(&world);

@@ -71,7 +71,7 @@ static void errors_are_sorted_soundly(void **state)
         {"", OP_INFO, "unexpected-reply"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct queue_meaning meaning = queue_error_meaning(cases[i].message);
+        struct job_meaning meaning = queue_error_meaning(cases[i].message);
         assert_int_equal(meaning.type, cases[i].type);
         assert_string_equal(meaning.error, cases[i].error);
     }
@@ -86,10 +86,10 @@ static void ids_and_numbers_are_read(void **state)
     assert_int_equal(queue_id_length("D-1-2", 5, &attempt), 5);
     assert_int_equal(attempt, 0);
     const char *info = "# Numbers\r\nterm:12\r\ncommit_index:7\r\nleading:1\r\n";
-    assert_int_equal(queue_info_number(info, "term"), 12);
-    assert_int_equal(queue_info_number(info, "leading"), 1);
-    assert_int_equal(queue_info_number(info, "index"), -1);
-    assert_int_equal(queue_info_number(info, "ading"), -1);
+    assert_int_equal(redis_info_number(info, "term"), 12);
+    assert_int_equal(redis_info_number(info, "leading"), 1);
+    assert_int_equal(redis_info_number(info, "index"), -1);
+    assert_int_equal(redis_info_number(info, "ading"), -1);
 }
 
 /* ---- A test in which a client can live ---- */

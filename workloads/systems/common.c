@@ -5,6 +5,7 @@
 
 #include "harness/base/clock.h"
 #include "harness/base/text.h"
+#include "harness/remote/sha256.h"
 
 enum err_code system_examine(struct test *test, node_set nodes, const char *script,
                              uint32_t *culprit, struct buf *says, struct err *err)
@@ -82,6 +83,35 @@ enum err_code system_install(struct test *test, node_set nodes,
     return code;
 }
 
+enum err_code system_upload_path(const char *source, const char *program, struct buf *target,
+                                 struct err *err)
+{
+    char hash[2 * SHA256_BYTES + 1];
+    enum err_code code = sha256_file(source, hash, err);
+    if (code == ERR_NONE)
+        buf_printf(target, "/var/lib/ordeal/bin/%s-%.16s/%s", program, hash, program);
+    return code;
+}
+
+enum err_code system_upload(struct test *test, node_set nodes, const char *source,
+                            const char *target, const char *arguments, struct err *err)
+{
+    struct buf script = BUF_INIT, says = BUF_INIT;
+    uint32_t culprit;
+    enum err_code code = ERR_NONE;
+    if (!test->plan->no_install && test_shell(test, nodes, NULL, "[ -s %s ]", target) != ERR_NONE)
+        code = test_upload_file(test, nodes, source, target, 0755, err);
+    buf_printf(&script, "%s %s 2>&1", target, arguments);
+    if (code == ERR_NONE)
+        code = system_examine(test, nodes, script.data, &culprit, &says, err);
+    if (code == ERR_NONE && culprit != SYSTEM_HEALTHY)
+        code = err_set(err, ERR_UNSUPPORTED, "%s: %s does not run there: %s",
+                       test->nodes[culprit].name, source, buf_text(&says));
+    buf_free(&script);
+    buf_free(&says);
+    return code;
+}
+
 /* ---- Scripts ---- */
 
 /* Its last lines in one. */
@@ -120,6 +150,14 @@ enum err_code system_script(struct test *test, uint32_t node, const char *what, 
     buf_free(&logged);
     buf_free(&tail);
     return code;
+}
+
+uint32_t system_node_of(const struct test *test, const char *name)
+{
+    uint32_t sum = 0;
+    for (; *name != '\0'; name++)
+        sum = sum * 31 + (unsigned char)*name;
+    return sum % test->node_count;
 }
 
 /* ---- Options ---- */

@@ -13,6 +13,15 @@ struct system_package {
 enum err_code system_install(struct test *test, node_set nodes,
                              const struct system_package *package, struct err *err);
 
+/* Where a program of this machine's is put on nodes: "/var/lib/ordeal/bin/PROGRAM-<hash>/PROGRAM",
+ * named by what it holds, so that another build never runs under an old one's name. */
+enum err_code system_upload_path(const char *source, const char *program, struct buf *target,
+                                 struct err *err);
+/* Puts it there on nodes that lack it. Then it must run, with these arguments: what a node lacks
+ * for it is told here. */
+enum err_code system_upload(struct test *test, node_set nodes, const char *source,
+                            const char *target, const char *arguments, struct err *err);
+
 /* Runs a script on one node; its output and errors go to `out`. When its status is not 0,
  * ERR_REMOTE says `what` failed ("making the tables"), with the end of its output and of the
  * system's log. */
@@ -24,6 +33,10 @@ enum err_code system_script(struct test *test, uint32_t node, const char *what, 
 enum { SYSTEM_HEALTHY = UINT32_MAX };
 enum err_code system_examine(struct test *test, node_set nodes, const char *script,
                              uint32_t *culprit, struct buf *says, struct err *err);
+
+/* Of servers that know nothing of each other: which node's has the queue of this name. "q0", "q1",
+ * .. are on nodes beside each other. */
+uint32_t system_node_of(const struct test *test, const char *name);
 
 /* `name` is an option, "etcd.client-port". */
 enum err_code system_check_range(const struct test *test, const char *name, int64_t low,

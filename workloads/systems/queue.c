@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "harness/remote/sha256.h"
 #include "workloads/systems/common.h"
 #include "workloads/systems/systems.h"
 
@@ -35,17 +34,11 @@ static enum err_code find_binary(const struct test *test, struct buf *path, stru
                    path->data);
 }
 
-/* Named by what it holds, so that another build never runs under an old one's name. */
 static enum err_code locate(const struct test *test, struct buf *source, struct buf *target,
                             struct err *err)
 {
-    char hash[2 * SHA256_BYTES + 1];
     enum err_code code = find_binary(test, source, err);
-    if (code == ERR_NONE)
-        code = sha256_file(source->data, hash, err);
-    if (code == ERR_NONE)
-        buf_printf(target, "/var/lib/ordeal/bin/queue-%.16s/" QUEUE_DAEMON, hash);
-    return code;
+    return code == ERR_NONE ? system_upload_path(source->data, QUEUE_DAEMON, target, err) : code;
 }
 
 static enum err_code check_options(const struct test *test, struct err *err)
@@ -64,30 +57,19 @@ static enum err_code check_options(const struct test *test, struct err *err)
     return code;
 }
 
-/* Uploads where it is missing; then it must run, with the flags that it will be given: a library
- * that a node lacks, and a defect that there is not, are told here. */
+/* With the flags that it will be given: a defect that there is not is told here. */
 static enum err_code put(struct test *test, node_set nodes, const char *source, const char *target,
                          struct err *err)
 {
-    struct buf script = BUF_INIT, says = BUF_INIT, word = BUF_INIT;
-    uint32_t culprit;
+    struct buf arguments = BUF_INIT;
     const char *defect = option_text(&test->plan->options, "queue.defect");
-    enum err_code code = ERR_NONE;
-    if (!test->plan->no_install && test_shell(test, nodes, NULL, "[ -s %s ]", target) != ERR_NONE)
-        code = test_upload_file(test, nodes, source, target, 0755, err);
     if (*defect != '\0') {
-        buf_add_text(&word, "--defect ");
-        buf_add_shell_word(&word, defect);
+        buf_add_text(&arguments, "--defect ");
+        buf_add_shell_word(&arguments, defect);
     }
-    buf_printf(&script, "%s %s --version 2>&1", target, buf_text(&word));
-    if (code == ERR_NONE)
-        code = system_examine(test, nodes, script.data, &culprit, &says, err);
-    if (code == ERR_NONE && culprit != SYSTEM_HEALTHY)
-        code = err_set(err, ERR_UNSUPPORTED, "%s: %s does not run there: %s",
-                       test->nodes[culprit].name, source, buf_text(&says));
-    buf_free(&script);
-    buf_free(&says);
-    buf_free(&word);
+    buf_add_text(&arguments, " --version");
+    enum err_code code = system_upload(test, nodes, source, target, arguments.data, err);
+    buf_free(&arguments);
     return code;
 }
 

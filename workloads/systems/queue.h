@@ -4,8 +4,8 @@
 
 #include "harness/option.h"
 #include "harness/workload.h"
+#include "workloads/job_words.h"
 #include "workloads/queue_body.h"
-#include "workloads/redis.h"
 
 #define QUEUE_DAEMON "ordeal-queue"
 
@@ -15,11 +15,7 @@ uint16_t queue_peer_port(const struct test *test);
 
 /* ---- queue_reply.c: what replies mean ---- */
 
-struct queue_meaning {
-    enum op_type type; /* OP_FAIL: certainly not done and never will be; else OP_INFO */
-    const char *error; /* a keyword for the operation's error */
-};
-struct queue_meaning queue_error_meaning(const char *message);
+struct job_meaning queue_error_meaning(const char *message);
 /* "D-...-...:7" without the attempt, which goes to *attempt (0: none is named). */
 size_t queue_id_length(const char *id, size_t length, int64_t *attempt);
 
@@ -45,8 +41,6 @@ enum err_code queue_members(struct test *test, uint32_t node, node_set *members,
 enum err_code queue_remove(struct test *test, uint32_t node, uint32_t via, struct err *err);
 enum err_code queue_add(struct test *test, uint32_t node, uint32_t via, node_set members,
                         struct err *err);
-/* A number of INFO's text, "name:number"; -1 when it has none. */
-int64_t queue_info_number(const char *info, const char *name);
 /* The hooks of `struct system`. */
 bool queue_ready(struct test *test, struct buf *why_not);
 enum err_code queue_primaries(struct test *test, node_set *primaries, struct err *err);

@@ -24,13 +24,10 @@
 #include "harness/base/text.h"
 #include "workloads/systems/queue.h"
 
-enum { WORDS_MAX = 128, TAKE_MAX = 1000, DRAIN_AT_ONCE = 100 };
+enum { TAKE_MAX = 1000, DRAIN_AT_ONCE = 100 };
 
 struct queue_client_state {
-    struct redis_client *redis;
-    struct redis_reply reply;
-    struct buf words; /* of the request, one after the other */
-    size_t starts[WORDS_MAX], lengths[WORDS_MAX], count;
+    struct job_words words;
     /* -1: not in this run */
     int enqueue_f, dequeue_f, ack_f, nack_f, extend_f, length_f, peek_f, drain_f;
     bool fenced, async;
@@ -57,48 +54,17 @@ static enum err_code client_open(void *state, struct test *test, uint32_t node, 
     client->body_size = (size_t)option_int(options, "queue.body-size");
     /* A little less than what the harness allows, for what happens around the request. */
     client->timeout_ns = test->plan->op_timeout_ns - test->plan->op_timeout_ns / 50;
-    return redis_open(node_address(&test->nodes[node]), queue_client_port(test), &client->redis,
-                      err);
+    return redis_open(node_address(&test->nodes[node]), queue_client_port(test),
+                      &client->words.redis, err);
 }
 
 static void client_close(void *state)
 {
     struct queue_client_state *client = state;
-    redis_close(client->redis);
-    client->redis = NULL;
-    buf_free(&client->words);
+    job_words_free(&client->words);
 }
 
 /* ---- Requests ---- */
-
-static void begin(struct queue_client_state *client)
-{
-    buf_clear(&client->words);
-    client->count = 0;
-}
-
-/* The words lie behind each other, each with its NUL. */
-static void add_bytes(struct queue_client_state *client, const char *text, size_t length)
-{
-    if (client->count == WORDS_MAX)
-        abort(); /* no request here is that long */
-    client->starts[client->count] = client->words.length;
-    client->lengths[client->count++] = length;
-    buf_add(&client->words, text, length);
-    buf_add_char(&client->words, '\0');
-}
-
-static void add(struct queue_client_state *client, const char *word)
-{
-    add_bytes(client, word, strlen(word));
-}
-
-static void add_number(struct queue_client_state *client, int64_t number)
-{
-    char text[32];
-    snprintf(text, sizeof text, "%" PRId64, number);
-    add(client, text);
-}
 
 /* A duration, which the queue reads as seconds. */
 static void add_seconds(struct queue_client_state *client, int64_t ms)
@@ -106,48 +72,14 @@ static void add_seconds(struct queue_client_state *client, int64_t ms)
     char text[32];
     ms = ms < 0 ? 0 : ms;
     snprintf(text, sizeof text, "%" PRId64 ".%03d", ms / 1000, (int)(ms % 1000));
-    add(client, text);
+    job_add(&client->words, text);
 }
-
-static void complete(struct op *op, struct arena *scratch, enum op_type type, const char *error,
-                     const char *detail)
-{
-    detail = *detail == '\0' ? NULL : detail;
-    if (type == OP_FAIL)
-        op_fail(op, scratch, error, detail);
-    else
-        op_info(op, scratch, error, detail);
-}
-
-enum effect { CHANGES, READS };
 
 /* Sends the words. NULL when the operation is complete: not done, or not known. */
-static const struct redis_value *ask(struct queue_client_state *client, enum effect effect,
+static const struct redis_value *ask(struct queue_client_state *client, enum job_effect effect,
                                      struct op *op, struct arena *scratch)
 {
-    const char *words[WORDS_MAX];
-    for (size_t i = 0; i < client->count; i++)
-        words[i] = client->words.data + client->starts[i];
-    struct redis_reply *reply = &client->reply;
-    redis_ask(client->redis, words, client->lengths, client->count, client->timeout_ns, reply);
-    enum op_type unknown = effect == READS ? OP_FAIL : OP_INFO;
-    if (reply->outcome != REDIS_REPLIED) {
-        complete(op, scratch, reply->outcome == REDIS_NOT_SENT ? OP_FAIL : unknown, reply->error,
-                 reply->detail);
-        return NULL;
-    }
-    if (redis_kind(reply->value) == REDIS_ERROR) {
-        const char *message = redis_text(reply->value, NULL);
-        struct queue_meaning meaning = queue_error_meaning(message);
-        complete(op, scratch, effect == READS ? OP_FAIL : meaning.type, meaning.error, message);
-        return NULL;
-    }
-    return reply->value;
-}
-
-static void bad_reply(enum effect effect, struct op *op, struct arena *scratch, const char *what)
-{
-    complete(op, scratch, effect == READS ? OP_FAIL : OP_INFO, "bad-reply", what);
+    return job_ask(&client->words, effect, queue_error_meaning, client->timeout_ns, op, scratch);
 }
 
 /* ---- Values ---- */
@@ -170,7 +102,7 @@ static void add_option(struct queue_client_state *client, struct value map, cons
 {
     if (!value_is_int(value_get(map, name)))
         return;
-    add(client, word);
+    job_add(&client->words, word);
     add_seconds(client, queue_number(map, name, 0));
 }
 
@@ -188,33 +120,32 @@ static void enqueue_words(struct queue_client_state *client, struct value map, c
 {
     struct buf text = BUF_INIT;
     queue_body_of(map, client->body_size, &text);
-    begin(client);
-    add(client, "ADDJOB");
-    add(client, queue_of(map));
-    add_bytes(client, text.data, text.length);
+    job_begin(&client->words, "ADDJOB");
+    job_add(&client->words, queue_of(map));
+    job_add_bytes(&client->words, text.data, text.length);
     buf_free(&text);
     /* The queue says "unknown", with the id, before we give up. */
-    add_number(client, client->timeout_ns / NS_PER_MS * 9 / 10);
+    job_add_number(&client->words, client->timeout_ns / NS_PER_MS * 9 / 10);
     add_option(client, map, "delay", "DELAY");
     add_option(client, map, "retry", "RETRY");
     add_option(client, map, "ttl", "TTL");
     if (value_is_int(value_get(map, "priority"))) {
-        add(client, "PRI");
-        add_number(client, queue_number(map, "priority", 0));
+        job_add(&client->words, "PRI");
+        job_add_number(&client->words, queue_number(map, "priority", 0));
     }
     struct value key = value_get(map, "key");
     if (value_kind(key) == VALUE_STRING) {
-        add(client, "KEY");
-        add(client, value_as_text(key));
-        add(client, "KEYTTL");
+        job_add(&client->words, "KEY");
+        job_add(&client->words, value_as_text(key));
+        job_add(&client->words, "KEYTTL");
         add_seconds(client, client->key_ttl_ms);
-        add(client, "ID");
-        add(client, id);
+        job_add(&client->words, "ID");
+        job_add(&client->words, id);
     }
     if (is_true(map, "spool"))
-        add(client, "SPOOL");
+        job_add(&client->words, "SPOOL");
     else if (client->async)
-        add(client, "ASYNC");
+        job_add(&client->words, "ASYNC");
 }
 
 static void do_enqueue(struct queue_client_state *client, struct op *op, struct arena *scratch)
@@ -223,13 +154,13 @@ static void do_enqueue(struct queue_client_state *client, struct op *op, struct 
     char own[64];
     own_id(queue_number(map, "message", 0), own);
     enqueue_words(client, map, own);
-    const struct redis_value *reply = ask(client, CHANGES, op, scratch);
+    const struct redis_value *reply = ask(client, JOB_CHANGES, op, scratch);
     if (reply == NULL)
         return;
     const char *text = redis_text(reply, NULL);
     size_t length = strcspn(text, " ");
     if (redis_kind(reply) != REDIS_STATUS || !text_starts(text, "D-") || text[length] != ' ') {
-        bad_reply(CHANGES, op, scratch, text);
+        job_bad_reply(JOB_CHANGES, op, scratch, text);
         return;
     }
     bool keyed = value_kind(value_get(map, "key")) == VALUE_STRING;
@@ -247,42 +178,30 @@ static void do_enqueue(struct queue_client_state *client, struct op *op, struct 
 /* ---- dequeue ---- */
 
 /* [queue id body ... "attempt" n ...]; false when it is no such thing. */
-static bool read_job(const struct redis_value *job, struct arena *scratch, bool delivery,
-                     struct value *value)
+static bool read_job(const struct redis_value *value, struct arena *scratch, bool delivered,
+                     struct value *read)
 {
-    if (redis_count(job) < 3)
-        return false;
-    size_t queue_length, id_length, body_length;
-    const char *queue = redis_text(redis_at(job, 0), &queue_length);
-    const char *id = redis_text(redis_at(job, 1), &id_length);
-    const char *text = redis_text(redis_at(job, 2), &body_length);
+    struct job job;
     int64_t attempt;
-    id_length = queue_id_length(id, id_length, &attempt);
-    for (size_t i = 3; i + 1 < redis_count(job); i += 2)
-        if (strcmp(redis_text(redis_at(job, i), NULL), "attempt") == 0)
-            attempt = redis_integer(redis_at(job, i + 1));
-    struct queue_body body;
-    bool whole = queue_body_read(text, body_length, &body);
-    struct value items[] = {
-        value_keyword(scratch, "message"),
-        whole ? value_int(scratch, body.message)
-              : value_text(scratch, VALUE_STRING, text, body_length),
-        value_keyword(scratch, "queue"),
-        value_text(scratch, VALUE_STRING, queue, queue_length),
-        value_keyword(scratch, "id"),
-        value_text(scratch, VALUE_STRING, id, id_length),
-        value_keyword(scratch, "delivery"),
-        value_int(scratch, delivery ? queue_next_delivery() : 0),
-        value_keyword(scratch, "count"),
-        attempt > 0 ? value_int(scratch, attempt) : value_nil(),
-        value_keyword(scratch, "retry"),
-        whole && body.retry_ms >= 0 ? value_int(scratch, body.retry_ms) : value_nil(),
+    if (!job_read(value, &job))
+        return false;
+    size_t id_length = queue_id_length(job.id, job.id_length, &attempt);
+    attempt = job_counter(value, "attempt", attempt);
+    const struct queue_delivery delivery = {
+        .text = job.body,
+        .length = job.body_length,
+        .queue = job.queue,
+        .id = arena_printf(scratch, "%.*s", (int)id_length, job.id),
+        .delivery = delivered ? queue_next_delivery() : 0,
+        .count = attempt,
     };
-    if (delivery) {
-        *value = value_items(scratch, VALUE_MAP, items, sizeof items / sizeof *items);
-        return true;
+    *read = queue_delivery_value(&delivery, scratch);
+    if (!delivered) { /* seen: its message, its queue, its id */
+        struct value seen[6];
+        for (size_t i = 0; i < 6; i++)
+            seen[i] = value_at(*read, i);
+        *read = value_items(scratch, VALUE_MAP, seen, 6);
     }
-    *value = value_items(scratch, VALUE_MAP, items, 6); /* seen, not delivered */
     return true;
 }
 
@@ -302,20 +221,19 @@ static bool read_jobs(const struct redis_value *reply, struct arena *scratch, bo
 static void dequeue_words(struct queue_client_state *client, struct value queue, int64_t count,
                           int64_t wait_ms)
 {
-    begin(client);
-    add(client, "GETJOB");
+    job_begin(&client->words, "GETJOB");
     if (wait_ms > 0) {
-        add(client, "TIMEOUT");
-        add_number(client, wait_ms);
+        job_add(&client->words, "TIMEOUT");
+        job_add_number(&client->words, wait_ms);
     } else {
-        add(client, "NOHANG");
+        job_add(&client->words, "NOHANG");
     }
-    add(client, "COUNT");
-    add_number(client, count);
-    add(client, "WITHCOUNTERS");
-    add(client, "FENCED");
-    add(client, "FROM");
-    add(client, value_as_text(queue));
+    job_add(&client->words, "COUNT");
+    job_add_number(&client->words, count);
+    job_add(&client->words, "WITHCOUNTERS");
+    job_add(&client->words, "FENCED");
+    job_add(&client->words, "FROM");
+    job_add(&client->words, value_as_text(queue));
 }
 
 static void do_dequeue(struct queue_client_state *client, struct op *op, struct arena *scratch)
@@ -324,7 +242,7 @@ static void do_dequeue(struct queue_client_state *client, struct op *op, struct 
     count = count < 1 ? 1 : count > TAKE_MAX ? TAKE_MAX : count;
     dequeue_words(client, value_get(op->value, "queue"), count,
                   queue_number(op->value, "timeout", client->wait_ms));
-    const struct redis_value *reply = ask(client, CHANGES, op, scratch);
+    const struct redis_value *reply = ask(client, JOB_CHANGES, op, scratch);
     if (reply == NULL)
         return;
     enum redis_kind kind = redis_kind(reply);
@@ -334,7 +252,7 @@ static void do_dequeue(struct queue_client_state *client, struct op *op, struct 
     } else if (kind == REDIS_ARRAY && read_jobs(reply, scratch, true, count > 1, &op->value)) {
         op_ok(op);
     } else {
-        bad_reply(CHANGES, op, scratch, "not jobs");
+        job_bad_reply(JOB_CHANGES, op, scratch, "not jobs");
     }
 }
 
@@ -349,28 +267,27 @@ static void add_id(struct queue_client_state *client, struct value delivery)
         snprintf(text, sizeof text, "%.90s:%" PRId64, id, attempt);
     else
         snprintf(text, sizeof text, "%.90s", id);
-    add(client, text);
+    job_add(&client->words, text);
 }
 
 static void do_settle(struct queue_client_state *client, struct op *op, struct arena *scratch)
 {
     bool extends = op->f == client->extend_f;
-    begin(client);
-    add(client, extends ? "WORKING" : op->f == client->ack_f ? "ACKJOB" : "NACK");
+    job_begin(&client->words, extends ? "WORKING" : op->f == client->ack_f ? "ACKJOB" : "NACK");
     add_id(client, op->value);
     if (extends && queue_number(op->value, "retry", 0) > 0) {
         add_seconds(client, queue_number(op->value, "retry", 0));
     } else if (op->f == client->nack_f && is_true(op->value, "dead")) {
-        add(client, "DEAD");
+        job_add(&client->words, "DEAD");
     } else if (op->f == client->nack_f && queue_number(op->value, "delay", 0) > 0) {
-        add(client, "DELAY");
+        job_add(&client->words, "DELAY");
         add_seconds(client, queue_number(op->value, "delay", 0));
     }
-    const struct redis_value *reply = ask(client, CHANGES, op, scratch);
+    const struct redis_value *reply = ask(client, JOB_CHANGES, op, scratch);
     if (reply == NULL)
         return;
     if (redis_kind(reply) != REDIS_INTEGER)
-        bad_reply(CHANGES, op, scratch, "not a number");
+        job_bad_reply(JOB_CHANGES, op, scratch, "not a number");
     else if (!extends && redis_integer(reply) == 0)
         op_fail(op, scratch, "not-found", NULL); /* nor is it there to be so later */
     else
@@ -384,15 +301,14 @@ static void do_settle(struct queue_client_state *client, struct op *op, struct a
 static bool drain_ack(struct queue_client_state *client, struct value jobs, struct op *op,
                       struct arena *scratch)
 {
-    begin(client);
-    add(client, "ACKJOB");
+    job_begin(&client->words, "ACKJOB");
     for (size_t i = 0; i < value_count(jobs); i++)
         if (queue_number(value_at(jobs, i), "retry", -1) != 0)
             add_id(client, value_at(jobs, i));
-    int64_t asked = (int64_t)client->count - 1;
+    int64_t asked = (int64_t)client->words.count - 1;
     if (asked == 0)
         return true;
-    const struct redis_value *reply = ask(client, CHANGES, op, scratch);
+    const struct redis_value *reply = ask(client, JOB_CHANGES, op, scratch);
     if (reply == NULL) {
         op->type = OP_INFO; /* something was taken, whatever became of this request */
         return false;
@@ -412,13 +328,13 @@ static void do_drain(struct queue_client_state *client, struct op *op, struct ar
     for (struct value jobs;; client->timeout_ns = deadline_ns - clock_monotonic_ns()) {
         dequeue_words(client, queue, DRAIN_AT_ONCE, 0);
         const struct redis_value *reply =
-            client->timeout_ns > 0 ? ask(client, CHANGES, op, scratch) : NULL;
+            client->timeout_ns > 0 ? ask(client, JOB_CHANGES, op, scratch) : NULL;
         if (client->timeout_ns <= 0)
             op_info(op, scratch, "timeout", "not drained in time");
         else if (reply != NULL && redis_count(reply) == 0)
             op_ok(op);
         else if (reply != NULL && !read_jobs(reply, scratch, true, true, &jobs))
-            bad_reply(CHANGES, op, scratch, "not jobs");
+            job_bad_reply(JOB_CHANGES, op, scratch, "not jobs");
         else if (reply != NULL && drain_ack(client, jobs, op, scratch)) {
             struct value *more = arena_alloc(scratch, (count + value_count(jobs)) * sizeof *more);
             for (size_t i = 0; i < count + value_count(jobs); i++)
@@ -442,14 +358,13 @@ static void do_length(struct queue_client_state *client, struct op *op, struct a
 {
     static const char *const names[] = {"ready", "delayed", "leased", "dead"};
     int64_t numbers[4] = {0};
-    begin(client);
-    add(client, "QSTAT");
-    add(client, queue_of(op->value));
-    const struct redis_value *reply = ask(client, READS, op, scratch);
+    job_begin(&client->words, "QSTAT");
+    job_add(&client->words, queue_of(op->value));
+    const struct redis_value *reply = ask(client, JOB_READS, op, scratch);
     if (reply == NULL)
         return;
     if (redis_kind(reply) != REDIS_ARRAY && redis_kind(reply) != REDIS_NIL) {
-        bad_reply(READS, op, scratch, "not a queue's numbers");
+        job_bad_reply(JOB_READS, op, scratch, "not a queue's numbers");
         return;
     }
     for (size_t i = 0; i + 1 < redis_count(reply); i += 2)
@@ -470,17 +385,16 @@ static void do_length(struct queue_client_state *client, struct op *op, struct a
 
 static void do_peek(struct queue_client_state *client, struct op *op, struct arena *scratch)
 {
-    begin(client);
-    add(client, "QPEEK");
-    add(client, queue_of(op->value));
-    add_number(client, queue_number(op->value, "count", 10));
-    const struct redis_value *reply = ask(client, READS, op, scratch);
+    job_begin(&client->words, "QPEEK");
+    job_add(&client->words, queue_of(op->value));
+    job_add_number(&client->words, queue_number(op->value, "count", 10));
+    const struct redis_value *reply = ask(client, JOB_READS, op, scratch);
     if (reply == NULL)
         return;
     if (redis_kind(reply) == REDIS_ARRAY && read_jobs(reply, scratch, false, true, &op->value))
         op_ok(op);
     else
-        bad_reply(READS, op, scratch, "not jobs");
+        job_bad_reply(JOB_READS, op, scratch, "not jobs");
 }
 
 /* ---- The client ---- */

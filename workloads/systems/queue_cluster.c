@@ -200,23 +200,6 @@ enum err_code queue_ask(struct test *test, uint32_t node, const char *const *wor
     return good ? ERR_NONE : ERR_REMOTE;
 }
 
-static const char *info_field(const char *info, const char *name)
-{
-    size_t length = strlen(name);
-    for (const char *line = info; line != NULL; line = strchr(line, '\n')) {
-        line += *line == '\n';
-        if (strncmp(line, name, length) == 0 && line[length] == ':')
-            return line + length + 1;
-    }
-    return NULL;
-}
-
-int64_t queue_info_number(const char *info, const char *name)
-{
-    const char *field = info_field(info, name);
-    return field == NULL || *field < '0' || *field > '9' ? -1 : strtoll(field, NULL, 10);
-}
-
 /* ---- Hooks ---- */
 
 bool queue_ready(struct test *test, struct buf *why_not)
@@ -247,9 +230,9 @@ enum err_code queue_primaries(struct test *test, node_set *primaries, struct err
     int64_t newest_term = 0;
     for (uint32_t i = 0; i < test->node_count; i++) {
         const char *info = buf_text(&questions[i].answer);
-        int64_t term = queue_info_number(info, "term");
+        int64_t term = redis_info_number(info, "term");
         /* A deposed leader that does not know yet claims an older term. */
-        if (queue_info_number(info, "leading") != 1 || term < newest_term)
+        if (redis_info_number(info, "leading") != 1 || term < newest_term)
             continue;
         leaders = NODE_SET(i) | (term == newest_term ? leaders : 0);
         newest_term = term;
@@ -264,7 +247,7 @@ enum err_code queue_version(struct test *test, struct buf *version, struct err *
     struct question *questions = ask_all(test, info_words, 2 * NS_PER_SECOND);
     const char *found = NULL;
     for (uint32_t i = 0; questions != NULL && i < test->node_count && found == NULL; i++)
-        found = info_field(buf_text(&questions[i].answer), "ordeal_queue_version");
+        found = redis_info_field(buf_text(&questions[i].answer), "ordeal_queue_version");
     enum err_code code = ERR_NONE;
     const char *defect = option_text(&test->plan->options, "queue.defect");
     if (found != NULL)

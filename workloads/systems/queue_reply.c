@@ -37,12 +37,12 @@ static const struct {
     {"ERR SPOOL is not offered", OP_FAIL, "unsupported"},
 };
 
-struct queue_meaning queue_error_meaning(const char *message)
+struct job_meaning queue_error_meaning(const char *message)
 {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (text_starts(message, rows[i].text))
-            return (struct queue_meaning){rows[i].type, rows[i].error};
-    return (struct queue_meaning){OP_INFO, "unexpected-reply"};
+            return (struct job_meaning){rows[i].type, rows[i].error};
+    return (struct job_meaning){OP_INFO, "unexpected-reply"};
 }
 
 size_t queue_id_length(const char *id, size_t length, int64_t *attempt)

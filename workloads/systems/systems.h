@@ -47,6 +47,7 @@
     WITH_LIBMARIADB(X(mariadb), LEFT_OUT(mariadb, "libmariadb-dev"))                               \
     X(redis)                                                                                       \
     X(beanstalkd)                                                                                  \
+    X(disque)                                                                                      \
     WITH_LIBNATS(X(nats), LEFT_OUT(nats, "libnats-dev"))                                           \
     WITH_LIBMEMCACHED(X(memcached), LEFT_OUT(memcached, "libmemcached-dev"))                       \
     WITH_LIBRABBITMQ(X(rabbitmq), LEFT_OUT(rabbitmq, "librabbitmq-dev"))                           \

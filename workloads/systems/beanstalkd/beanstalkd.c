@@ -36,15 +36,6 @@ uint16_t beanstalkd_client_port(const struct test *test)
     return (uint16_t)option_int(&test->plan->options, "beanstalkd.client-port");
 }
 
-/* "q0", "q1", .. are on nodes beside each other. */
-uint32_t beanstalkd_node_of(const struct test *test, const char *tube)
-{
-    uint32_t sum = 0;
-    for (; *tube != '\0'; tube++)
-        sum = sum * 31 + (unsigned char)*tube;
-    return sum % test->node_count;
-}
-
 /* ---- Installing and starting ---- */
 
 static enum err_code install(struct test *test, node_set nodes, struct err *err)

@@ -10,8 +10,6 @@
 
 extern const struct option beanstalkd_options[];
 uint16_t beanstalkd_client_port(const struct test *test);
-/* Servers know nothing of each other: which one has this tube. */
-uint32_t beanstalkd_node_of(const struct test *test, const char *tube);
 /* The command line of a server, NULL at the end. */
 const char *const *beanstalkd_arguments(const struct test *test, uint32_t node,
                                         struct arena *arena);

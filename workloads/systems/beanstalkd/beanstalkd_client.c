@@ -6,7 +6,7 @@
  *   length {:queue "q0"} -> {:queue "q0" :length 3}
  *   drain {:queue "q0"} -> [{:message 7 ..} ..], all that was ready, deleted
  *
- * A queue is a tube, and a tube is on one server (beanstalkd_node_of), whatever node a worker is
+ * A queue is a tube, and a tube is on one server (system_node_of), whatever node a worker is
  * of. The protocol knows whole seconds: leases and delays are rounded up. What a connection has
  * reserved is ready again when the connection ends, and numbers of jobs may be given anew by a
  * server that lost them; so a delivery is named by its job and its connection ("5@9"), and what is
@@ -19,6 +19,7 @@
 #include "harness/base/clock.h"
 #include "workloads/queue_body.h"
 #include "workloads/systems/beanstalkd/beanstalkd.h"
+#include "workloads/systems/common.h"
 
 enum { TUBES_MAX = 64, PRIORITY = 1000, DEFAULT_TTR_S = 60 };
 
@@ -66,7 +67,7 @@ static struct beanstalk_link *link_of(struct beanstalkd_worker *worker, const ch
     if (worker->link_count == TUBES_MAX)
         return NULL;
     struct beanstalk_link *link = &worker->links[worker->link_count++];
-    uint32_t server = beanstalkd_node_of(worker->test, tube);
+    uint32_t server = system_node_of(worker->test, tube);
     beanstalk_link_init(link, node_address(&worker->test->nodes[server]),
                         beanstalkd_client_port(worker->test), tube);
     return link;

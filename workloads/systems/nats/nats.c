@@ -4,7 +4,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "harness/remote/sha256.h"
 #include "workloads/systems/common.h"
 #include "workloads/systems/nats/nats_system.h"
 #include "workloads/systems/systems.h"
@@ -33,35 +32,12 @@ static enum err_code check_options(const struct test *test, struct err *err)
 static enum err_code program_path(const struct test *test, struct buf *path, struct err *err)
 {
     const char *binary = option_text(&test->plan->options, "nats.binary");
-    char hash[2 * SHA256_BYTES + 1];
     if (*binary == '\0') {
         buf_add_text(path, "nats-server");
         return ERR_NONE;
     }
-    enum err_code code = sha256_file(binary, hash, err);
-    if (code != ERR_NONE)
-        return err_wrap(err, "nats.binary");
-    buf_printf(path, "/var/lib/ordeal/bin/nats-%.16s/nats-server", hash);
-    return ERR_NONE;
-}
-
-static enum err_code upload(struct test *test, node_set nodes, const char *path, struct err *err)
-{
-    struct buf says = BUF_INIT, script = BUF_INIT;
-    uint32_t culprit;
-    const char *binary = option_text(&test->plan->options, "nats.binary");
-    enum err_code code = ERR_NONE;
-    if (!test->plan->no_install && test_shell(test, nodes, NULL, "[ -s %s ]", path) != ERR_NONE)
-        code = test_upload_file(test, nodes, binary, path, 0755, err);
-    buf_printf(&script, "%s --version 2>&1", path);
-    if (code == ERR_NONE)
-        code = system_examine(test, nodes, script.data, &culprit, &says, err);
-    if (code == ERR_NONE && culprit != SYSTEM_HEALTHY)
-        code = err_set(err, ERR_UNSUPPORTED, "%s: %s does not run there: %s",
-                       test->nodes[culprit].name, binary, buf_text(&says));
-    buf_free(&says);
-    buf_free(&script);
-    return code;
+    enum err_code code = system_upload_path(binary, "nats-server", path, err);
+    return code == ERR_NONE ? code : err_wrap(err, "nats.binary");
 }
 
 /* The option came with 2.10; an older server does not know the word. */
@@ -99,7 +75,8 @@ static enum err_code install(struct test *test, node_set nodes, struct err *err)
     if (code == ERR_NONE)
         code = program_path(test, &path, err);
     if (code == ERR_NONE && *option_text(&test->plan->options, "nats.binary") != '\0')
-        code = upload(test, nodes, path.data, err);
+        code = system_upload(test, nodes, option_text(&test->plan->options, "nats.binary"),
+                             path.data, "--version", err);
     else if (code == ERR_NONE)
         code = system_install(test, nodes, &package, err);
     if (code == ERR_NONE)

@@ -85,8 +85,6 @@ extern const struct client redis_register_client, redis_set_client, redis_counte
 
 /* ---- redis_topology.c: what can be asked without running anything on a node ---- */
 
-/* A field of INFO's text, "name:value"; NULL when it has none. It ends at a line's end. */
-const char *redis_info_field(const char *info, const char *name);
 /* Hooks of `struct system`. */
 bool redis_ready(struct test *test, struct buf *why_not);
 enum err_code redis_primaries(struct test *test, node_set *primaries, struct err *err);

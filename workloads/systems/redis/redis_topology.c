@@ -35,17 +35,6 @@ static void free_all(struct test *test, struct redis_question *questions)
     free(questions);
 }
 
-const char *redis_info_field(const char *info, const char *name)
-{
-    size_t length = strlen(name);
-    for (const char *line = info; line != NULL; line = strchr(line, '\n')) {
-        line += *line == '\n';
-        if (strncmp(line, name, length) == 0 && line[length] == ':')
-            return line + length + 1;
-    }
-    return NULL;
-}
-
 static bool field_is(const char *info, const char *name, const char *value)
 {
     const char *field = redis_info_field(info, name);
