@@ -58,6 +58,7 @@ systems() {
     need rabbitmq-server "a system under test" command -v rabbitmq-server
     need zookeeper "a system under test" test -e /usr/share/java/zookeeper.jar
     need beanstalkd "a system under test" command -v beanstalkd
+    need activemq "a system under test, with the Java that it recommends" test -e /usr/share/activemq/bin/activemq.jar
 }
 demo() {
     need openssh-server "every local node runs a real sshd" command -v sshd

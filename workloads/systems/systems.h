@@ -48,6 +48,7 @@
     X(redis)                                                                                       \
     X(beanstalkd)                                                                                  \
     X(disque)                                                                                      \
+    X(activemq)                                                                                    \
     WITH_LIBNATS(X(nats), LEFT_OUT(nats, "libnats-dev"))                                           \
     WITH_LIBMEMCACHED(X(memcached), LEFT_OUT(memcached, "libmemcached-dev"))                       \
     WITH_LIBRABBITMQ(X(rabbitmq), LEFT_OUT(rabbitmq, "librabbitmq-dev"))                           \
