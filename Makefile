@@ -100,7 +100,7 @@ $(B)/workloads/systems/systems.o: $(CLIENT_STAMP)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all objects page prove prove-clean prove-schedules findings check check-all check-queue check-root check-browser check-san deps demo fuzz tidy bench bench-queue bench-transactions bench-check bench-faults conformance coverage install uninstall dist clean help programs tests format
+.PHONY: all objects page prove prove-clean prove-schedules findings check check-all check-queue check-root check-browser check-san deps demo fuzz tidy bench bench-queue bench-transactions bench-check bench-faults bench-report conformance coverage install uninstall dist clean help programs tests format
 
 all: programs
 
@@ -232,6 +232,8 @@ bench-faults: programs $(B)/tests/bench/faults ## how long it takes to inject fa
 	@$(B)/tests/bench/faults $(B) $(or $(TIMES),40) $(NEMESIS)
 bench-check: programs $(B)/tests/bench/linearizable $(B)/tests/bench/distinct ## the linearizable checker over its grid: SEEDS=10 OPS=100000 HISTORIES=..
 	@tests/bench/check.sh $(B) $(or $(SEEDS),10) $(or $(OPS),100000) $(or $(HISTORIES),../shared/histories)
+bench-report: programs ## what the report of OPERATIONS=1000000 costs, and the list of thousands of runs
+	@tests/bench/report.sh $(B) $(or $(OPERATIONS),1000000)
 page:                ## bundle the script of report.html (needs Node.js; what it builds is kept in git)
 	@tools/page.sh build
 tidy:                ## style, dependencies between folders, man pages
