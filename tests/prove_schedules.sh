@@ -147,6 +147,7 @@ for ((i = 0; i < runs; i++)); do
     [ "$undone" -ge "$seen" ] || { not_undone=$((not_undone + 1)) verdict+=", $((seen - undone)) faults NOT UNDONE" keep=1; }
     if left_behind $nodes; then
         dirty=$((dirty + 1)) verdict+=", LEFT BEHIND: $(head -n 5 <<<"$traces_seen" | paste -sd';')" keep=1
+        echo "$traces_seen" >"/tmp/schedule-$seed.left" # all of it
         node_traces $nodes | sort -u >>"$work/before.$nodes" # told once
         sort -u -o "$work/before.$nodes" "$work/before.$nodes"
     fi
