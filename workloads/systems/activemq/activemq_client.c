@@ -249,13 +249,19 @@ static void do_dequeue(struct activemq_worker *worker, uint32_t node, struct op 
     }
 }
 
-static bool acknowledge(struct activemq_worker *worker, struct stomp_link *link, const char *ack,
-                        size_t ack_length)
+/* All at once: a broker does what comes by one connection in its order, so that the receipt of the
+ * last is one of all. */
+static bool acknowledge(struct activemq_worker *worker, struct stomp_link *link,
+                        const char *const *acks, size_t count)
 {
     struct buf frames = BUF_INIT;
     uint64_t receipt = ++link->names;
-    buf_printf(&frames, "ACK\nid:%.*s\nreceipt:%" PRIu64 "\n\n", (int)ack_length, ack, receipt);
-    buf_add_char(&frames, '\0');
+    for (size_t i = 0; i < count; i++) {
+        buf_printf(&frames, "ACK\nid:%s\n", acks[i]);
+        if (i + 1 == count)
+            buf_printf(&frames, "receipt:%" PRIu64 "\n", receipt);
+        buf_add(&frames, "\n", 2); /* with its NUL */
+    }
     return send_frames(worker, link, &frames) &&
            stomp_await_receipt(link, receipt, worker->deadline_ns, &worker->trouble);
 }
@@ -276,7 +282,8 @@ static void do_settle(struct activemq_worker *worker, struct op *op, struct aren
     struct stomp_link *link = &worker->links[held.node];
     *found = worker->held[--worker->held_count];
     bool acks = op->f == worker->ack_f;
-    if (acks && !acknowledge(worker, link, held.ack, strlen(held.ack))) {
+    const char *const ack = held.ack;
+    if (acks && !acknowledge(worker, link, &ack, 1)) {
         complete(worker, CHANGES, op, scratch);
         return;
     }
@@ -328,7 +335,7 @@ static bool take_all(struct activemq_worker *worker, struct stomp_link *link, co
     if (subscription == 0)
         return false;
     /* Acknowledged when all that has come was read: a receipt passes over messages. */
-    struct stomp_text *acks = arena_alloc(scratch, DRAIN_ROOM * sizeof *acks);
+    const char **acks = arena_alloc(scratch, DRAIN_ROOM * sizeof *acks);
     size_t count = 0;
     for (bool came = true; came && count < DRAIN_ROOM;) {
         if (!next_message(worker, link, subscription, clock_monotonic_ns() + drain_wait_ns, &frame,
@@ -338,13 +345,10 @@ static bool take_all(struct activemq_worker *worker, struct stomp_link *link, co
             break;
         struct stomp_text ack = stomp_header(&frame, "ack");
         queue_taken_add(all, delivery_of(link, &frame, queue, subscription, scratch), scratch);
-        acks[count++] =
-            (struct stomp_text){arena_printf(scratch, "%.*s", (int)ack.length, ack.at), ack.length};
+        acks[count++] = arena_printf(scratch, "%.*s", (int)ack.length, ack.at);
     }
-    for (size_t i = 0; i < count; i++)
-        if (!acknowledge(worker, link, acks[i].at, acks[i].length))
-            return false;
-    return unsubscribe(worker, link, subscription);
+    return (count == 0 || acknowledge(worker, link, acks, count)) &&
+           unsubscribe(worker, link, subscription);
 }
 
 static void do_drain(struct activemq_worker *worker, struct stomp_link *link, struct op *op,
