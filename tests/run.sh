@@ -49,7 +49,8 @@ export work build
 # Programs that make no thread of their own have no race either: the thread sanitizer, under which the longest of them
 # take minutes, would find nothing. That they make none is looked at whenever they run without it.
 unthreaded=' linearizable_hiding_test linearizable_engines_test linearizable_appends_test linearizable_certificate_test monitors_truth_test
- models_truth_test delivery_oracle_test generator_nest_test fold_numbers_test fold_sets_test '
+ models_truth_test delivery_oracle_test generator_nest_test fold_numbers_test fold_sets_test meta_test spool_test raft_defects_test
+ storage_test storage_defect_test '
 is_unthreaded() { case $unthreaded in *[[:space:]]$(basename "$1")[[:space:]]*) return 0 ;; *) return 1 ;; esac }
 case $build in *san-thread*) leave_out=is_unthreaded ;; *) leave_out=false ;; esac
 
