@@ -164,13 +164,16 @@ $(B)/tests/bench/commit_probe: $(B)/tests/bench/commit_probe.o $(B)/queue/crc32c
 $(B)/tests/bench/%: $(B)/tests/bench/%.o $(call obj,$(filter-out tests/lib/test.c,$(TEST_LIB_SRC))) $(B)/libordeal.a
 	$(call say,LINK)$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ -lcmocka $(PKG_LIBS) -lm -ldl
 
+# A stand-in for EC2 beside local clusters.
+$(B)/tests/integration/ec2_endpoint: $(call obj,tests/integration/ec2_endpoint.c tests/lib/fake_ec2.c) $(B)/libtest.a $(B)/libordeal.a
+	$(call say,LINK)$(CC) $(SAN_FLAGS) $(LDFLAGS) -pthread -o $@ $^ $(PKG_LIBS) -lm -ldl
 # Preloaded by tests/run.sh where a test says that it makes no threads.
 $(B)/tests/lib/no_threads.so: tests/preload/no_threads.c
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(ORDEAL_CFLAGS) -O2 -shared -fPIC -o $@ $<
 # All that is compiled, not linked: what a second compiler has to say.
 objects: $(LIB_OBJ) $(AGENT_OBJ) $(AGENT_FUSE_OBJ) $(call obj,$(QUEUE_SRC) $(TEST_SRC) $(QUEUE_TEST_SRC) $(QUEUE_TEST_LIB_SRC) \
-	$(INTEGRATION_SRC) $(FAKE_SRC) $(TEST_LIB_SRC) $(FUZZ_SRC) $(BENCH_SRC) $(QUEUE_BENCH_SRC))
+	$(INTEGRATION_SRC) tests/integration/ec2_endpoint.c $(FAKE_SRC) $(TEST_LIB_SRC) $(FUZZ_SRC) $(BENCH_SRC) $(QUEUE_BENCH_SRC))
 tests: $(TESTS) $(if $(SAN),,$(B)/tests/lib/no_threads.so) $(call bin,$(FUZZ_SRC)) $(B)/example-model.so $(B)/examples/hiccup.so
 # As a user would: against what is installed, and nothing else.
 MODEL_HEADERS := harness/model.h harness/model_space.h harness/history.h harness/value.h harness/base/arena.h harness/base/buf.h \
@@ -196,7 +199,7 @@ check: programs tests ## quick tests: no root, no network
 check-san:           ## the quick tests under address, undefined and thread sanitizers
 	+$(MAKE) SAN=address,undefined check
 	+$(MAKE) SAN=thread check
-check-root: programs $(INTEGRATION) $(QUEUE_CLUSTER) $(B)/examples/hiccup.so ## tests that need root: namespaces, sshd, a real etcd
+check-root: programs $(INTEGRATION) $(B)/tests/integration/ec2_endpoint $(QUEUE_CLUSTER) $(B)/examples/hiccup.so ## tests that need root: namespaces, sshd, a real etcd
 	@./tools/deps.sh root
 	@tests/run.sh --build $(B) integration
 check-browser: programs ## reports and the pages of ordeal serve in a real browser (Chromium)

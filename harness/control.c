@@ -216,6 +216,7 @@ enum err_code control_open(struct control *control, const struct fleet_options *
 {
     struct fleet_options fleet_options = *options;
     fleet_options.patience_ns = CONNECT_PATIENCE_NS;
+    control->owner = owner;
     enum err_code code = fleet_open(control->test->nodes, control->test->node_count, &fleet_options,
                                     &control->fleet, err);
     if (code != ERR_NONE)

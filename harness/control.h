@@ -45,6 +45,7 @@ struct control {
     struct agents *agents;
     /* Faults by hand: daemons are processes of these names that the agents did not start. */
     bool by_process_name;
+    const char *owner;          /* who this is, for others: "ordeal run on ci-7, pid 123" */
     bool leave_daemons;         /* control_close ends agents without their daemons */
     struct notes *notes;        /* of the set-up, for who tells why it failed; NULL: none */
     const char *environment[8]; /* of every daemon, besides its own; NULL at the end */
@@ -77,8 +78,9 @@ void control_add_addresses(struct test *test, struct agent_call *call, const cha
 enum err_code control_undo(struct test *test, node_set nodes, const char *id, struct err *err);
 
 /* Connects to the test's nodes and starts an agent on each. test->control must point to `control`,
- * whose test, log and hooks are set. `owner` tells others who uses the nodes. What a failure leaves
- * is for control_close, too: until then the fleet may be interrupted from another thread. */
+ * whose test, log and hooks are set. `owner` tells others who uses the nodes, and outlives it. What
+ * a failure leaves is for control_close, too: until then the fleet may be interrupted from another
+ * thread. */
 enum err_code control_open(struct control *control, const struct fleet_options *options,
                            const char *owner, struct err *err);
 /* Shuts the agents down (they undo what is left, and end the daemons) and disconnects, as far as

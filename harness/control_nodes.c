@@ -1,15 +1,14 @@
 /* What plug-ins may do to whole nodes: see test.h. */
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "harness/base/clock.h"
 #include "harness/base/text.h"
 #include "harness/cluster/cluster.h"
 #include "harness/control.h"
+#include "harness/node_command.h"
+#include "harness/switched_off.h"
 
 #define GONE_NS_MAX (60 * NS_PER_SECOND)
 #define POLL_NS (20 * NS_PER_MS)
@@ -70,34 +69,38 @@ enum err_code node_down_check(struct test *test, node_set nodes, const struct no
 
 /* ---- Down ---- */
 
-/* A command on this machine, with {node} and {address} in it. */
 static enum err_code run_here(const struct node *node, const char *text, struct err *err)
 {
     struct buf command = BUF_INIT;
-    char output[256] = "";
-    for (const char *at = text; *at != '\0';) {
-        bool name = text_starts(at, "{node}"), address = text_starts(at, "{address}");
-        if (name || address)
-            buf_add_shell_word(&command, name ? node->name : node_address(node));
-        else
-            buf_add_char(&command, *at);
-        at += name ? strlen("{node}") : address ? strlen("{address}") : 1;
-    }
-    buf_add_text(&command, " 2>&1");
-    FILE *pipe = popen(command.data, "re");
+    node_command_fill(node, text, &command);
+    enum err_code code = node_command_run(node->name, buf_text(&command), err);
     buf_free(&command);
-    if (pipe == NULL)
-        return err_errno(err, errno, "%s: run a command", node->name);
-    size_t length = fread(output, 1, sizeof output - 1, pipe);
-    output[length] = '\0';
-    while (fgetc(pipe) != EOF) /* a command that is cut off would say that it failed */
-        ;
-    int status = pclose(pipe);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+    return code;
+}
+
+enum err_code node_note_off(struct test *test, uint32_t node, const char *starter,
+                            const struct json *how, struct err *err)
+{
+    if (test->control->cluster != NULL)
         return ERR_NONE;
-    output[strcspn(output, "\n")] = '\0';
-    return err_set(err, ERR_REMOTE, "%s: `%.100s` exited with status %d: %s", node->name, text,
-                   WIFEXITED(status) ? WEXITSTATUS(status) : -1, output);
+    return switched_off_note(test->plan->store, &test->nodes[node], starter, how,
+                             test->control->owner, err);
+}
+
+/* A machine is noted before it goes: nobody is on it that could bring it back. */
+static enum err_code command_off(struct test *test, uint32_t node, const struct node_power *power,
+                                 struct err *err)
+{
+    struct buf command = BUF_INIT;
+    struct json *how = json_object();
+    node_command_fill(&test->nodes[node], power->on_command, &command);
+    json_set_text(how, "command", buf_text(&command));
+    enum err_code code = node_note_off(test, node, SWITCHED_OFF_COMMAND, how, err);
+    if (code == ERR_NONE)
+        code = run_here(&test->nodes[node], power->off_command, err);
+    json_free(how);
+    buf_free(&command);
+    return code;
 }
 
 static enum err_code switch_off(struct test *test, uint32_t node, const struct node_power *power,
@@ -106,7 +109,7 @@ static enum err_code switch_off(struct test *test, uint32_t node, const struct n
     struct control *control = test->control;
     int hold = -1;
     if (control->cluster == NULL)
-        return run_here(&test->nodes[node], power->off_command, err);
+        return command_off(test, node, power, err);
     enum err_code code = cluster_hold_off(control->cluster, (int)node, &hold, err);
     if (code == ERR_NONE)
         control->holds[node] = hold + 1;
@@ -252,6 +255,8 @@ enum err_code node_up(struct test *test, node_set nodes, const struct node_power
             code = await_agent(test, i, began_ns + timeout_ns, &one);
         if (code == ERR_NONE)
             atomic_fetch_and(&control->away, ~NODE_SET(i));
+        if (code == ERR_NONE && control->cluster == NULL)
+            code = switched_off_forget(test->plan->store, &test->nodes[i], &one);
         if (code == ERR_NONE && node_in(lost, i))
             code = see_boot(test, i, &one);
         if (code != ERR_NONE)

@@ -67,6 +67,16 @@ struct nemesis {
 #define ORDEAL_NEMESIS ordeal_nemesis_1
 
 extern const struct nemesis *const nemeses[]; /* NULL at the end */
+
+/* How a machine is switched on again that a nemesis had off when ordeal was killed: outside any
+ * run, from what it gave to node_note_off (test.h). Returns when it is on its way up, with the
+ * means in a few words in `said`; that it is on already is no error. ERR_UNSUPPORTED: nothing ever
+ * will. */
+struct node_starter {
+    const char *name;
+    enum err_code (*start)(const struct json *how, struct buf *said, struct err *err);
+};
+extern const struct node_starter node_starters[]; /* .name == NULL at the end */
 const struct nemesis *nemesis_find(const char *name);
 
 #endif

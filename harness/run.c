@@ -18,6 +18,8 @@
 #include "harness/notes.h"
 #include "harness/run_internal.h"
 #include "harness/store.h"
+#include "harness/switch_on.h"
+#include "harness/switched_off.h"
 
 #define HANG_GRACE_NS (5 * NS_PER_SECOND)
 #define STOP_GRACE_NS (5 * NS_PER_SECOND)
@@ -229,6 +231,36 @@ static void on_agent_lost(void *state, uint32_t node, const char *why)
 
 /* ---- Setting up ---- */
 
+static void say_switched_on(void *state, const struct node *node, const char *line)
+{
+    struct running *running = state;
+    log_line(running->log, "%s: %s", node->name, line);
+}
+
+/* What an ordeal that was killed has left off. */
+static enum err_code switch_nodes_on(struct running *running, struct err *err)
+{
+    const struct switch_on options = {.store = running->plan->store,
+                                      .nodes = running->reach.nodes,
+                                      .node_count = running->reach.node_count,
+                                      .fleet_options = &running->reach.fleet_options,
+                                      .which = SWITCH_ON_LEFT,
+                                      .say = say_switched_on,
+                                      .state = running};
+    return running->plan->local ? ERR_NONE : switch_on(&options, err);
+}
+
+/* That they answer says that they are on, whoever did it. */
+static enum err_code forget_switched_off(struct running *running, struct err *err)
+{
+    enum err_code code = ERR_NONE;
+    for (uint32_t i = 0; i < running->reach.node_count && code == ERR_NONE; i++)
+        code = running->plan->local
+                   ? ERR_NONE
+                   : switched_off_forget(running->plan->store, &running->reach.nodes[i], err);
+    return code;
+}
+
 static enum err_code connect_nodes(struct running *running, struct err *err)
 {
     struct control control = {
@@ -239,8 +271,11 @@ static enum err_code connect_nodes(struct running *running, struct err *err)
     running->control = control;
     running->test.control = &running->control;
     pthread_mutex_unlock(&running->stop_lock);
-    return control_open(&running->control, &running->reach.fleet_options, running->reach.owner,
-                        err);
+    if (switch_nodes_on(running, err) != ERR_NONE)
+        return err->code;
+    enum err_code code =
+        control_open(&running->control, &running->reach.fleet_options, running->reach.owner, err);
+    return code == ERR_NONE ? forget_switched_off(running, err) : code;
 }
 
 /* Polls the system until it serves. `why_not` says what it waited for last. */

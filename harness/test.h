@@ -259,6 +259,16 @@ enum err_code node_down(struct test *test, node_set nodes, const struct node_pow
 enum err_code node_up(struct test *test, node_set nodes, const struct node_power *power,
                       int64_t timeout_ns, struct buf *evidence, struct err *err);
 
+/* Writes down in the store, synced, that this machine is about to be switched off, and how it is
+ * switched on again: should ordeal be killed before node_up, `ordeal heal` or the next run on it
+ * does that, by the node_starter of this name (nemesis.h), to which the object `how` means
+ * something; or by "command", which runs {"command": TEXT} here. What node_power's commands do,
+ * node_down itself writes down. ERR_IO: do not switch it off. On a local cluster, whose keeper
+ * switches on, it does nothing. */
+struct json;
+enum err_code node_note_off(struct test *test, uint32_t node, const char *starter,
+                            const struct json *how, struct err *err);
+
 /* ---- Network faults ---- */
 
 /* Which packets are dropped. Of TCP those that carry data, and all of other protocols: connections

@@ -15,6 +15,7 @@
 #include "nemeses/targets.h"
 
 static const int64_t settle_ns = NS_PER_SECOND; /* one that exits sooner has not really started */
+static const int64_t start_again_ns = 10 * 60 * NS_PER_SECOND;
 
 struct state {
     struct daemons on; /* what ran there */
@@ -150,6 +151,25 @@ static enum err_code bring_up(struct state *state, struct buf *evidence, struct 
     return code;
 }
 
+/* An instance that is stopped has no agent on it that could start it again. */
+static enum err_code note_stops(struct test *test, const struct state *state, const struct ec2 *ec2,
+                                struct err *err)
+{
+    enum err_code code = ERR_NONE;
+    for (uint32_t i = 0; i < test->node_count && code == ERR_NONE; i++) {
+        if (!node_in(state->nodes, i))
+            continue;
+        struct json *how = json_object();
+        json_set_text(how, "instance", state->ids[i]);
+        json_set_text(how, "region", ec2_region(ec2));
+        json_set_text(how, "endpoint", text_option(test, "ec2.endpoint"));
+        json_set_text(how, "profile", text_option(test, "ec2.profile"));
+        code = node_note_off(test, i, "ec2", how, err);
+        json_free(how);
+    }
+    return code;
+}
+
 static enum err_code prepare(struct test *test, struct fault *fault, struct err *err)
 {
     struct state *state = fault->state;
@@ -167,6 +187,8 @@ static enum err_code prepare(struct test *test, struct fault *fault, struct err 
     for (uint32_t i = 0; i < test->node_count && code == ERR_NONE; i++)
         if (node_in(state->nodes, i))
             code = resolve_one(test, ec2, i, state->ids[i], err);
+    if (code == ERR_NONE && state->action == EC2_STOP)
+        code = note_stops(test, state, ec2, err);
     ec2_close(ec2);
     return code;
 }
@@ -213,6 +235,40 @@ static enum err_code end(struct test *test, struct fault *fault, struct err *err
     if (code == ERR_NONE)
         fault->ended_verified = VERIFIED_YES;
     return code;
+}
+
+/* ---- After ordeal was killed ---- */
+
+static enum err_code start_one(struct ec2 *ec2, const char *id, struct err *err)
+{
+    struct ec2_instance instance;
+    enum err_code code = ec2_look(ec2, id, &instance, err);
+    if (code != ERR_NONE)
+        return code;
+    if (strcmp(instance.state, "terminated") == 0 || strcmp(instance.state, "shutting-down") == 0)
+        return err_set(err, ERR_UNSUPPORTED, "%s is %s: nothing starts it again", id,
+                       instance.state);
+    if (strcmp(instance.state, "stopping") == 0) /* it cannot be started before it has stopped */
+        code = ec2_await(ec2, id, "stopped", start_again_ns, err);
+    if (code == ERR_NONE && strcmp(instance.state, "running") != 0)
+        code = ec2_ask(ec2, EC2_START, id, err);
+    return code == ERR_NONE ? ec2_await(ec2, id, "running", start_again_ns, err) : code;
+}
+
+enum err_code ec2_start_again(const struct json *how, struct buf *said, struct err *err)
+{
+    struct ec2 *ec2 = NULL;
+    const char *id = json_as_text(json_get(how, "instance"), "");
+    const struct ec2_options options = {.region = json_as_text(json_get(how, "region"), ""),
+                                        .endpoint = json_as_text(json_get(how, "endpoint"), ""),
+                                        .profile = json_as_text(json_get(how, "profile"), "")};
+    enum err_code code = ec2_open(&options, &ec2, err);
+    if (code == ERR_NONE)
+        code = start_one(ec2, id, err);
+    if (code == ERR_NONE)
+        buf_printf(said, "EC2, as its instance %s", id);
+    ec2_close(ec2);
+    return code == ERR_NONE ? code : err_wrap(err, "ec2");
 }
 
 static const struct option options[] = {

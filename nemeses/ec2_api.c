@@ -332,18 +332,32 @@ enum err_code ec2_ask(struct ec2 *ec2, enum ec2_action action, const char *id, s
     return code;
 }
 
+enum err_code ec2_look(struct ec2 *ec2, const char *id, struct ec2_instance *instance,
+                       struct err *err)
+{
+    struct buf form = BUF_INIT, answer = BUF_INIT;
+    add_field(ec2, &form, "InstanceId.1", id);
+    enum err_code code = send_form(ec2, "DescribeInstances", &form, &answer, err);
+    if (code == ERR_NONE && read_instances(buf_text(&answer), instance, 1) != 1)
+        code = err_set(err, ERR_UNSUPPORTED, "EC2 tells nothing of %s", id);
+    else if (code == ERR_REMOTE && strstr(buf_text(&answer), "InvalidInstanceID.NotFound") != NULL)
+        err->code = code = ERR_UNSUPPORTED;
+    buf_free(&answer);
+    return code;
+}
+
+const char *ec2_region(const struct ec2 *ec2)
+{
+    return ec2->region;
+}
+
 enum err_code ec2_await(struct ec2 *ec2, const char *id, const char *state, int64_t timeout_ns,
                         struct err *err)
 {
     int64_t deadline_ns = clock_monotonic_ns() + timeout_ns;
     for (;;) {
-        struct buf form = BUF_INIT, answer = BUF_INIT;
-        struct ec2_instance instance = {.state = "unknown"};
-        add_field(ec2, &form, "InstanceId.1", id);
-        enum err_code code = send_form(ec2, "DescribeInstances", &form, &answer, err);
-        if (code == ERR_NONE && read_instances(buf_text(&answer), &instance, 1) != 1)
-            code = err_set(err, ERR_REMOTE, "EC2 tells nothing of %s", id);
-        buf_free(&answer);
+        struct ec2_instance instance;
+        enum err_code code = ec2_look(ec2, id, &instance, err);
         if (code != ERR_NONE || strcmp(instance.state, state) == 0)
             return code;
         if (clock_monotonic_ns() > deadline_ns)

@@ -37,6 +37,10 @@ enum err_code ec2_find(struct ec2 *ec2, const char *tag, const char *value,
                        struct ec2_instance *instances, size_t most, size_t *count, struct err *err);
 /* What is asked for is under way when it returns, not done. */
 enum err_code ec2_ask(struct ec2 *ec2, enum ec2_action action, const char *id, struct err *err);
+/* One instance by its id, whatever its state; ERR_UNSUPPORTED when EC2 knows none. */
+enum err_code ec2_look(struct ec2 *ec2, const char *id, struct ec2_instance *instance,
+                       struct err *err);
+const char *ec2_region(const struct ec2 *ec2); /* in force: as long as the client */
 /* Waits for that state; ERR_TIMEOUT tells which it is in. */
 enum err_code ec2_await(struct ec2 *ec2, const char *id, const char *state, int64_t timeout_ns,
                         struct err *err);

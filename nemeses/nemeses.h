@@ -31,4 +31,7 @@
 NEMESES(DECLARE)
 #undef DECLARE
 
+/* The starter of machines that ec2 has stopped: see node_starter. */
+enum err_code ec2_start_again(const struct json *how, struct buf *said, struct err *err);
+
 #endif

@@ -12,6 +12,7 @@ const struct cli_option by_hand_where[] = {
     {"known-hosts", "FILE", "host keys; default: ~/.ssh/known_hosts"},
     {"accept-new-host-keys", NULL, "add unknown host keys to that file instead of refusing them"},
     {"connect-timeout", "TIME", "for logging in to a node; default 10s"},
+    {"store", "DIR", "remembers which machines are switched off (default: store)"},
     {.name = NULL},
 };
 

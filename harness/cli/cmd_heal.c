@@ -10,6 +10,7 @@
 #include "harness/reach.h"
 #include "harness/remote/fleet.h"
 #include "harness/run.h"
+#include "harness/switch_on.h"
 
 /* Any version of the agent can replay a journal; the newest one that is there does. An agent that
  * still runs is told to undo its faults and end. */
@@ -49,13 +50,34 @@ static int print_help(void)
         &out,
         "usage: ordeal heal [OPTION..]\n\n"
         "Undoes every fault of ordeal on every node: firewall rules, stopped processes, and\n"
-        "whatever else a journal on the node still holds. Ends an agent that still runs there,\n"
-        "and with it the run that uses it. Safe to repeat.\n\n");
+        "whatever else a journal on the node still holds. Machines that ordeal had switched off,\n"
+        "as the store remembers, are switched on. Ends an agent that still runs there, and with\n"
+        "it the run that uses it. Safe to repeat.\n\n");
     cli_print_options(own_options, &out);
     cli_print_options(by_hand_where, &out);
     int status = cli_output(&out, 0);
     buf_free(&out);
     return status;
+}
+
+static void say(void *state, const struct node *node, const char *line)
+{
+    (void)state;
+    printf("%s: %s\n", node->name, line);
+    fflush(stdout); /* it may take minutes to be there */
+}
+
+/* Machines that are off have to be on before anything on them can be undone. */
+static enum err_code switch_nodes_on(const struct plan *plan, const struct reach *reach,
+                                     struct err *err)
+{
+    const struct switch_on options = {.store = plan->store,
+                                      .nodes = reach->nodes,
+                                      .node_count = reach->node_count,
+                                      .fleet_options = &reach->fleet_options,
+                                      .which = SWITCH_ON_ALL,
+                                      .say = say};
+    return plan->local ? ERR_NONE : switch_on(&options, err);
 }
 
 static enum err_code heal(const struct reach *reach, struct err *err)
@@ -89,7 +111,9 @@ static enum err_code heal_plan(struct plan *plan, struct err *err)
     struct log *log = log_open(LOG_TALK);
     code = reach_open(plan, REACH_HEAL, "ordeal heal", log, &reach, err);
     if (code == ERR_NONE) {
-        code = heal(&reach, err);
+        code = switch_nodes_on(plan, &reach, err);
+        if (code == ERR_NONE)
+            code = heal(&reach, err);
         reach_close(&reach);
     }
     log_close(log);

@@ -458,6 +458,18 @@ enum err_code node_down_check(struct test *test, node_set nodes, const struct no
     return called(fake_of(test), "node_down_check", nodes, "", err);
 }
 
+enum err_code node_note_off(struct test *test, uint32_t node, const char *starter,
+                            const struct json *how, struct err *err)
+{
+    struct buf what = BUF_INIT;
+    buf_printf(&what, "%s ", starter);
+    json_print(how, JSON_COMPACT, &what);
+    enum err_code code =
+        called(fake_of(test), "node_note_off", NODE_SET(node), buf_text(&what), err);
+    buf_free(&what);
+    return code;
+}
+
 enum err_code node_down(struct test *test, node_set nodes, const struct node_power *power,
                         struct buf *evidence, struct err *err)
 {

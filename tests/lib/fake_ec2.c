@@ -28,6 +28,8 @@ struct fake_ec2 {
     const char *token;
     char why[256];
     struct buf log;
+    fake_ec2_on_state *on_state; /* NULL: nobody wants to know */
+    void *state;
 };
 
 /* ---- Form fields ---- */
@@ -67,6 +69,12 @@ static void go(struct instance *instance, const char *now, const char *next)
     instance->looks = 2;
 }
 
+static void tell(struct fake_ec2 *fake, const struct instance *instance)
+{
+    if (fake->on_state != NULL)
+        fake->on_state(fake->state, instance->name, instance->state);
+}
+
 static void describe(struct fake_ec2 *fake, const char *form, struct buf *out)
 {
     char id[256], filter[256], value[256];
@@ -85,6 +93,7 @@ static void describe(struct fake_ec2 *fake, const char *form, struct buf *out)
         if (instance->next[0] != '\0' && instance->looks-- == 0) {
             memcpy(instance->state, instance->next, TEXT);
             instance->next[0] = '\0';
+            tell(fake, instance);
         }
         buf_printf(out,
                    "<item><instancesSet><item><instanceId>%s</instanceId><imageId>ami-1</imageId>"
@@ -96,6 +105,18 @@ static void describe(struct fake_ec2 *fake, const char *form, struct buf *out)
     buf_add_text(out, "</reservationSet></DescribeInstancesResponse>");
 }
 
+/* As EC2 has it. */
+static bool may_change(const struct instance *instance, const char *action)
+{
+    static const char *const starts[] = {"stopped", "pending", "running"};
+    if (strcmp(action, "TerminateInstances") == 0)
+        return true;
+    for (size_t i = 0; i < 3; i++)
+        if (strcmp(instance->state, starts[i]) == 0)
+            return strcmp(action, "StartInstances") == 0 || i > 0;
+    return strcmp(action, "StopInstances") == 0 && strcmp(instance->state, "stopping") == 0;
+}
+
 static int change(struct fake_ec2 *fake, const char *action, const char *form, struct buf *out)
 {
     char id[256], force[256];
@@ -105,6 +126,13 @@ static int change(struct fake_ec2 *fake, const char *action, const char *form, s
         struct instance *instance = &fake->instances[i];
         if (strcmp(instance->id, id) != 0)
             continue;
+        if (!may_change(instance, action)) {
+            buf_printf(out,
+                       "<Response><Errors><Error><Code>IncorrectInstanceState</Code><Message>The "
+                       "instance '%s' is %s</Message></Error></Errors></Response>",
+                       id, instance->state);
+            return 400;
+        }
         buf_printf(&fake->log, "%s %s%s%s\n", action, id, forced ? " Force=" : "",
                    forced ? force : "");
         if (strcmp(action, "StopInstances") == 0)
@@ -113,6 +141,8 @@ static int change(struct fake_ec2 *fake, const char *action, const char *form, s
             go(instance, "pending", "running");
         else if (strcmp(action, "TerminateInstances") == 0)
             go(instance, "shutting-down", "terminated");
+        else if (strcmp(action, "RebootInstances") == 0 && fake->on_state != NULL)
+            fake->on_state(fake->state, instance->name, "rebooting");
         buf_printf(out, "<%sResponse><return>true</return></%sResponse>", action, action);
         return 200;
     }
@@ -288,4 +318,12 @@ int fake_ec2_disbelieved(struct fake_ec2 *fake, const char **why)
 {
     *why = fake->why;
     return fake->disbelieved;
+}
+
+void fake_ec2_tell(struct fake_ec2 *fake, fake_ec2_on_state *on_state, void *state)
+{
+    pthread_mutex_lock(&fake->lock);
+    fake->on_state = on_state;
+    fake->state = state;
+    pthread_mutex_unlock(&fake->lock);
 }

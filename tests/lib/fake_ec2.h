@@ -21,6 +21,10 @@ void fake_ec2_refuse(struct fake_ec2 *fake, int requests);
 void fake_ec2_demand_token(struct fake_ec2 *fake, const char *token);
 /* Another instance with the tag of the first. */
 void fake_ec2_add_twin(struct fake_ec2 *fake);
+/* Calls it, on the server's thread, whenever an instance has come into another state for good
+ * ("stopped", "running", "terminated"), and when one is rebooted ("rebooting"), with its name. */
+typedef void fake_ec2_on_state(void *state, const char *name, const char *now);
+void fake_ec2_tell(struct fake_ec2 *fake, fake_ec2_on_state *on_state, void *state);
 const char *fake_ec2_state(struct fake_ec2 *fake, size_t instance);
 /* What was asked for and believed: "StopInstances i-1 Force=true\n" ... */
 const char *fake_ec2_log(struct fake_ec2 *fake);

@@ -291,6 +291,83 @@ static void what_is_terminated_stays_so(void **state)
     fake_ec2_stop(ec2);
 }
 
+/* What was noted for the node before it went, as after a kill of ordeal. */
+static struct json *noted(const struct fake_control *fake, const char *node)
+{
+    char *calls = strdup(fake->calls.data), *rest = calls;
+    struct json *how = NULL;
+    struct err err = ERR_INIT;
+    bool down = false;
+    for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
+        char *begin = strchr(line, '{'), *end = strrchr(line, '}');
+        down = down || strncmp(line, "node_down ", 10) == 0;
+        if (strncmp(line, "node_note_off ec2 ", 18) != 0 || strcmp(end + 2, node) != 0)
+            continue;
+        assert_false(down);
+        end[1] = '\0';
+        assert_ok(json_parse(begin, strlen(begin), "how", &how, &err));
+    }
+    free(calls);
+    return how;
+}
+
+static void what_was_stopped_is_started_after_a_kill(void **state)
+{
+    (void)state;
+    struct fake_ec2 *ec2 = fake_ec2_start(3);
+    struct fake_control *fake = cluster_on(ec2, "stop");
+    struct err err = ERR_INIT;
+    struct buf said = BUF_INIT;
+    struct fault fault = fake_fault(fake, &nemesis_ec2, 1);
+    assert_ok(nemesis_ec2.begin(&fake->test, &fault, &err));
+    struct json *how = noted(fake, "n3");
+    assert_non_null(how);
+    assert_null(noted(fake, "n2"));
+    assert_string_equal(node_starters[0].name, "ec2");
+    assert_ok(node_starters[0].start(how, &said, &err));
+    assert_string_equal(said.data, "EC2, as its instance i-3");
+    assert_string_equal(fake_ec2_state(ec2, 2), "running");
+    assert_string_equal(fake_ec2_state(ec2, 0), "stopped");
+    assert_ok(node_starters[0].start(how, &said, &err)); /* it runs: nothing is asked for */
+    assert_string_equal(fake_ec2_log(ec2), "StopInstances i-1 Force=true\nStopInstances i-3 "
+                                           "Force=true\nStartInstances i-3\n");
+    /* Killed in the middle of stopping it; and one that is gone for good. */
+    struct ec2 *client = open_on(ec2, "");
+    assert_ok(ec2_ask(client, EC2_STOP, "i-3", &err));
+    assert_ok(node_starters[0].start(how, &said, &err));
+    assert_string_equal(fake_ec2_state(ec2, 2), "running");
+    assert_ok(ec2_ask(client, EC2_TERMINATE, "i-3", &err));
+    assert_int_equal(node_starters[0].start(how, &said, &err), ERR_UNSUPPORTED);
+    assert_string_equal(err.message, "ec2: i-3 is shutting-down: nothing starts it again");
+    json_set_text(how, "instance", "i-77");
+    assert_int_equal(node_starters[0].start(how, &said, &err), ERR_UNSUPPORTED);
+    assert_string_equal(err.message, "ec2: EC2 tells nothing of i-77");
+    use_environment(NULL, NULL, NULL);
+    assert_int_equal(node_starters[0].start(how, &said, &err), ERR_CONFIG);
+    assert_contains(err.message, "ec2: no credentials: set AWS_ACCESS_KEY_ID");
+    ec2_close(client);
+    json_free(how);
+    buf_free(&said);
+    fake_fault_free(&fault);
+    fake_free(fake);
+    fake_ec2_stop(ec2);
+}
+
+static void what_cannot_be_noted_is_not_stopped(void **state)
+{
+    (void)state;
+    struct fake_ec2 *ec2 = fake_ec2_start(3);
+    struct fake_control *fake = cluster_on(ec2, "stop");
+    struct err err = ERR_INIT;
+    fake->fail_always = "node_note_off";
+    struct fault fault = fake_fault(fake, &nemesis_ec2, 1);
+    assert_int_equal(nemesis_ec2.begin(&fake->test, &fault, &err), ERR_REMOTE);
+    assert_string_equal(fake_ec2_log(ec2), "");
+    fake_fault_free(&fault);
+    fake_free(fake);
+    fake_ec2_stop(ec2);
+}
+
 static void which_instance_a_node_is_must_be_clear(void **state)
 {
     (void)state;
@@ -323,6 +400,8 @@ int main(void)
         cmocka_unit_test(profiles_are_read_and_what_is_missing_is_told),
         cmocka_unit_test(instances_are_stopped_and_started),
         cmocka_unit_test(what_is_terminated_stays_so),
+        cmocka_unit_test(what_was_stopped_is_started_after_a_kill),
+        cmocka_unit_test(what_cannot_be_noted_is_not_stopped),
         cmocka_unit_test(which_instance_a_node_is_must_be_clear),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
