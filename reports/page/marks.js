@@ -11,40 +11,50 @@ export const marksOf = (model) => model.header.marks ?? [];
 const inSight = (mark, view) => mark["from-ns"] <= view.to && mark["to-ns"] >= view.from;
 const lasts = (mark) => mark["to-ns"] > mark["from-ns"];
 
-// Points are triangles with a thin line down through the processes, what lasted is a bar. How many are in sight.
+// What lasted is a bar, points are triangles over the bars with a thin line down through the processes. How many are in sight.
 export function drawMarks(timeline, left, y, bottom) {
   const { context, colours, view, model, width } = timeline, marks = marksOf(model).filter((mark) => inSight(mark, view));
-  for (const mark of marks) {
+  const points = marks.filter((mark) => !lasts(mark)), lines = marks.length <= LINES_MAX;
+  const colour = (mark) => (context.fillStyle = mark.kind === "crash" ? colours.bad : colours.ink);
+  context.globalAlpha = 0.45;
+  for (const mark of marks.filter(lasts)) {
     const x = Math.max(left, timeline.x(mark["from-ns"])), end = Math.min(width, timeline.x(mark["to-ns"]));
-    context.fillStyle = context.strokeStyle = mark.kind === "crash" ? colours.bad : colours.ink;
-    if (lasts(mark)) context.fillRect(x, y + 4, Math.max(2, end - x), 6);
-    else {
-      context.beginPath();
-      context.moveTo(x - 4.5, y + 2);
-      context.lineTo(x + 4.5, y + 2);
-      context.lineTo(x, y + 11);
-      context.fill();
-    }
-    if (lasts(mark) || marks.length > LINES_MAX) continue;
+    colour(mark);
+    context.fillRect(x, y + 4, Math.max(2, end - x), 6);
+  }
+  for (const mark of lines ? points : []) {
     context.globalAlpha = 0.35;
-    context.fillRect(x - 0.5, y + 11, 1, bottom - y - 11);
-    context.globalAlpha = 1;
+    colour(mark);
+    context.fillRect(timeline.x(mark["from-ns"]) - 0.5, y + 11, 1, bottom - y - 11);
+  }
+  context.globalAlpha = 1;
+  context.strokeStyle = colours.paper;
+  for (const mark of points) {
+    colour(mark);
+    drawPoint(context, timeline.x(mark["from-ns"]), y);
   }
   return marks.length;
 }
 
-// The place of the mark at a point of the row, -1 for none.
+function drawPoint(context, x, y) {
+  context.beginPath();
+  context.moveTo(x - 4.5, y + 2);
+  context.lineTo(x + 4.5, y + 2);
+  context.lineTo(x, y + 11);
+  context.closePath();
+  context.stroke();
+  context.fill();
+}
+
+// The place of the mark at a point of the row, -1 for none: points before what lasts, which may lie under them; then the
+// nearest, then the shortest.
 export function markAt(timeline, x) {
-  let best = -1, distance = NEAR;
-  marksOf(timeline.model).forEach((mark, i) => {
-    if (!inSight(mark, timeline.view)) return;
+  const { model, view } = timeline, near = marksOf(model).flatMap((mark, i) => {
     const off = Math.max(0, timeline.x(mark["from-ns"]) - x, x - timeline.x(mark["to-ns"]));
-    if (off < distance) {
-      best = i;
-      distance = off;
-    }
+    return inSight(mark, view) && off < NEAR ? [{ i, off, span: mark["to-ns"] - mark["from-ns"] }] : [];
   });
-  return best;
+  near.sort((a, b) => (a.span > 0) - (b.span > 0) || a.off - b.off || a.span - b.span || a.i - b.i);
+  return near[0]?.i ?? -1;
 }
 
 export function describeMark(place, model, view, i) {
