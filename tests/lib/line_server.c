@@ -63,15 +63,39 @@ static bool write_answer(int fd, const char *text)
     return write(fd, answer, length) == (ssize_t)length;
 }
 
+/* The strings of a request of the Redis protocol, a line each, whose first line told how many they
+ * are: all that was sent is there before anything is answered. The first goes to `request`. */
+static bool read_strings(struct line_server *server, FILE *in, int count, char request[512])
+{
+    char length[64], text[512];
+    for (int i = 0; i < count; i++) {
+        size_t size;
+        if (!read_line(in, length, sizeof length) || sscanf(length, "$%zu", &size) != 1 ||
+            size + 3 > sizeof text || fread(text, 1, size + 2, in) != size + 2)
+            return false;
+        text[size + 2] = '\0';
+        remember(server, text);
+        if (i == 0)
+            snprintf(request, 512, "%s", text);
+    }
+    return count > 0;
+}
+
 static void talk(struct line_server *server, int fd)
 {
     FILE *in = fdopen(fd, "r");
     char request[512];
+    int strings;
     while (read_line(in, request, 256)) {
         size_t length = strlen(request);
-        if (has_body(server, request) && !read_line(in, request + length, 256))
-            break;
-        remember(server, request);
+        if (sscanf(request, "*%d", &strings) == 1) {
+            if (!read_strings(server, in, strings, request))
+                break;
+        } else {
+            if (has_body(server, request) && !read_line(in, request + length, 256))
+                break;
+            remember(server, request);
+        }
         const char *answer = answer_to(server, request);
         if (strcmp(answer, "-") == 0 || !write_answer(fd, answer))
             break;

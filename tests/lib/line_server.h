@@ -10,7 +10,9 @@
 
 /* What begins so is answered so: the n-th such request by the n-th such line, and what there is no
  * line for by the last. "-": the connection is closed, "": there is no answer. What no line begins
- * as is closed upon. LINE_SERVER_NUL in an answer is sent as a NUL; in requests NULs end lines. */
+ * as is closed upon. A request of the Redis protocol is answered by its first string, once all are
+ * there, and each of them is remembered as asked. LINE_SERVER_NUL in an answer is sent as a NUL; in
+ * requests NULs end lines. */
 #define LINE_SERVER_NUL "\1"
 struct line_answer {
     const char *request, *answer; /* .request NULL at the end */

@@ -54,13 +54,6 @@ struct world {
     struct line_server server;
 };
 
-/* A request comes as many lines; the one with the command is answered, once for each line of the
- * script, and the others are not. */
-#define THE_REST                                                                                   \
-    {                                                                                              \
-        "", ""                                                                                     \
-    }
-
 static void world_begin(struct world *world, const struct line_answer *script)
 {
     static const char *const names[] = {"enqueue", "dequeue", "ack",  "nack",
@@ -144,7 +137,7 @@ static void jobs_are_added_with_whole_seconds(void **state)
 {
     (void)state;
     static const struct line_answer script[] = {
-        {"ADDJOB", "+D-12\r\n"}, {"ADDJOB", "-NOREPL Timeout reached\r\n"}, THE_REST, {NULL, NULL}};
+        {"ADDJOB", "+D-12\r\n"}, {"ADDJOB", "-NOREPL Timeout reached\r\n"}, {NULL, NULL}};
     struct world world;
     world_begin(&world, script);
     struct value retry[] = {value_keyword(&world.scratch, "retry"),
@@ -170,7 +163,6 @@ static void deliveries_are_told_apart(void **state)
                                          {"GETJOB", "+what\r\n"},
                                          {"GETJOB", "*1\r\n:1\r\n"},
                                          {"GETJOB", "-LEAVING it is\r\n"},
-                                         THE_REST,
                                          {NULL, NULL}};
     struct world world;
     world_begin(&world, script);
@@ -201,7 +193,6 @@ static void what_an_ack_did_is_known_only_when_it_counts(void **state)
                                          {"NACK", ":0\r\n"},
                                          {"WORKING", ":2\r\n"},
                                          {"WORKING", "-NOJOB not here\r\n"},
-                                         THE_REST,
                                          {NULL, NULL}};
     struct world world;
     world_begin(&world, script);
@@ -225,7 +216,6 @@ static void lengths_count_each_job_once(void **state)
         {"JSCAN", "*2\r\n$1\r\n0\r\n*3\r\n$3\r\nD-1\r\n$3\r\nD-2\r\n$3\r\nD-1\r\n"},
         {"JSCAN", "*1\r\n$1\r\n0\r\n"},
         {"JSCAN", "-ERR what\r\n"},
-        THE_REST,
         {NULL, NULL}};
     struct world world;
     world_begin(&world, script);
@@ -243,14 +233,9 @@ static void lengths_count_each_job_once(void **state)
 static void a_drain_is_over_when_no_node_has_a_job(void **state)
 {
     (void)state;
-    const struct line_answer later[] = {{"GETJOB", "*-1\r\n"},
-                                        {"JSCAN", A_JOB},
-                                        {"GETJOB", one_job()},
-                                        {"ACKJOB", ":1\r\n"},
-                                        {"GETJOB", "*-1\r\n"},
-                                        {"JSCAN", NO_JOBS},
-                                        THE_REST,
-                                        {NULL, NULL}};
+    const struct line_answer later[] = {
+        {"GETJOB", "*-1\r\n"}, {"JSCAN", A_JOB},   {"GETJOB", one_job()}, {"ACKJOB", ":1\r\n"},
+        {"GETJOB", "*-1\r\n"}, {"JSCAN", NO_JOBS}, {NULL, NULL}};
     struct world world;
     world_begin(&world, later);
     struct op op = ask_queue(&world, "drain");
@@ -268,14 +253,12 @@ static void a_drain_that_leaves_jobs_has_not_drained(void **state)
         script[count++] = (struct line_answer){"GETJOB", "*-1\r\n"};
         script[count++] = (struct line_answer){"JSCAN", A_JOB};
     }
-    script[count++] = (struct line_answer)THE_REST;
     script[count++] = (struct line_answer){NULL, NULL};
     struct world world;
     world_begin(&world, script);
     expect(ask_queue(&world, "drain"), OP_FAIL, "not-empty"); /* nothing was taken */
     world_end(&world);
-    const struct line_answer broken[] = {
-        {"GETJOB", one_job()}, {"ACKJOB", ":0\r\n"}, THE_REST, {NULL, NULL}};
+    const struct line_answer broken[] = {{"GETJOB", one_job()}, {"ACKJOB", ":0\r\n"}, {NULL, NULL}};
     world_begin(&world, broken);
     expect(ask_queue(&world, "drain"), OP_INFO, "not-acknowledged");
     world_end(&world);

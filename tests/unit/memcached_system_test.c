@@ -85,7 +85,8 @@ static struct op ask(struct world *world, const char *f, int64_t key, struct val
 static int changes(struct world *world)
 {
     struct line_server *server = &world->server;
-    return line_server_asked(server, "") - line_server_asked(server, "get");
+    return line_server_asked(server, "") - line_server_asked(server, "get") -
+           line_server_asked(server, "quit"); /* said when a connection is given up */
 }
 
 static void expect(struct op op, enum op_type type, const char *error)
