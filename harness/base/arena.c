@@ -13,7 +13,7 @@ enum { ALIGNMENT = 16, BLOCK_MIN = 4096, BLOCK_MAX = 1 << 20 };
 
 /* An arena that holds much (a history of millions) gets large blocks of huge pages: a page fault
  * every 4 KiB was a third of the time it took to read one. */
-enum { HUGE_PAGE = 2 << 20, HUGE_BLOCK = 16 << 20, HUGE_FROM = 8 << 20 };
+enum { HUGE_PAGE = 2 << 20, HUGE_BLOCK = 16 << 20, HUGE_FROM = 4 << 20 };
 
 struct arena_block {
     struct arena_block *older;

@@ -10,7 +10,7 @@
 
 #include "harness/histories/edn.h"
 
-enum { CAPACITY_MIN = 1024, HUGE_PAGE = 2 << 20, HUGE_FROM = 16 << 20 };
+enum { CAPACITY_MIN = 1024, HUGE_PAGE = 2 << 20 };
 
 void history_init(struct history *history)
 {
@@ -125,29 +125,45 @@ const char *history_process_name(const struct history *history, int32_t process)
                                                                        : "unknown";
 }
 
-static bool grow_column(void *column, uint32_t capacity, size_t size)
+/* Of whole huge pages, where there are any, and before it is written to: a page fault every 4 KiB
+ * would cost more than to copy what a column held before. */
+static void *huge_column(void *old, size_t old_bytes, size_t bytes)
+{
+    size_t whole = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    void *grown = aligned_alloc(HUGE_PAGE, whole);
+    if (grown == NULL)
+        return NULL;
+    madvise(grown, whole, MADV_HUGEPAGE);
+    if (old != NULL)
+        memcpy(grown, old, old_bytes < bytes ? old_bytes : bytes);
+    free(old);
+    return grown;
+}
+
+/* `filled`: how many entries of it are worth keeping. */
+static bool grow_column(void *column, uint32_t filled, uint32_t capacity, size_t size)
 {
     size_t bytes = (size_t)capacity * size;
-    void *grown = realloc(*(void **)column, bytes);
+    void **memory = column;
+    void *grown = bytes >= HUGE_PAGE ? huge_column(*memory, (size_t)filled * size, bytes)
+                                     : realloc(*memory, bytes);
     if (grown == NULL)
         return false;
-    if (bytes >= HUGE_FROM) { /* pages inside of it; where there are no huge ones, small ones do */
-        uintptr_t from = ((uintptr_t)grown + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1);
-        madvise((void *)from, bytes - (from - (uintptr_t)grown), MADV_HUGEPAGE);
-    }
-    *(void **)column = grown;
+    *memory = grown;
     return true;
 }
 
 static bool grow_to(struct history *history, uint32_t capacity)
 {
-    if (capacity == history->capacity || !grow_column(&history->type, capacity, 1) ||
-        !grow_column(&history->f, capacity, sizeof *history->f) ||
-        !grow_column(&history->process, capacity, sizeof *history->process) ||
-        !grow_column(&history->value, capacity, sizeof *history->value) ||
-        !grow_column(&history->time_ns, capacity, sizeof *history->time_ns) ||
-        !grow_column(&history->error, capacity, sizeof *history->error) ||
-        (history->extra != NULL && !grow_column(&history->extra, capacity, sizeof *history->extra)))
+    uint32_t count = history->count;
+    if (capacity == history->capacity || !grow_column(&history->type, count, capacity, 1) ||
+        !grow_column(&history->f, count, capacity, sizeof *history->f) ||
+        !grow_column(&history->process, count, capacity, sizeof *history->process) ||
+        !grow_column(&history->value, count, capacity, sizeof *history->value) ||
+        !grow_column(&history->time_ns, count, capacity, sizeof *history->time_ns) ||
+        !grow_column(&history->error, count, capacity, sizeof *history->error) ||
+        (history->extra != NULL &&
+         !grow_column(&history->extra, count, capacity, sizeof *history->extra)))
         return false;
     history->capacity = capacity;
     return true;
@@ -395,10 +411,8 @@ static enum err_code pair_event(struct history *h, struct open_table *table, uin
 
 static enum err_code pair_all(struct history *history, struct left_open *left, struct err *err)
 {
-    uint32_t *partner = realloc(history->partner, (history->count + 1) * sizeof *partner);
-    if (partner == NULL)
+    if (!grow_column(&history->partner, 0, history->count + 1, sizeof *history->partner))
         return err_set(err, ERR_NOMEM, "pairing %u events: out of memory", history->count);
-    history->partner = partner;
     struct open_table table = {.slots = NULL};
     enum err_code code = ERR_NONE;
     for (uint32_t i = 0; i < history->count && code == ERR_NONE; i++)

@@ -15,6 +15,9 @@
 
 enum { WINDOW_MIN = 8, WINDOW_MAX = 128, WORKERS_MAX = 4, SERIAL_MAX = 64 };
 
+/* Blocks differ: how much more room is made than the first of them would have it. */
+static const double RESERVE = 1.0625;
+
 struct piece {
     uint64_t offset;
     uint32_t payload_bytes, count, base; /* base: index of its first event in the history */
@@ -197,6 +200,17 @@ static void close_worker(struct worker *worker, struct history *whole)
     free(worker->bytes);
 }
 
+/* Room for all events of the file at once, by how many there were in what was read: columns that
+ * grow are copied, and what they left is mapped anew. Too little grows as ever, and what is too
+ * much is never written to. */
+static void reserve_rest(const struct history_reader *reader, struct history *whole)
+{
+    uint64_t rest = history_reader_bytes(reader) - reader->offset;
+    double more = (double)reader->event_count * (double)rest / (double)reader->offset * RESERVE;
+    if (more > 0 && more < HISTORY_NONE)
+        (void)history_reserve(whole, (uint32_t)more);
+}
+
 /* `serial`: how many blocks are next read one by one. After a window that ended early their number
  * doubles, so that a file of which every block is special costs little more than without windows.
  */
@@ -205,7 +219,7 @@ static enum err_code read_windows(struct history_reader *reader, struct history 
 {
     struct window *window = malloc(sizeof *window);
     uint32_t most = WINDOW_MIN, serial = 1, wait = 1;
-    bool more = true;
+    bool more = true, reserved = false;
     enum err_code code = ERR_NONE;
     while (more && code == ERR_NONE) {
         bool plain = window != NULL && serial == 0 && whole->extra == NULL;
@@ -213,6 +227,9 @@ static enum err_code read_windows(struct history_reader *reader, struct history 
             find_window(reader, most, whole->count, window);
         if (plain && window->count > 1 && history_reserve(whole, window->events)) {
             uint32_t read = read_window(reader, whole, window, workers, worker_count);
+            if (!reserved && read > 0)
+                reserve_rest(reader, whole);
+            reserved = true;
             bool all = read == window->count;
             most = !all ? WINDOW_MIN : most < WINDOW_MAX ? most * 2 : WINDOW_MAX;
             wait = all ? 1 : wait < SERIAL_MAX ? wait * 2 : SERIAL_MAX;

@@ -17,6 +17,8 @@ enum {
     ITEMS_APART_MAX = 1 << 16,
 };
 
+static const double RESERVE = 1.0625;
+
 struct chunk {
     const char *begin, *end;
     uint32_t worker, first, count; /* its events, in the worker's part */
@@ -44,6 +46,7 @@ struct text_workers {
     struct chunk chunks[CHUNKS_MAX];
     uint32_t count, most;  /* most: chunks of the next window */
     uint32_t apart, pause; /* items that the walk reads by itself first; and after a failure */
+    bool reserved;         /* room for all that follows was made */
     atomic_uint next;
 };
 
@@ -208,6 +211,15 @@ static bool take_chunk(struct text_worker *worker, const struct chunk *chunk, st
     return code == ERR_NONE;
 }
 
+/* Room for all events of the text, by how many the first of it held, and a little more: columns
+ * that grow are copied, and what is too much is never written to. */
+static void reserve_rest(struct history *whole, uint64_t read, uint64_t rest)
+{
+    double more = (double)whole->count * (double)rest / (double)read * RESERVE;
+    if (more < HISTORY_NONE)
+        (void)history_reserve(whole, (uint32_t)more);
+}
+
 size_t text_workers_read(struct text_workers *all, struct text_reading *reading, const char *text,
                          size_t length)
 {
@@ -233,6 +245,9 @@ size_t text_workers_read(struct text_workers *all, struct text_reading *reading,
     }
     for (uint32_t i = 0; i < all->worker_count; i++)
         all->workers[i].part.count = 0;
+    if (!all->reserved && at > text)
+        reserve_rest(whole, (uint64_t)(at - text), (uint64_t)(length - (size_t)(at - text)));
+    all->reserved |= at > text;
     bool whole_window = taken == all->count;
     all->most = !whole_window ? CHUNKS_MIN : all->most < CHUNKS_MAX ? all->most * 2 : CHUNKS_MAX;
     all->pause = whole_window ? 1 : all->pause < ITEMS_APART_MAX ? all->pause * 2 : ITEMS_APART_MAX;
