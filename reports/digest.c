@@ -131,14 +131,13 @@ static uint32_t place_error(struct digest *digest, struct value error)
         digest->errors_lumped = true;
         return ERROR_CLASSES_MAX - 1;
     }
-    digest->errors[digest->error_count] =
-        (struct digest_error){.class = class, .example = HISTORY_NONE};
+    digest->errors[digest->error_count] = (struct digest_error){
+        .class = class, .example = HISTORY_NONE, .place = (uint32_t)digest->error_count};
     return (uint32_t)digest->error_count++;
 }
 
 struct counting {
     struct digest *digest;
-    uint32_t *class_of_error; /* by history.error, + 1; 0: not seen */
     unsigned char *process_seen;
     size_t process_bytes;
 };
@@ -158,9 +157,9 @@ static void count_error(struct counting *counting, uint32_t completion, enum op_
     struct digest *digest = counting->digest;
     const struct history *history = digest->run->history;
     uint32_t id = history->error[completion];
-    if (counting->class_of_error[id] == 0)
-        counting->class_of_error[id] = place_error(digest, history->errors[id]) + 1;
-    struct digest_error *error = &digest->errors[counting->class_of_error[id] - 1];
+    if (digest->class_of[id] == 0)
+        digest->class_of[id] = place_error(digest, history->errors[id]) + 1;
+    struct digest_error *error = &digest->errors[digest->class_of[id] - 1];
     error->count[OP_INVOKE]++;
     error->count[outcome]++;
     if (error->example == HISTORY_NONE)
@@ -210,8 +209,8 @@ static void count_all(struct digest *digest)
     if (counting.process_bytes > (size_t)history->count + 64) /* numbers far apart: do not count */
         counting.process_bytes = 0;
     counting.process_seen = arena_zalloc(&digest->arena, counting.process_bytes + 1);
-    counting.class_of_error = arena_zalloc(&digest->arena, ((size_t)history->error_count + 1) *
-                                                               sizeof *counting.class_of_error);
+    digest->class_of =
+        arena_zalloc(&digest->arena, ((size_t)history->error_count + 1) * sizeof *digest->class_of);
     for (uint32_t i = 0; i < history->count; i++) {
         note_time(digest, history->time_ns[i]);
         if (history_is_client(history, i) && history->type[i] == OP_INVOKE)
@@ -250,8 +249,28 @@ static void sort_functions(struct digest *digest)
         if (f >= 0)
             digest->function_of[f] = (uint16_t)i;
     }
-    if (digest->error_count > 0)
-        qsort(digest->errors, digest->error_count, sizeof *digest->errors, by_frequency);
+}
+
+static void sort_errors(struct digest *digest)
+{
+    uint32_t now[ERROR_CLASSES_MAX];
+    if (digest->error_count == 0)
+        return;
+    qsort(digest->errors, digest->error_count, sizeof *digest->errors, by_frequency);
+    for (uint32_t i = 0; i < digest->error_count; i++)
+        now[digest->errors[i].place] = i;
+    for (uint32_t id = 0; id <= digest->run->history->error_count; id++)
+        if (digest->class_of[id] != 0)
+            digest->class_of[id] = now[digest->class_of[id] - 1] + 1;
+}
+
+int digest_error_class(const struct digest *digest, uint32_t event)
+{
+    const struct history *history = digest->run->history;
+    if (!history_is_client(history, event) || history->type[event] == OP_INVOKE ||
+        history->error[event] == 0)
+        return -1;
+    return (int)digest->class_of[history->error[event]] - 1;
 }
 
 static const struct history *no_history(void)
@@ -283,6 +302,7 @@ void digest_make(const struct run *run, struct digest *digest)
     }
     count_all(digest);
     sort_functions(digest);
+    sort_errors(digest);
     digest_faults(digest);
     digest_marks(digest);
 }

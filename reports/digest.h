@@ -29,6 +29,7 @@ struct digest_error {
     const char *class; /* the error's keyword, or the whole of it */
     uint64_t count[DIGEST_OUTCOMES];
     uint32_t example; /* a completion */
+    uint32_t place;   /* while they are counted */
 };
 
 /* Times are -1 where they are not known. */
@@ -69,6 +70,7 @@ struct digest {
     struct digest_error *errors; /* of clients, the most frequent first */
     size_t error_count;
     bool errors_lumped; /* there were so many that some were put together */
+    uint32_t *class_of; /* by history.error: into errors, + 1; 0: no client came back with it */
     struct digest_fault *faults;
     size_t fault_count;
     bool faults_guessed;       /* from the history alone: nothing is known of their verification */
@@ -82,6 +84,9 @@ struct digest {
 
 void digest_make(const struct run *run, struct digest *digest);
 void digest_free(struct digest *digest);
+
+/* The place among errors of what a client's event came back with; -1: it did not, or is none. */
+int digest_error_class(const struct digest *digest, uint32_t event);
 
 /* Fills faults from the results, else the schedule, else the history's nemesis events. */
 void digest_faults(struct digest *digest);

@@ -30,12 +30,17 @@ void html_operations(struct html *html);
 void html_errors(struct html *html);
 void html_faults(struct html *html);
 void html_availability(struct html *html);
+/* Part of it: the windows of the checker "availability" as a chart; `usual_rate` in operations a
+ * second, negative when not known. */
+void html_recovery(struct html *html, const struct json *windows, double usual_rate);
 /* Nothing where no clock was watched. */
 bool html_has_clocks(const struct html *html);
 void html_clocks(struct html *html);
 /* Nothing where the delivery checker measured nothing. */
 bool html_has_deliveries(const struct html *html);
 void html_deliveries(struct html *html);
+/* Part of it: how many messages waited when, and for how long the oldest of them. */
+void html_backlog(struct html *html, const struct json *backlog);
 void html_crashes(struct html *html);
 /* Nothing where nobody set any. */
 bool html_has_marks(const struct html *html);

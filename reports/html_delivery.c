@@ -99,6 +99,7 @@ void html_deliveries(struct html *html)
               count_of(facts, "drained"), count_of(facts, "empty-answers"));
     durations_table(html, facts);
     unfinished_note(html, json_get(facts, "backlog"));
+    html_backlog(html, json_get(facts, "backlog"));
     if (json_count(json_get(json_get(facts, "consumers"), "shares")) > 0)
         consumers_table(html, json_get(facts, "consumers"));
     html_section_end(html);

@@ -202,6 +202,7 @@ void html_availability(struct html *html)
         html_section_end(html);
         return;
     }
+    html_recovery(html, windows, json_as_real(json_get(checker, "usual-ok-rate"), -1));
     html_table(html, "What succeeded wholly within each fault, and how the system came back",
                columns);
     for (const struct json *one = json_first(windows); one != NULL; one = json_next(one))

@@ -1,5 +1,5 @@
-/* The later sections of report.html: the run at a glance, operations, errors, crashes, problems and
- * the plan. */
+/* The later sections of report.html: the run at a glance, operations, crashes, problems and the
+ * plan. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -97,7 +97,7 @@ void html_glance(struct html *html)
     html_section_end(html);
 }
 
-/* ---- Operations and errors ---- */
+/* ---- Operations ---- */
 
 void html_operations(struct html *html)
 {
@@ -126,44 +126,6 @@ void html_operations(struct html *html)
     if (digest->function_count > ROWS_MAX)
         html_note(html, "%zu functions that were used less are left out.",
                   digest->function_count - ROWS_MAX);
-    html_section_end(html);
-}
-
-void html_errors(struct html *html)
-{
-    const struct digest *digest = &html->digest;
-    const struct history *history = digest->run->history;
-    static const char *const columns[] = {"Error", ">All", ">fail", ">info", "For example", NULL};
-    html_section(html, "errors", "Errors");
-    if (digest->error_count == 0) {
-        html_note(html, "No operation of a client came back with an error.");
-        html_section_end(html);
-        return;
-    }
-    html_table(html, "Errors of clients by class, the most frequent first", columns);
-    for (size_t i = 0; i < digest->error_count; i++) {
-        const struct digest_error *error = &digest->errors[i];
-        html_row(html);
-        html_raw(html, "<td><code>");
-        html_text(html, error->class);
-        html_raw(html, "</code></td>");
-        html_number_cell(html, error->count[OP_INVOKE]);
-        html_number_cell(html, error->count[OP_FAIL]);
-        html_number_cell(html, error->count[OP_INFO]);
-        html_raw(html, "<td class=\"wide\">");
-        html_value(html, history->errors[history->error[error->example]], VALUE_COLUMNS);
-        html_raw(html, "<small>");
-        html_text(html, history_f_name(history, error->example));
-        html_raw(html, " ");
-        html_value(html, history->value[error->example], 40);
-        html_raw(html, ", ");
-        html_process(html, history->process[error->example]);
-        buf_printf(&html->out, ", event %" PRIu32 "</small></td>", error->example);
-        html_row_end(html);
-    }
-    html_table_end(html);
-    if (digest->errors_lumped)
-        html_note(html, "There were too many classes to tell apart; \"(others)\" has the rest.");
     html_section_end(html);
 }
 

@@ -367,23 +367,18 @@ static int64_t finished_ns(const struct judge *judge, const struct message *mess
     return expired < finished ? expired : finished;
 }
 
-static void measure_stay(struct judge *judge, const struct message *message, int64_t end_ns)
+static void measure_stay(struct judge *judge, const struct message *message)
 {
     struct facts *facts = &judge->facts;
     if (!(message->flags & MESSAGE_ACCEPTED) || message->flags & MESSAGE_UNJUDGED)
         return;
-    int64_t sent_ns = judge_time(judge, message->enqueue), finished = finished_ns(judge, message);
+    int64_t sent_ns = judge_time(judge, message->enqueue);
     int64_t delay_ns = judge_terms(judge, message)->delay_ns;
     int64_t ready = judge_time(judge, judge->history->partner[message->enqueue]);
     ready = delay_ns > 0 ? later(ready, delay_ns) : ready;
     if (message->acked != HISTORY_NONE)
         durations_add(&facts->finish, judge_time(judge, message->acked) - sent_ns);
-    durations_add(&facts->backlog.ages, (finished < end_ns ? finished : end_ns) - ready);
-    if (finished <= end_ns)
-        return;
-    facts->backlog.unfinished++;
-    if (end_ns - ready > facts->backlog.unfinished_ns)
-        facts->backlog.unfinished_ns = end_ns - ready;
+    backlog_add(&facts->backlog, ready, finished_ns(judge, message));
 }
 
 static void measure_stays(struct judge *judge)
@@ -391,9 +386,9 @@ static void measure_stays(struct judge *judge)
     const struct history *history = judge->history;
     if (!judge->timed || history->count == 0)
         return;
-    int64_t end_ns = history->time_ns[history->count - 1];
+    backlog_begin(&judge->facts.backlog, history->time_ns[0], history->time_ns[history->count - 1]);
     for (uint32_t number = 0; number < judge->messages.count; number++)
-        measure_stay(judge, message_at(&judge->messages, number), end_ns);
+        measure_stay(judge, message_at(&judge->messages, number));
 }
 
 void judge_end(struct judge *judge)

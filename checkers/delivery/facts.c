@@ -118,13 +118,6 @@ static void describe_shares(struct facts *facts, struct json *object)
                   (double)facts->deliveries / (double)facts->consumer_count);
 }
 
-static void describe_backlog(const struct backlog *backlog, struct json *object)
-{
-    json_set(object, "age", durations_json(&backlog->ages));
-    json_set_int(object, "unfinished-count", (int64_t)backlog->unfinished);
-    json_set_int(object, "oldest-unfinished-ns", backlog->unfinished_ns);
-}
-
 void facts_describe(struct facts *facts, struct json *details)
 {
     struct json *object = json_set(details, "facts", json_object());
@@ -144,6 +137,6 @@ void facts_describe(struct facts *facts, struct json *details)
     json_set(object, "delay-lateness", durations_json(&facts->late));
     json_set(object, "redelivery-lateness", durations_json(&facts->redelivery));
     json_set(object, "finish-latency", durations_json(&facts->finish));
-    describe_backlog(&facts->backlog, json_set(object, "backlog", json_object()));
+    backlog_describe(&facts->backlog, json_set(object, "backlog", json_object()));
     describe_shares(facts, json_set(object, "consumers", json_object()));
 }

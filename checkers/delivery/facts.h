@@ -2,6 +2,7 @@
 #ifndef ORDEAL_DELIVERY_FACTS_H
 #define ORDEAL_DELIVERY_FACTS_H
 
+#include "checkers/delivery/backlog.h"
 #include "checkers/durations.h"
 #include "harness/base/json.h"
 #include "harness/history.h"
@@ -9,15 +10,6 @@
 struct consumer {
     int32_t process;
     uint64_t delivered, acked; /* acknowledgements that were accepted */
-};
-
-/* How long messages were there: those that were accepted, from then on (later by their delay) until
- * they may have ended or expired. So each is a lower bound, and the greatest is how old the oldest
- * message of the backlog was at least, at its oldest. */
-struct backlog {
-    struct durations ages;
-    uint64_t unfinished;   /* not ended and not expired when the history ends */
-    int64_t unfinished_ns; /* the oldest of them is so old at least */
 };
 
 struct facts {

@@ -2,8 +2,11 @@
  * here by hand. Times in the history are milliseconds; which bound each number is:
  * docs/delivery.md. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "checkers/delivery/backlog.h"
+#include "harness/base/prng.h"
 #include "harness/checker.h"
 #include "harness/histories/history_io.h"
 #include "tests/lib/test.h"
@@ -94,6 +97,73 @@ static void how_long_messages_were_there(void **state)
     json_free(results);
 }
 
+/* At 0, 5, 10 ... 1000 ms. 1 waits from 10 to 50, 2 from 180 to 270, 3 from 310 on, 4 from 410 to
+ * 600, 5 from 510 to 520; 6 was refused. */
+static void how_many_waited_when(void **state)
+{
+    static const struct {
+        int ms, depth, oldest_ms;
+    } wanted[] = {{0, 0, 0},     {5, 0, 0},     {10, 1, 0},    {45, 1, 35},   {50, 0, 0},
+                  {175, 0, 0},   {180, 1, 0},   {265, 1, 85},  {270, 0, 0},   {310, 1, 0},
+                  {405, 1, 95},  {410, 2, 100}, {510, 3, 200}, {515, 3, 205}, {520, 2, 210},
+                  {595, 2, 285}, {600, 1, 290}, {1000, 1, 690}};
+    (void)state;
+    struct json *results = judged();
+    const struct json *backlog = json_get(facts_of(results), "backlog"),
+                      *moments = json_get(backlog, "moments"), *depth = json_get(moments, "depth"),
+                      *oldest = json_get(moments, "oldest-ns");
+    assert_int_equal(number(moments, "from-ns"), 0);
+    assert_int_equal(number(moments, "to-ns"), 1000 * 1000000);
+    assert_int_equal(json_count(depth), 201);
+    assert_int_equal(json_count(oldest), 201);
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        size_t k = (size_t)wanted[i].ms / 5;
+        assert_int_equal(json_as_int(json_at(depth, k), -1), wanted[i].depth);
+        assert_int_equal(json_as_int(json_at(oldest, k), -1), wanted[i].oldest_ms * 1000000LL);
+    }
+    json_free(results);
+}
+
+/* Against counting at every moment. */
+static void the_backlog_is_that_of_plain_counting(void **state)
+{
+    enum { MESSAGES = 300, ROUNDS = 50 };
+    struct prng prng = prng_stream(7, "backlog");
+    (void)state;
+    for (int round = 0; round < ROUNDS; round++) {
+        int64_t ready[MESSAGES], done[MESSAGES], end = 1 + (int64_t)prng_below(&prng, 3000);
+        struct backlog *backlog = calloc(1, sizeof *backlog);
+        assert_non_null(backlog);
+        backlog_begin(backlog, 17, 17 + end);
+        for (int i = 0; i < MESSAGES; i++) {
+            ready[i] = 17 + (int64_t)prng_below(&prng, (uint64_t)end + 50);
+            done[i] = prng_below(&prng, 8) == 0
+                          ? INT64_MAX
+                          : ready[i] + (int64_t)prng_below(
+                                           &prng, 1 + (uint64_t)end / (1 + prng_below(&prng, 9)));
+            backlog_add(backlog, ready[i], done[i]);
+        }
+        struct json *told = json_object();
+        backlog_describe(backlog, told);
+        const struct json *moments = json_get(told, "moments"),
+                          *depth = json_first(json_get(moments, "depth")),
+                          *oldest = json_first(json_get(moments, "oldest-ns"));
+        for (int64_t k = 0; k <= BACKLOG_STEPS;
+             k++, depth = json_next(depth), oldest = json_next(oldest)) {
+            int64_t at = 17 + end * k / BACKLOG_STEPS, waiting = 0, age = 0;
+            for (int i = 0; i < MESSAGES; i++)
+                if (ready[i] <= at && at < done[i]) {
+                    waiting++;
+                    age = at - ready[i] > age ? at - ready[i] : age;
+                }
+            assert_int_equal(json_as_int(depth, -1), waiting);
+            assert_int_equal(json_as_int(oldest, -1), age);
+        }
+        json_free(told);
+        free(backlog);
+    }
+}
+
 static void how_long_until_delivered_and_acknowledged(void **state)
 {
     (void)state;
@@ -136,6 +206,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(how_long_messages_were_there),
+        cmocka_unit_test(how_many_waited_when),
+        cmocka_unit_test(the_backlog_is_that_of_plain_counting),
         cmocka_unit_test(how_long_until_delivered_and_acknowledged),
         cmocka_unit_test(what_each_consumer_took),
     };

@@ -206,6 +206,14 @@ static void test_availability(void **state)
                           "210/s</span>");
     assert_contains(page, "<td class=\"warn\">cas</td>");
     assert_contains(page, "<td class=\"n\">1.2 s</td></tr>");
+    const char *chart = strstr(page, "id=\"recovery-chart\"");
+    assert_non_null(chart);
+    assert_contains(chart, ">1 partition"); /* 720 + 431 of 902 + 540 */
+    assert_contains(chart, ">80 %</text>");
+    assert_contains(chart, ">1.2 s</text>");
+    assert_contains(chart, ">2 kill");
+    assert_contains(chart, ">58 %</text>"); /* 425 of 530 + 201 */
+    assert_contains(chart, ">not seen</text>");
     free(page);
     (void)state;
 }
@@ -417,7 +425,9 @@ static const char facts_text[] =
     " \"delivery-latency\": {\"count\": 1200, \"min-ns\": 1000000, \"p50-ns\": 2000000,"
     " \"p90-ns\": 3000000, \"p99-ns\": 40000000, \"max-ns\": 5000000000},"
     " \"delay-lateness\": null,"
-    " \"backlog\": {\"age\": null, \"unfinished-count\": 1, \"oldest-unfinished-ns\": 61500000000},"
+    " \"backlog\": {\"age\": null, \"unfinished-count\": 1, \"oldest-unfinished-ns\": 61500000000,"
+    " \"moments\": {\"from-ns\": 0, \"to-ns\": 60000000000, \"depth\": [0, 3, 12, 1],"
+    " \"oldest-ns\": [0, 1500000000, 21000000000, 61500000000]}},"
     " \"consumers\": {\"count\": 3, \"shares\": ["
     "{\"process\": 4, \"deliveries\": 1200, \"acks\": 1199},"
     " {\"process\": 5, \"deliveries\": 5, \"acks\": 0}]}}";
@@ -447,7 +457,82 @@ static void test_deliveries(void **state)
     assert_contains(page, "<tr><th scope=\"row\">process 5</th><td class=\"n\">5</td>"
                           "<td class=\"n\">0</td></tr>");
     assert_contains(page, "1 more took something.");
+    assert_contains(page, "<desc id=\"backlog-depth-d\">");
+    assert_contains(page, "<desc id=\"backlog-age-d\">");
+    assert_contains(page, "<tr><th scope=\"row\">40.000 s</th><td class=\"n\">12</td>"
+                          "<td class=\"n\">21 s</td></tr>");
     free(page);
+    sample_run_free(&sample);
+    (void)state;
+}
+
+/* What a file may say of the backlog that no checker would. */
+static void test_odd_backlog(void **state)
+{
+    static const char *const odd[] = {
+        "{}", "{\"depth\": [1, 2], \"oldest-ns\": [1]}", "[[], 7]",
+        "{\"from-ns\": 5, \"to-ns\": 5, \"depth\": [1, 2], \"oldest-ns\": [1, 2]}",
+        "{\"from-ns\": 0, \"to-ns\": 9, \"depth\": [-1, 1e300], \"oldest-ns\": [\"<b>\", null]}"};
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        struct sample_run sample;
+        struct json *facts, *moments;
+        struct err err = ERR_INIT;
+        size_t length;
+        sample_run_make(SAMPLE_VALID, &sample);
+        assert_ok(json_parse(facts_text, strlen(facts_text), "facts", &facts, &err));
+        assert_ok(json_parse(odd[i], strlen(odd[i]), "moments", &moments, &err));
+        json_set(json_get(facts, "backlog"), "moments", moments);
+        struct json *judged = json_get(sample.run.results, "checkers");
+        json_set(json_set(judged, "delivery", json_object()), "facts", facts);
+        char *page = sample_render(&sample.run, "html", &length);
+        markup_assert(page, length, MARKUP_HTML);
+        assert_int_equal(strstr(page, "id=\"backlog\"") != NULL, i == 4);
+        assert_null(strstr(page, "<b>"));
+        assert_null(strstr(page, "nan"));
+        free(page);
+        sample_run_free(&sample);
+    }
+    (void)state;
+}
+
+/* ---- Errors ---- */
+
+/* Of 60 s a tenth of a second after each half minute: three classes, the least frequent last. */
+static void test_errors_over_time(void **state)
+{
+    static const struct {
+        const char *error;
+        int count, second;
+    } errors[] = {{"refused", 2, 31}, {"timed-out", 5, 1}, {"reset", 1, 59}};
+    struct sample_run sample;
+    struct arena arena = ARENA_INIT;
+    size_t length;
+    sample_run_make(SAMPLE_VALID, &sample);
+    for (size_t i = 0; i < 3; i++)
+        for (int k = 0; k < errors[i].count; k++) {
+            enum err_code code = ERR_NONE;
+            struct op op = {.process = 1000 + (int)i,
+                            .f = history_f(&sample.history, "read"),
+                            .time_ns = errors[i].second * INT64_C(1000000000)};
+            history_append(&sample.history, &op, &code);
+            op.type = OP_FAIL;
+            op.error = value_keyword(&arena, errors[i].error);
+            history_append(&sample.history, &op, &code);
+        }
+    struct err err = ERR_INIT;
+    assert_ok(history_pair(&sample.history, &err));
+    char *page = sample_render(&sample.run, "html", &length);
+    markup_assert(page, length, MARKUP_HTML);
+    const char *chart = strstr(page, "id=\"errors-chart-t\"");
+    assert_non_null(chart);
+    const char *often = strstr(chart, ">:timed-out</text>"),
+               *less = strstr(chart, ">:refused</text>");
+    assert_true(often != NULL && less != NULL && often < less);
+    assert_contains(often, "\u2264 5</text>");
+    assert_contains(chart, "<caption>Errors by class and time</caption>");
+    assert_contains(chart, "<th scope=\"col\" class=\"n\">:timed-out</th>");
+    free(page);
+    arena_free(&arena);
     sample_run_free(&sample);
     (void)state;
 }
@@ -500,6 +585,7 @@ int main(void)
         cmocka_unit_test(test_well_formed), cmocka_unit_test(test_self_contained),
         cmocka_unit_test(test_structure),   cmocka_unit_test(test_valid),
         cmocka_unit_test(test_anomaly),     cmocka_unit_test(test_availability),
+        cmocka_unit_test(test_odd_backlog), cmocka_unit_test(test_errors_over_time),
         cmocka_unit_test(test_unknown),     cmocka_unit_test(test_bare),
         cmocka_unit_test(test_hostile),     cmocka_unit_test(test_missing),
         cmocka_unit_test(test_same_bytes),  cmocka_unit_test(test_large),
