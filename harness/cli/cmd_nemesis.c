@@ -130,8 +130,11 @@ static enum err_code inject(struct request *request, struct test *test, struct e
     struct prng prng = prng_stream(request->plan.seed, "nemesis");
     struct fault fault = {.id = 1, .nemesis = nemesis, .arena = test->arena};
     struct log *log = test->control->log;
-    if (nemesis->check(test, err) != ERR_NONE)
+    if (nemesis->check(test, err) != ERR_NONE) {
+        if (err->code == ERR_UNSUPPORTED) /* what was asked for does not fit the nodes */
+            err->code = ERR_CONFIG;
         return err_wrap(err, "nemesis %s", nemesis->name);
+    }
     fault.asked = nemesis->choose(test, &prng, test->arena);
     fault.state = arena_zalloc(test->arena, nemesis->fault_state_size + 1);
     if (nemesis->begin(test, &fault, err) != ERR_NONE)

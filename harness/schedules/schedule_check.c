@@ -110,6 +110,9 @@ static enum err_code check_nemeses(struct schedule *schedule, struct err *err)
             checked[place] = checked[place] || lane->step->set == NULL;
             if (nemesis->check(lane_test(schedule, lane), err) == ERR_NONE)
                 continue;
+            if (err != NULL &&
+                err->code == ERR_UNSUPPORTED) /* a plan that does not fit the nodes */
+                err->code = ERR_CONFIG;
             return plan->schedule_file == NULL && json_get(plan->values, "schedule") == NULL
                        ? err_wrap(err, "nemesis %s", nemesis->name)
                        : err_wrap(err, "%s: nemesis %s", lane->step->where, nemesis->name);

@@ -28,7 +28,7 @@ packets_by_hand() {
     expect_clean_nodes 3 1
 }
 packets_killed() {
-    start_fault packets delay --set packets.targets=all
+    start_fault packets delay --set packets.targets=all --set packets.means=queue
     is_slow n1 n2 30 || fail "a ping takes $(ping_ms n1 n2) ms"
     kill_hard
     expect_clean_nodes 3 5

@@ -57,6 +57,10 @@ rebooted_by_hand() {
     expect_match err '^reboot of n1: gone: n1, their connections lost'
     expect_match err '^undone: n1 booted, and agents on them again'
     on_node n1 'test ! -e /run/before -a -e /root/before' || fail "it was not booted, or not from its disk"
+    on_node n1 'touch /run/before' || fail "no mark"
+    run ordeal nemesis reboot n1 --for 100ms --cluster "$cluster"
+    expect_status 0
+    on_node n1 'test ! -e /run/before -a -e /root/before' || fail "it was not rebooted, or not from its disk"
     expect_clean_nodes 2 5
 }
 held_off_and_killed() {
@@ -74,7 +78,7 @@ machines() {
     cluster=$(cluster_name nodes)
     local keys=(--ssh-key "/run/ordeal/clusters/$cluster/key" --known-hosts "/run/ordeal/clusters/$cluster/known_hosts")
     run on_control ordeal nemesis reboot n2 --nodes n1,n2 "${keys[@]}"
-    expect_problem 255 "nemesis reboot: n1 runs on this machine's kernel, which is not rebooted"
+    expect_problem 254 "nemesis reboot: n1 runs on this machine's kernel, which is not rebooted"
     run on_control ordeal nemesis reboot n2 --nodes n1,n2 "${keys[@]}" --set reboot.how=off
     expect_problem 254 'nemesis reboot: machines are switched off and on by commands: name both'
     on_node n2 'touch /run/before' || fail "no mark"
