@@ -6,8 +6,12 @@
  * The lock "ordeal/lock/<k>" is waited for as long as the operation may take; then the session is
  * given up, and once its lease is known to be revoked the lock was certainly never held.
  *
- * The fence is the revision at which etcd saw that the lock was held. The key of whoever held it
- * before was gone by then, and its own fence is older than that. */
+ * The fence is the revision that made the lock's key: keys are granted in the order in which they
+ * were made, each when all older ones are gone, so that a holder's is greater than those of all who
+ * held the lock before. (The revision of the answer would not do. It is that at which etcd looked,
+ * and two whose predecessors were gone by the same look, one of them having lost its own key, are
+ * told the same.) A key that is gone when it is looked at, though etcd says that the lock was
+ * granted, makes the acquisition indeterminate. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -35,7 +39,7 @@ struct session {
 
 struct lock_client {
     struct etcd_asker asker;
-    struct buf grant_url, revoke_url, lock_url, unlock_url;
+    struct buf grant_url, revoke_url, lock_url, unlock_url, range_url;
     struct buf name, held; /* base64: of the lock that is asked for, and the key of what is held */
     struct session session;
     int64_t ttl_s, deadline_ns;
@@ -158,6 +162,7 @@ static enum err_code client_open(void *state, struct test *test, uint32_t node, 
     http_add_url(&client->revoke_url, address, port, "/v3/lease/revoke");
     http_add_url(&client->lock_url, address, port, "/v3/lock/lock");
     http_add_url(&client->unlock_url, address, port, "/v3/lock/unlock");
+    http_add_url(&client->range_url, address, port, "/v3/kv/range");
     struct session *session = &client->session;
     http_add_url(&session->url, address, port, "/v3/lease/keepalive");
     session->every_ns = client->ttl_s * NS_PER_SECOND / 3;
@@ -181,8 +186,8 @@ static void client_close(void *state)
         withdraw(client, withdraw_ns);
     etcd_asker_close(&client->asker);
     struct buf *const bufs[] = {&client->grant_url,  &client->revoke_url, &client->lock_url,
-                                &client->unlock_url, &client->name,       &client->held,
-                                &client->session.url};
+                                &client->unlock_url, &client->range_url,  &client->name,
+                                &client->held,       &client->session.url};
     for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
         buf_free(bufs[i]);
     pthread_cond_destroy(&client->session.changed);
@@ -202,6 +207,29 @@ static void name_lock(struct lock_client *client, struct value key)
 static bool timed_out(const struct http_reply *reply)
 {
     return reply->outcome == HTTP_UNKNOWN && strcmp(reply->error, "timeout") == 0;
+}
+
+/* Of the key that is held, to the value of op; else the operation is indeterminate. */
+static void show_fence(struct lock_client *client, struct value lock, struct op *op,
+                       struct arena *scratch)
+{
+    buf_clear(&client->asker.request);
+    buf_printf(&client->asker.request, "{\"key\":\"%s\"}", client->held.data);
+    client->asker.timeout_ns = left_ns(client);
+    struct json *json = etcd_ask(&client->asker, client->range_url.data, ETCD_READS, op, scratch);
+    const struct json *key = json_at(json_get(json, "kvs"), 0);
+    const char *revision = json_as_text(json_get(key, "create_revision"), "");
+    if (json == NULL) {
+        op->type = OP_INFO; /* it is held, and nobody knows by which fence */
+    } else if (*revision == '\0') {
+        op_info(op, scratch, "lock-lost", "granted, and its key is no more");
+    } else {
+        struct value fence[] = {value_keyword(scratch, "fence"),
+                                value_int(scratch, strtoll(revision, NULL, 10))};
+        op->value = value_pair(scratch, lock, value_items(scratch, VALUE_MAP, fence, 2));
+        op_ok(op);
+    }
+    json_free(json);
 }
 
 static void do_acquire(struct lock_client *client, struct op *op, struct arena *scratch)
@@ -224,18 +252,13 @@ static void do_acquire(struct lock_client *client, struct op *op, struct arena *
         return;
     }
     const char *key = json_as_text(json_get(json, "key"), "");
-    const char *revision = json_as_text(json_get(json_get(json, "header"), "revision"), "");
     buf_clear(&client->held);
     buf_add_text(&client->held, key);
-    if (*key == '\0' || *revision == '\0') {
-        op_info(op, scratch, "bad-reply", "no key or no revision in it");
-    } else {
-        struct value fence[] = {value_keyword(scratch, "fence"),
-                                value_int(scratch, strtoll(revision, NULL, 10))};
-        op->value = value_pair(scratch, lock, value_items(scratch, VALUE_MAP, fence, 2));
-        op_ok(op);
-    }
     json_free(json);
+    if (client->held.length == 0)
+        op_info(op, scratch, "bad-reply", "no key in it");
+    else
+        show_fence(client, lock, op, scratch);
 }
 
 /* A release that etcd did not hear of will happen nevertheless, once the lease has run out: it is
