@@ -1,6 +1,7 @@
 /* How long the transactions checker takes, and how much memory: histories of the simulated store,
  * written as history.ordeal and as EDN, read and judged by the program itself, each in a process of
- * its own. Processor time, which other work on the machine disturbs least, and elapsed time. */
+ * its own. Behind each row, whether what is asked of it is met. Processor time, which other work on
+ * the machine disturbs least, and elapsed time. */
 #include <assert.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -20,19 +21,25 @@ struct sample {
     bool skew; /* a G2-item is planted at the end */
     bool registers;
     const char *option; /* one more --set, or NULL */
+    /* What is asked of it from history.ordeal and from EDN; 0: nothing. */
+    double elapsed_max_s[2];
+    long memory_max_mb;
 };
+
+/* Near linear: so many times the processor time of a transaction in the smaller history at most. */
+static const double GROWTH_MAX = 1.5;
 
 #define LINEARIZABLE_KEYS "transactions.linearizable-keys=true"
 
 static const struct sample samples[] = {
-    {"list-append, valid", 10000, 4, false, false, NULL},
-    {"list-append, valid", 100000, 4, false, false, NULL},
-    {"list-append, a G2-item planted", 100000, 4, true, false, NULL},
-    {"list-append, valid", 1000000, 4, false, false, NULL},
-    {"list-append, valid", 10000000, 4, false, false, NULL},
-    {"registers, linearizable keys", 10000, 4, false, true, LINEARIZABLE_KEYS},
-    {"registers, linearizable keys", 100000, 4, false, true, LINEARIZABLE_KEYS},
-    {"registers, linearizable keys", 1000000, 4, false, true, LINEARIZABLE_KEYS},
+    {"list-append, valid", 10000, 4, false, false, NULL, {0, 0}, 0},
+    {"list-append, valid", 100000, 4, false, false, NULL, {0, 0}, 0},
+    {"list-append, a G2-item planted", 100000, 4, true, false, NULL, {0.3, 0}, 0},
+    {"list-append, valid", 1000000, 4, false, false, NULL, {1, 2}, 1000},
+    {"list-append, valid", 10000000, 4, false, false, NULL, {0, 0}, 0},
+    {"registers, linearizable keys", 10000, 4, false, true, LINEARIZABLE_KEYS, {0, 0}, 0},
+    {"registers, linearizable keys", 100000, 4, false, true, LINEARIZABLE_KEYS, {0, 0}, 0},
+    {"registers, linearizable keys", 1000000, 4, false, true, LINEARIZABLE_KEYS, {0, 0}, 0},
 };
 
 static void add(struct history *history, int32_t process, enum op_type type, int64_t key,
@@ -66,6 +73,36 @@ static void plant(struct history *history)
     add(history, 1000002, OP_OK, b, a);
 }
 
+static const char *met(bool is)
+{
+    return is ? "met" : "NOT MET";
+}
+
+static void tell_demand(const struct sample *sample, bool edn, int exit_status, double elapsed_s,
+                        long memory_mb)
+{
+    double most_s = sample->elapsed_max_s[edn];
+    if (exit_status != (sample->skew ? 1 : 0))
+        printf("  the verdict is wrong: NOT MET\n");
+    if (most_s > 0)
+        printf("  asked: less than %g s elapsed: %s\n", most_s, met(elapsed_s < most_s));
+    if (most_s > 0 && sample->memory_max_mb > 0)
+        printf("  asked: less than %ld MB: %s\n", sample->memory_max_mb,
+               met(memory_mb < sample->memory_max_mb));
+}
+
+/* Processor seconds of one transaction against those of a tenth of the history. */
+static void tell_growth(const struct sample *sample, bool edn, double processor_s)
+{
+    static double before_s[2][2]; /* [registers][edn] */
+    double *before = &before_s[sample->registers][edn], each_s = processor_s / sample->txns;
+    if (!sample->skew && *before > 0)
+        printf("  asked: near linear; a transaction took %.2f times what it took in a tenth: %s\n",
+               each_s / *before, met(each_s < GROWTH_MAX * *before));
+    if (!sample->skew)
+        *before = each_s;
+}
+
 static void judge(const char *ordeal, const char *path, const struct sample *sample,
                   const char *format)
 {
@@ -85,13 +122,18 @@ static void judge(const char *ordeal, const char *path, const struct sample *sam
     int status;
     struct rusage usage;
     wait4(child, &status, 0, &usage);
+    int64_t ended_ns = clock_monotonic_ns();
     double cpu = (double)usage.ru_utime.tv_sec + (double)usage.ru_utime.tv_usec / 1e6;
     double system = (double)usage.ru_stime.tv_sec + (double)usage.ru_stime.tv_usec / 1e6;
     static const char *const verdicts[] = {"valid", "invalid", "unknown"};
     int exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : 255;
     printf("| %-32s | %9u | %-6s | %7.3f s | %7.3f s | %7.3f s | %6ld MB | %-7s |\n", sample->what,
-           sample->txns, format, cpu, system, (double)(clock_monotonic_ns() - began_ns) / 1e9,
+           sample->txns, format, cpu, system, (double)(ended_ns - began_ns) / 1e9,
            usage.ru_maxrss / 1024, exit_status < 3 ? verdicts[exit_status] : "failed");
+    bool edn = strcmp(format, "edn") == 0;
+    tell_demand(sample, edn, exit_status, (double)(ended_ns - began_ns) / 1e9,
+                usage.ru_maxrss / 1024);
+    tell_growth(sample, edn, cpu + system);
     fflush(stdout);
 }
 
