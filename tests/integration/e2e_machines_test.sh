@@ -50,9 +50,10 @@ nothing_goes_that_is_not_remembered() {
 
 start_endpoint() {
     [ -e "$work/endpoint" ] && return
-    on_control env "PATH=$PATH" "$ORDEAL_BUILD/tests/integration/ec2_endpoint" 2 "$ORDEAL_SOURCE/tests/lib/switch_node.sh $cluster" \
+    # Not by on_control: of that $! would be a shell.
+    ordeal local exec --cluster "$cluster" -- "$ORDEAL_BUILD/tests/integration/ec2_endpoint" 2 "$ORDEAL_SOURCE/tests/lib/switch_node.sh $cluster" \
         >"$work/endpoint" 2>"$work/endpoint.err" </dev/null &
-    echo $! >>"$work/endpoint.pid"
+    echo $! >"$work/endpoint.pid"
     wait_until 5 "the endpoint has a port" test -s "$work/endpoint"
 }
 ec2_environment() {
@@ -114,7 +115,12 @@ terminated_is_for_good() {
     answers n1 || fail "n1 is off, too"
     [ -z "$(remembered)" ] || fail "the store remembers: $(remembered)"
 }
-end_endpoint() { for one in $(cat "$work/endpoint.pid" 2>/dev/null); do kill -KILL "$one" 2>/dev/null; done; nothing_is_left; }
+end_endpoint() {
+    kill -KILL "$(cat "$work/endpoint.pid")" || fail "the endpoint has ended by itself"
+    wait_until 5 "the endpoint is gone" no_endpoint
+    nothing_is_left
+}
+no_endpoint() { ! grep -sqF "switch_node.sh $cluster" <(for p in /proc/[0-9]*; do command_of "${p#/proc/}" | grep ec2_endpoint; done); }
 
 raise machines 2
 it "machines that commands switched off are on again after heal" healed_after_commands
